@@ -1,0 +1,3 @@
+"""GAN photo editing from the shell."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,64 @@
+"""The app: the core's own commands, and a command for everything that plugins bring."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+
+from imgan import __version__, doctor, evaluate, export, models, train
+from imgan.errors import Failure
+from imgan.plugins import Registry, registry
+
+
+def build(found: Registry) -> typer.Typer:
+    """The whole command line for a set of plugins."""
+    app = typer.Typer(
+        name="imgan",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        help="Edit photos with GANs, from the shell. Every command takes files, folders and pipes.",
+    )
+
+    @app.callback(invoke_without_command=True)
+    def version(show: bool = typer.Option(False, "--version", help="Print the version.")) -> None:
+        if show:
+            print(f"imgan {__version__}")
+            raise typer.Exit
+
+    for name in sorted(found.commands):
+        app.registered_commands += found.commands[name].registered_commands
+        app.registered_groups += found.commands[name].registered_groups
+    app.add_typer(train.group(found), name="train", rich_help_panel="Training")
+    app.command("export", rich_help_panel="Training")(export.export)
+    app.add_typer(evaluate.group(found), name="evaluate", rich_help_panel="Training")
+    app.add_typer(models.app, name="models", rich_help_panel="This installation")
+    app.command("plugins", rich_help_panel="This installation")(plugins)
+    app.command("doctor", rich_help_panel="This installation")(doctor.doctor)
+    return app
+
+
+def plugins() -> None:
+    """List the plugins that were found, their packages, and why one was skipped."""
+    for plugin in registry().plugins:
+        state = f"skipped: {plugin.error}" if plugin.error else "ok"
+        print(plugin.name, plugin.package, plugin.version, state, sep="\t")
+
+
+def main() -> None:
+    """The entry point: whatever goes wrong is one line on stderr and an exit code."""
+    try:
+        build(registry())(prog_name="imgan")
+    except Failure as failure:
+        print(f"imgan: {failure}", file=sys.stderr)
+        sys.exit(failure.exit_code)
+    except BrokenPipeError:
+        # The reader has gone (`imgan models | head -1`): python must not complain when it flushes.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""Everything that a plugin may implement."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pluggy
+import typer
+
+from imgan.cards import ModelCard
+from imgan.recipes import Evaluation, Exporter, Recipe
+
+hookspec = pluggy.HookspecMarker("imgan")
+hookimpl = pluggy.HookimplMarker("imgan")
+
+
+@hookspec
+def register_commands(app: typer.Typer) -> None:
+    """Add commands to `imgan`: `app.command()(function)`."""
+
+
+@hookspec
+def register_models() -> Iterable[ModelCard]:  # type: ignore[empty-body]
+    """The cards of the weights that the plugin ships or knows where to fetch."""
+
+
+@hookspec
+def register_recipes() -> Iterable[Recipe]:  # type: ignore[empty-body]
+    """What `imgan train NAME` can train."""
+
+
+@hookspec
+def register_exporters() -> Iterable[Exporter]:  # type: ignore[empty-body]
+    """How `imgan export` writes the runs of a recipe."""
+
+
+@hookspec
+def register_evaluations() -> Iterable[Evaluation]:  # type: ignore[empty-body]
+    """What `imgan evaluate NAME` can measure."""
+
+
+@hookspec(firstresult=True)
+def locate_model(card: ModelCard) -> Path | None:
+    """Where a card's file lies, for plugins that keep weights elsewhere; None passes it on."""

@@ -1,0 +1,99 @@
+"""What a picture operation is asked to do: the options that all of them share, and the operation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Argument, Option
+
+if TYPE_CHECKING:
+    from imgan.images import Picture
+
+    Process = Callable[[Picture], tuple[Picture, Mapping[str, object]]]
+
+
+@dataclass(frozen=True)
+class Job:
+    """The options of every picture operation; `imgan.options.unfold` makes them a command line."""
+
+    inputs: Annotated[
+        list[str] | None,
+        Argument(
+            help="Pictures, folders, or - for standard input (which is also the input when none is "
+            "named and something is piped in).",
+            show_default=False,
+        ),
+    ] = None
+    output: Annotated[
+        str | None,
+        Option(
+            "--output",
+            "-o",
+            metavar="FILE|DIR",
+            help="Where to write: a file, a folder (made if it ends in / or is to hold several "
+            "pictures), or - for standard output. Default: beside the input, photo-NAME.jpg for "
+            "photo.jpg and dir-NAME/ for dir/; standard output for standard input.",
+            show_default=False,
+        ),
+    ] = None
+    recursive: Annotated[
+        bool, Option("--recursive", "-r", help="Take folders with all that is below, as a tree.")
+    ] = False
+    overwrite: Annotated[
+        bool,
+        Option(
+            "--overwrite",
+            help="Replace files that exist. Without it, an output already finished from the same "
+            "input with the same settings is passed over, and any other is left alone and listed.",
+        ),
+    ] = False
+    format: Annotated[
+        str | None,
+        Option(
+            help="Format to write: png, jpeg, webp, tiff, bmp, gif, heic or avif. Default: what the "
+            "suffix of -o says, else the input's; PNG on standard output, so that pipes lose "
+            "nothing.",
+            show_default=False,
+        ),
+    ] = None
+    quality: Annotated[
+        int | None,
+        Option(
+            min=1,
+            max=100,
+            help="Quality of JPEG, WebP, HEIC and AVIF files, 1 to 100.",
+            show_default=False,
+        ),
+    ] = None
+    strip_metadata: Annotated[
+        bool, Option("--strip-metadata", help="Write no EXIF and no XMP: camera, place, date.")
+    ] = False
+    device: Annotated[str, Option(help="auto, cpu, cuda or cuda:N.")] = "auto"
+    json: Annotated[
+        bool,
+        Option(
+            "--json",
+            help="Print one JSON line a picture, on standard output, or on standard error when the "
+            "picture goes to standard output.",
+        ),
+    ] = False
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One operation with its settings, ready to start.
+
+    `name` is the command's, `suffix` what its outputs are called by: photo-<suffix>.jpg.
+    `settings` (JSON-able) and `models` (SHA-256 of the weights used) are all that changes the result
+    for a given input: an output made with equal ones is not made again.
+    `start` is called at most once, when there is a first picture to work on. It loads what is needed
+    and returns the function that does one picture: Picture -> (Picture, JSON-able facts about it).
+    """
+
+    name: str
+    suffix: str
+    settings: Mapping[str, object]
+    models: tuple[str, ...]
+    start: Callable[[], Process]

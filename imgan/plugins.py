@@ -1,0 +1,130 @@
+"""Discovery: every installed package with an entry point in the group `imgan` is a plugin."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+
+import pluggy
+import typer
+from typer.main import get_command_name
+
+from imgan import hookspecs
+from imgan.cards import ModelCard
+from imgan.errors import Failure
+from imgan.recipes import Evaluation, Exporter, Recipe
+
+GROUP = "imgan"
+
+
+@dataclass(frozen=True)
+class Plugin:
+    """One entry point: where it comes from, and why it was skipped if it was."""
+
+    name: str
+    package: str
+    version: str
+    error: str | None = None
+
+
+@dataclass
+class Registry:
+    """What the plugins offer, by name."""
+
+    plugins: list[Plugin] = field(default_factory=list)
+    commands: dict[str, typer.Typer] = field(default_factory=dict)
+    models: dict[str, ModelCard] = field(default_factory=dict)
+    recipes: dict[str, Recipe] = field(default_factory=dict)
+    exporters: dict[str, Exporter] = field(default_factory=dict)
+    evaluations: dict[str, Evaluation] = field(default_factory=dict)
+    manager: pluggy.PluginManager = field(default_factory=lambda: pluggy.PluginManager(GROUP))
+
+    def locate(self, card: ModelCard) -> Path | None:
+        """Where a plugin keeps the file of a card, if one does (hook `locate_model`)."""
+        found: Path | None = self.manager.hook.locate_model(card=card)
+        return found
+
+    def add(self, name: str, plugin: object, reserved: Iterable[str] = ()) -> None:
+        """Register a plugin whole or not at all.
+
+        Raises Failure when it names a command, model, recipe, exporter or evaluation that is there
+        already, and passes on whatever the plugin raises; the registry is then as it was.
+        """
+        self.manager.register(plugin, name)
+        try:
+            self.manager.check_pending()
+            offered = self._offered(name)
+            for kind, additions in offered.items():
+                taken = getattr(self, kind).keys() | (reserved if kind == "commands" else set())
+                if clashes := sorted(additions.keys() & taken):
+                    raise Failure(f"its {kind} are there already: {', '.join(clashes)}")
+        except BaseException:
+            self.manager.unregister(plugin)
+            raise
+        for kind, additions in offered.items():
+            getattr(self, kind).update(additions)
+
+    def _offered(self, name: str) -> dict[str, dict[str, object]]:
+        others = [p for n, p in self.manager.list_name_plugin() if n != name]
+        calls = self.manager.subset_hook_caller
+        app = typer.Typer()
+        calls("register_commands", others)(app=app)
+        offered: dict[str, dict[str, object]] = {"commands": _split(app)}
+        for kind in ("models", "recipes", "exporters", "evaluations"):
+            listed = [item for items in calls(f"register_{kind}", others)() for item in items]
+            offered[kind] = {item.name: item for item in listed}
+            if len(offered[kind]) < len(listed):
+                raise Failure(f"it names one of its {kind} twice")
+        return offered
+
+
+def _split(app: typer.Typer) -> dict[str, object]:
+    """An app for each command or group of an app, by name, so that they can be added one by one."""
+    apps: dict[str, object] = {}
+    for command in app.registered_commands:
+        if command.callback is None:
+            raise Failure("it registers a command without a function")
+        name = command.name or get_command_name(command.callback.__name__)
+        apps[name] = typer.Typer()
+        apps[name].registered_commands.append(command)  # type: ignore[attr-defined]
+    for group in app.registered_groups:
+        apps[str(group.name)] = typer.Typer()
+        apps[str(group.name)].registered_groups.append(group)  # type: ignore[attr-defined]
+    return apps
+
+
+def discover(points: Iterable[EntryPoint], reserved: Iterable[str] = ()) -> Registry:
+    """Load plugins one by one; a broken one is kept in `plugins` with its error and skipped.
+
+    `reserved` are the command names of the core.
+    """
+    registry = Registry()
+    registry.manager.add_hookspecs(hookspecs)
+    for point in sorted(points, key=lambda p: p.name):
+        package = point.dist.name if point.dist else "?"
+        version = point.dist.version if point.dist else "?"
+        error = None
+        try:
+            registry.add(point.name, point.load(), reserved)
+        except (Exception, SystemExit) as problem:
+            error = f"{type(problem).__name__}: {problem}".splitlines()[0]
+        registry.plugins.append(Plugin(point.name, package, version, error))
+    return registry
+
+
+@cache
+def registry() -> Registry:
+    """The plugins of this installation, found once; broken ones are named on stderr."""
+    found = discover(entry_points(group=GROUP), reserved=CORE_COMMANDS)
+    for plugin in found.plugins:
+        if plugin.error:
+            where = f"plugin {plugin.name} ({plugin.package} {plugin.version})"
+            print(f"imgan: {where} is skipped: {plugin.error}", file=sys.stderr)
+    return found
+
+
+CORE_COMMANDS = frozenset({"train", "export", "evaluate", "models", "plugins", "doctor"})

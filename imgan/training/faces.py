@@ -1,0 +1,71 @@
+"""Aligned faces for training: CelebA's layout, or any folder of aligned faces."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import Tensor
+
+from imgan.errors import Failure
+from imgan.training.data import Bytes, load_rgb, pictures, stack
+
+ATTRIBUTES_FILE = "list_attr_celeba.txt"
+HELD_OUT = 500
+
+
+class Faces:
+    """Square faces in memory, with their attributes where the folder has CelebA's list.
+
+    `pixels` is [N, size, size, 3] bytes; `labels` is [N, 40] with 1 for "has it" and 0 for "has not",
+    or None. The last 500 by file name are for validation: `split` "train" leaves them out, "held-out"
+    takes only them, "all" takes every picture.
+    """
+
+    def __init__(self, folder: Path, size: int, split: str = "train") -> None:
+        paths = pictures(folder)
+        keep = {"train": slice(None, -HELD_OUT), "held-out": slice(-HELD_OUT, None)}
+        paths = paths[keep.get(split, slice(None))]
+        if not paths:
+            raise Failure(f"{folder}: {HELD_OUT} faces are held out and none is left to train on")
+        self.pixels: Bytes = stack([_square(load_rgb(path), size) for path in paths])
+        self.attributes: list[str] = []
+        self.labels: NDArray[np.float32] | None = None
+        listing = folder / ATTRIBUTES_FILE
+        if listing.exists():
+            self.attributes, table = read_attributes(listing)
+            try:
+                self.labels = np.stack([table[path.name] for path in paths])
+            except KeyError as missing:
+                raise Failure(f"{listing}: no line for {missing.args[0]}") from None
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def take(self, indices: NDArray[np.int64], mirror: NDArray[np.bool_] | None = None) -> Tensor:
+        """Pictures as [N, 3, size, size] float in -1..1, mirrored where `mirror` says so."""
+        chosen = self.pixels[indices]
+        if mirror is not None:
+            chosen = np.where(mirror[:, None, None, None], chosen[:, :, ::-1], chosen)
+        return torch.from_numpy(chosen).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def read_attributes(listing: Path) -> tuple[list[str], dict[str, NDArray[np.float32]]]:
+    """CelebA's own format: a count, the names, then a line a picture with -1 or 1 for each name."""
+    lines = listing.read_text().splitlines()
+    names = lines[1].split()
+    table = {}
+    for line in lines[2:]:
+        name, *values = line.split()
+        table[name] = (np.array(values, np.float32) + 1) / 2
+    return names, table
+
+
+def _square(picture: Image.Image, size: int) -> Image.Image:
+    """The centred square of an aligned face: all of its width, and of CelebA's height the middle."""
+    side = min(picture.size)
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    return picture.resize((size, size), Image.BICUBIC, (left, top, left + side, top + side))

@@ -1,0 +1,68 @@
+"""What a recipe gives the training loop."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+
+import torch
+from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from imgan.recipes import Settings
+
+if TYPE_CHECKING:
+    from imgan.training.descent import Descent
+
+S = TypeVar("S", bound=Settings)
+
+
+class Task(ABC, Generic[S]):
+    """Networks, their optimisers, the data and one step: everything that `loop.fit` needs.
+
+    A task holds no hidden state: the batch of step k is a function of (seed, k), and the loop seeds
+    torch with (seed, k, rank) before each step. So a checkpoint of weights and optimisers is enough
+    to resume exactly, and no generator is ever saved.
+    """
+
+    shipped: ClassVar[str]
+    """The network that `imgan export` writes, unless `product` says otherwise."""
+
+    def __init__(self, settings: S) -> None:
+        self.settings = settings
+        self.networks: dict[str, nn.Module] = {}
+        self.optimizers: dict[str, torch.optim.Optimizer] = {}
+        self.averages: dict[str, AveragedModel] = {}
+
+    def average(self, name: str) -> None:
+        """Keep an exponential moving average of a network's weights and buffers (EMA)."""
+        self.averages[name] = AveragedModel(
+            self.networks[name],
+            multi_avg_fn=get_ema_multi_avg_fn(self.settings.average),
+            use_buffers=True,
+        )
+
+    def trained(self, name: str) -> nn.Module:
+        """The network as it is shipped: its average if one is kept, in evaluation mode."""
+        averaged = self.averages.get(name)
+        network = self.networks[name] if averaged is None else averaged.module
+        return network.eval()
+
+    def product(self) -> nn.Module:
+        """What `imgan export` writes: a network in evaluation mode, on the CPU."""
+        return self.trained(self.shipped).cpu()
+
+    @abstractmethod
+    def batch(self, step: int) -> tuple[Tensor, ...]:
+        """The batch of all processes for one step, on the CPU, the same on every call."""
+
+    @abstractmethod
+    def step(
+        self, step: int, batch: tuple[Tensor, ...], descent: Descent
+    ) -> Mapping[str, Tensor]:
+        """Update the networks once and return the losses, detached scalars by name."""
+
+    @abstractmethod
+    def sample(self) -> Tensor:
+        """A picture of the present state: [3, H, W], float in 0..1."""

@@ -1,0 +1,72 @@
+"""The networks of the engine `vector`. Faces are [N, 3, 64, 64] RGB in -1..1, aligned as CelebA's."""
+
+from __future__ import annotations
+
+
+from imgan_generate.net import LATENT
+from torch import Tensor, nn
+
+ATTRIBUTE_COUNT = 40
+
+
+class Encoder(nn.Module):
+    """DeepConv: strided convolutions, the generator's mirror: [N, 3, 64, 64] -> z [N, 100]."""
+
+    def __init__(self, width: int = 48) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels = 3
+        for power in (1, 2, 4, 8):
+            layers += [
+                nn.Conv2d(channels, power * width, 4, 2, 1, bias=False),
+                nn.BatchNorm2d(power * width),
+                nn.LeakyReLU(0.2, inplace=True),
+            ]
+            channels = power * width
+        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * 16, LATENT))
+
+    def forward(self, face: Tensor) -> Tensor:
+        return self.layers(face)
+
+
+class VectorEditor(nn.Module):
+    """Encode, move along the attribute vectors, decode; the network that the engine runs.
+
+    `change` [N, 40] is how much of each attribute to add (1), remove (-1) or leave (0). Returns the
+    reconstruction G(z) and the edited face G(z + change V), where row a of V [40, 100] is
+    mean(z of faces with a) - mean(z of faces without), as DCGAN's vector arithmetic
+    (Radford et al. 2016, section 6.3.2).
+    """
+
+    def __init__(self, encoder: nn.Module, generator: nn.Module, vectors: Tensor) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.generator = generator
+        self.vectors = nn.Parameter(vectors, requires_grad=False)
+
+    def forward(self, face: Tensor, change: Tensor) -> tuple[Tensor, Tensor]:
+        z = self.encoder(face)
+        return self.generator(z), self.generator(z + change @ self.vectors)
+
+
+class Classifier(nn.Module):
+    """The judge: a plain convolutional network, [N, 3, 64, 64] -> 40 logits."""
+
+    def __init__(self, width: int = 24) -> None:
+        super().__init__()
+        layers = _block(3, width, 1)
+        for power in (1, 2, 4):
+            layers += _block(power * width, 2 * power * width, 2)
+            layers += _block(2 * power * width, 2 * power * width, 1)
+        self.layers = nn.Sequential(*layers)
+        self.head = nn.Sequential(nn.Dropout(0.3), nn.Linear(8 * width, ATTRIBUTE_COUNT))
+
+    def forward(self, face: Tensor) -> Tensor:
+        return self.head(self.layers(face).mean((2, 3)))
+
+
+def _block(before: int, after: int, stride: int) -> list[nn.Module]:
+    convolution = nn.Conv2d(before, after, 3, stride, 1, bias=False)
+    return [convolution, nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
+
+

@@ -1,0 +1,174 @@
+"""Training the encoder that inverts a DCGAN, and the classifier that judges edits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from imgan_edit import ClassifierSettings, EncoderSettings
+from imgan_edit.net import Classifier, Encoder, VectorEditor
+from imgan_generate.net import LATENT, Generator
+from torch import Tensor, nn
+from torch.nn.functional import binary_cross_entropy_with_logits, pad
+
+from imgan.errors import Failure, Misuse
+from imgan.training.data import shuffled
+from imgan.training.descent import Descent
+from imgan.training.faces import ATTRIBUTES_FILE, Faces
+from imgan.training.loop import cosine, set_rate
+from imgan.training.task import Task
+
+SIZE = 64
+
+
+class EncoderTask(Task[EncoderSettings]):
+    """Image to z, through a frozen generator.
+
+    Loss: |G(E(x)) - x| on real faces, plus latent_weight (E(G(z)) - z)^2 on generated ones, where the
+    right z is known, plus a pull of E(x) to the sphere of radius sqrt(100) on which z lies.
+    """
+
+    def __init__(self, data: Path, settings: EncoderSettings) -> None:
+        super().__init__(settings)
+        self.faces = Faces(data, SIZE)
+        self.generator = _load_generator(Path(settings.generator))
+        self.networks["encoder"] = Encoder(settings.width)
+        self.optimizers["encoder"] = torch.optim.Adam(
+            self.networks["encoder"].parameters(), settings.rate
+        )
+        self.average("encoder")
+
+    def batch(self, step: int) -> tuple[Tensor, ...]:
+        return _mirrored_batch(self.faces, self.settings, step)[:1]
+
+    def step(
+        self, step: int, batch: tuple[Tensor, ...], descent: Descent
+    ) -> Mapping[str, Tensor]:
+        (real,) = batch
+        encoder, optimizer = self.networks["encoder"], self.optimizers["encoder"]
+        set_rate(optimizer, cosine(self.settings, step))
+        self.generator.to(real.device)
+        z = torch.randn(len(real), LATENT, device=real.device)
+        with descent.autocast():
+            with torch.no_grad():
+                fake = self.generator(z)
+            # One batch of both, so that batch normalisation sees what it will see later.
+            of_real, of_fake = encoder(torch.cat([real, fake])).chunk(2)
+            pixels = (self.generator(of_real) - real).abs().mean()
+            latent = (of_fake - z).square().mean()
+            radius = (of_real.square().mean(1) - 1).square().mean()
+            loss = pixels + self.settings.latent_weight * (latent + radius)
+        descent.minimise(loss, optimizer)
+        return {"pixels": pixels.detach(), "latent": latent.detach(), "radius": radius.detach()}
+
+    @torch.no_grad()
+    def sample(self) -> Tensor:
+        """Rows of faces, each above its reconstruction."""
+        faces = self.faces.take(np.arange(24))
+        encoder = self.trained("encoder")
+        device = next(encoder.parameters()).device
+        rebuilt = self.generator(encoder(faces.to(device))).cpu()
+        pairs = torch.cat([faces, rebuilt], dim=2) / 2 + 0.5
+        return torch.cat([torch.cat(list(row), dim=2) for row in pairs.split(8)], dim=1)
+
+    @torch.no_grad()
+    def product(self) -> nn.Module:
+        """The whole editor: this encoder, its generator and the attribute vectors of the data.
+
+        Raises Failure when the data has no attributes.
+        """
+        if self.faces.labels is None:
+            raise Failure(f"the run's data has no {ATTRIBUTES_FILE}: no attribute vectors without it")
+        encoder = self.trained("encoder").cpu()
+        indices = np.arange(len(self.faces))
+        codes = torch.cat(
+            [encoder(self.faces.take(part)) for part in np.array_split(indices, len(indices) // 100)]
+        )
+        has = torch.from_numpy(self.faces.labels).T  # [40, N]
+        lacks = 1 - has
+        vectors = has @ codes / has.sum(1, keepdim=True)
+        vectors -= lacks @ codes / lacks.sum(1, keepdim=True)
+        return VectorEditor(encoder, self.generator.cpu(), vectors).eval()
+
+
+class ClassifierTask(Task[ClassifierSettings]):
+    """Forty attributes at once, by binary cross-entropy; the faces mirrored, shifted and relit."""
+
+    shipped = "classifier"
+
+    def __init__(self, data: Path, settings: ClassifierSettings) -> None:
+        super().__init__(settings)
+        self.faces = Faces(data, SIZE)
+        if self.faces.labels is None:
+            raise Misuse(f"{data}: the classifier needs CelebA's {ATTRIBUTES_FILE} beside the faces")
+        self.networks["classifier"] = Classifier(settings.width)
+        self.optimizers["classifier"] = torch.optim.AdamW(
+            self.networks["classifier"].parameters(), settings.rate, weight_decay=0.05
+        )
+        self.average("classifier")
+
+    def batch(self, step: int) -> tuple[Tensor, ...]:
+        return _mirrored_batch(self.faces, self.settings, step)
+
+    def step(
+        self, step: int, batch: tuple[Tensor, ...], descent: Descent
+    ) -> Mapping[str, Tensor]:
+        faces, labels = batch
+        optimizer = self.optimizers["classifier"]
+        set_rate(optimizer, cosine(self.settings, step))
+        with descent.autocast():
+            logits = self.networks["classifier"](_disturb(faces))
+            loss = binary_cross_entropy_with_logits(logits, labels)
+        descent.minimise(loss, optimizer)
+        accuracy = ((logits.detach() > 0) == (labels > 0.5)).float().mean()
+        return {"cross_entropy": loss.detach(), "accuracy": accuracy}
+
+    @torch.no_grad()
+    def sample(self) -> Tensor:
+        """Probability (red) beside label (white) of 64 faces: a bar code a face."""
+        indices = np.arange(min(64, len(self.faces)))
+        network = self.trained("classifier")
+        device = next(network.parameters()).device
+        chance = network(self.faces.take(indices).to(device)).sigmoid().cpu()
+        assert self.faces.labels is not None
+        labels = torch.from_numpy(self.faces.labels[indices])
+        zero = torch.zeros_like(chance)
+        bars = torch.stack([torch.stack([chance, zero, zero]), labels.expand(3, -1, -1)], dim=2)
+        return bars.flatten(1, 2).repeat_interleave(4, 1).repeat_interleave(4, 2)
+
+
+def _mirrored_batch(
+    faces: Faces, settings: EncoderSettings | ClassifierSettings, step: int
+) -> tuple[Tensor, ...]:
+    indices = shuffled(len(faces), settings.batch, settings.seed, step)
+    mirror = np.random.default_rng([settings.seed, step]).random(settings.batch) < 0.5
+    labels = () if faces.labels is None else (torch.from_numpy(faces.labels[indices]),)
+    return (faces.take(indices, mirror), *labels)
+
+
+def _disturb(faces: Tensor) -> Tensor:
+    """Shift each picture by up to 4 px, scale its contrast and move its brightness."""
+    count, size = len(faces), faces.shape[-1]
+    padded = pad(faces, (4, 4, 4, 4), mode="replicate")
+    dy, dx = torch.randint(0, 9, (2, count), device=faces.device)
+    span = torch.arange(size, device=faces.device)
+    rows, columns = (dy[:, None] + span)[:, :, None], (dx[:, None] + span)[:, None, :]
+    pictures = torch.arange(count, device=faces.device)[:, None, None]
+    shifted = padded[pictures, :, rows, columns].permute(0, 3, 1, 2)
+    contrast = torch.empty(count, 1, 1, 1, device=faces.device).uniform_(0.8, 1.2)
+    brightness = torch.empty(count, 1, 1, 1, device=faces.device).uniform_(-0.15, 0.15)
+    return (shifted * contrast + brightness).contiguous(memory_format=torch.channels_last)
+
+
+def _load_generator(run: Path) -> nn.Module:
+    """The averaged generator of a DCGAN run, frozen, in evaluation mode."""
+    checkpoint = run / "checkpoint.pt"
+    if not checkpoint.exists():
+        raise Misuse(f"{run}: no checkpoint.pt in it; name a DCGAN run with --generator")
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["averages"]["generator"]
+    weights = {key.removeprefix("module."): value for key, value in state.items()}
+    generator = Generator(weights["layers.9.weight"].shape[1])
+    generator.load_state_dict({key: value for key, value in weights.items() if key != "n_averaged"})
+    return generator.requires_grad_(False).eval()

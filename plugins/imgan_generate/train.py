@@ -1,0 +1,69 @@
+"""DCGAN's training: the two losses of Goodfellow et al. 2014, with the generator's non-saturating one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from imgan_generate import DCGANSettings
+from imgan_generate.net import LATENT, Discriminator, Generator
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from imgan.training.data import shuffled
+from imgan.training.descent import Descent
+from imgan.training.faces import Faces
+from imgan.training.task import Task
+
+SIZE = 64
+
+
+class DCGANTask(Task[DCGANSettings]):
+    """Generator against discriminator, Adam with the paper's rate 2e-4 and beta1 0.5."""
+
+    shipped = "generator"
+
+    def __init__(self, data: Path, settings: DCGANSettings) -> None:
+        super().__init__(settings)
+        self.faces = Faces(data, SIZE)
+        self.networks["generator"] = Generator(settings.width)
+        self.networks["discriminator"] = Discriminator(settings.critic_width)
+        for name, network in self.networks.items():
+            self.optimizers[name] = torch.optim.Adam(
+                network.parameters(), settings.rate, betas=(0.5, 0.999)
+            )
+        self.average("generator")
+
+    def batch(self, step: int) -> tuple[Tensor, ...]:
+        seed, count = self.settings.seed, self.settings.batch
+        indices = shuffled(len(self.faces), count, seed, step)
+        mirror = np.random.default_rng([seed, step]).random(count) < 0.5
+        return (self.faces.take(indices, mirror),)
+
+    def step(
+        self, step: int, batch: tuple[Tensor, ...], descent: Descent
+    ) -> Mapping[str, Tensor]:
+        (real,) = batch
+        generator, discriminator = self.networks["generator"], self.networks["discriminator"]
+        z = torch.randn(len(real), LATENT, device=real.device)
+        with descent.autocast():
+            fake = generator(z)
+            # -log D(x) - log(1 - D(G(z))), with D = sigmoid of the logit.
+            on_real, on_fake = discriminator(real), discriminator(fake.detach())
+            loss_d = softplus(-on_real).mean() + softplus(on_fake).mean()
+        descent.minimise(loss_d, self.optimizers["discriminator"])
+        with descent.autocast():
+            # -log D(G(z))
+            loss_g = softplus(-discriminator(fake)).mean()
+        descent.minimise(loss_g, self.optimizers["generator"])
+        return {"discriminator": loss_d.detach(), "generator": loss_g.detach()}
+
+    def sample(self) -> Tensor:
+        """An 8x8 grid of the averaged generator's faces, always from the same noise."""
+        z = torch.randn(64, LATENT, generator=torch.Generator().manual_seed(0))
+        generator = self.trained("generator")
+        faces = generator(z.to(next(generator.parameters()).device)) / 2 + 0.5
+        rows = faces.unflatten(0, (8, 8))
+        return torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)

@@ -1,0 +1,159 @@
+"""Training for fidelity: the network learns to undo a downscale."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from imgan_upscale import CompactSettings, SRResNetSettings
+from imgan_upscale.net import Compact, SRResNet
+from numpy.random import Generator
+from PIL import Image, ImageFilter
+from torch import Tensor, nn
+
+from imgan.training.data import Bytes, load_rgb, pictures
+from imgan.training.descent import Descent
+from imgan.training.loop import cosine, set_rate
+from imgan.training.task import Task
+
+
+class _Upscaler(Task[CompactSettings]):
+    """L1 between the upscaled small crop and the crop it came from, Adam, cosine decay to zero."""
+
+    shipped = "upscaler"
+
+    def __init__(self, data: Path, settings: CompactSettings, network: nn.Module) -> None:
+        super().__init__(settings)
+        self.networks["upscaler"] = network
+        self.optimizers["upscaler"] = torch.optim.Adam(network.parameters(), settings.rate)
+        self.average("upscaler")
+        self.crops = Crops(data, settings)
+
+    def batch(self, step: int) -> tuple[Tensor, ...]:
+        rng = np.random.default_rng([self.settings.seed, step])
+        return self.crops.draw(rng, self.settings.batch)
+
+    def step(
+        self, step: int, batch: tuple[Tensor, ...], descent: Descent
+    ) -> Mapping[str, Tensor]:
+        small, large = batch
+        optimizer = self.optimizers["upscaler"]
+        set_rate(optimizer, cosine(self.settings, step))
+        with descent.autocast():
+            error = self.networks["upscaler"](small) - large
+            loss = error.abs().mean()
+        descent.minimise(loss, optimizer)
+        return {"l1": loss.detach(), "mse": error.detach().square().mean()}
+
+    def sample(self) -> Tensor:
+        """Rows of nearest-neighbour input, output and truth."""
+        small, large = self.crops.draw(np.random.default_rng(0), 6)
+        network = self.trained("upscaler")
+        device = next(network.parameters()).device
+        output = network(small.to(device)).cpu()
+        coarse = nn.functional.interpolate(small, scale_factor=self.settings.scale)
+        columns = [torch.cat(list(pictures), dim=1) for pictures in (coarse, output, large)]
+        return torch.cat(columns, dim=2)
+
+
+class CompactTask(_Upscaler):
+    """The shipped network, `imgan train upscale`."""
+
+    def __init__(self, data: Path, settings: CompactSettings) -> None:
+        network = Compact(settings.scale, settings.width, settings.blocks)
+        super().__init__(data, settings, network)
+
+
+class SRResNetTask(_Upscaler):
+    """SRResNet as published, `imgan train srresnet`."""
+
+    def __init__(self, data: Path, settings: SRResNetSettings) -> None:
+        network = SRResNet(settings.scale, settings.width, settings.blocks)
+        super().__init__(data, settings, network)
+
+
+class Crops:
+    """Random pairs of a large crop and its downscaled twin, both [N, 3, h, w] RGB in 0..1."""
+
+    def __init__(self, data: Path, settings: CompactSettings) -> None:
+        self.settings = settings
+        self.large: list[Bytes] = []
+        self.small: list[Bytes] = []
+        for path in pictures(data):
+            picture = load_rgb(path)
+            self._add(picture)
+            # A large photograph at half its size has more edges a pixel: it enters twice.
+            if min(picture.size) >= 1000:
+                self._add(picture.resize((picture.width // 2, picture.height // 2), Image.BICUBIC))
+        # Larger pictures are drawn oftener, but not in proportion: there are few of them.
+        weight = np.sqrt([a.shape[0] * a.shape[1] for a in self.small])
+        self.chance = weight / weight.sum()
+
+    def _add(self, picture: Image.Image) -> None:
+        scale = self.settings.scale
+        width, height = picture.width // scale, picture.height // scale
+        if min(width, height) < self.settings.crop:
+            return
+        picture = picture.crop((0, 0, width * scale, height * scale))
+        self.large.append(np.asarray(picture))
+        self.small.append(np.asarray(picture.resize((width, height), Image.BICUBIC)))
+
+    def draw(self, rng: Generator, count: int) -> tuple[Tensor, Tensor]:
+        """`count` pairs: a pure function of the generator's state."""
+        pairs = [self._pair(rng) for _ in range(count)]
+        small, large = (np.stack(side) for side in zip(*pairs, strict=True))
+        return _to_tensor(small), _to_tensor(large)
+
+    def _pair(self, rng: Generator) -> tuple[Bytes, Bytes]:
+        # Of two crops the one with more detail: sky teaches nothing.
+        candidates = [self._crop(rng) for _ in range(2)]
+        small, large = max(candidates, key=lambda pair: _detail(pair[0]))
+        turns, mirror = rng.integers(4), rng.integers(2)
+        small, large = (np.rot90(a, turns)[:, :: 1 - 2 * mirror] for a in (small, large))
+        if self.settings.degrade:
+            small = degrade(large, small.shape[0], rng)
+        return small, large
+
+    def _crop(self, rng: Generator) -> tuple[Bytes, Bytes]:
+        size, scale = self.settings.crop, self.settings.scale
+        index = rng.choice(len(self.small), p=self.chance)
+        small, large = self.small[index], self.large[index]
+        y = rng.integers(small.shape[0] - size + 1)
+        x = rng.integers(small.shape[1] - size + 1)
+        y2, x2, size2 = y * scale, x * scale, size * scale
+        return small[y : y + size, x : x + size], large[y2 : y2 + size2, x2 : x2 + size2]
+
+
+def degrade(large: Bytes, size: int, rng: Generator) -> Bytes:
+    """A small picture as cameras and websites make it: blur, downscale, noise, JPEG, each at random.
+
+    A light first-order form of Real-ESRGAN's degradations (Wang et al. 2021, section 3.1).
+    """
+    picture = Image.fromarray(np.ascontiguousarray(large))
+    if rng.random() < 0.7:
+        picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.2, 2.5)))
+    kernel = rng.choice([Image.BICUBIC, Image.BILINEAR, Image.BOX, Image.LANCZOS])
+    picture = picture.resize((size, size), int(kernel))
+    if rng.random() < 0.6:
+        pixels = np.asarray(picture, np.float32)
+        grey = rng.random() < 0.4
+        shape = (size, size, 1 if grey else 3)
+        pixels = pixels + rng.normal(0, rng.uniform(1, 12), shape)
+        picture = Image.fromarray(pixels.clip(0, 255).round().astype(np.uint8))
+    if rng.random() < 0.8:
+        stream = io.BytesIO()
+        picture.save(stream, "JPEG", quality=int(rng.integers(35, 96)))
+        picture = Image.open(stream)
+    return np.asarray(picture)
+
+
+def _detail(picture: Bytes) -> float:
+    grey = picture[..., 1].astype(np.int16)
+    return float(np.abs(np.diff(grey, axis=0)).mean() + np.abs(np.diff(grey, axis=1)).mean())
+
+
+def _to_tensor(pixels: Bytes) -> Tensor:
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
