@@ -1,4 +1,4 @@
-"""What a picture operation is asked to do: the options that all of them share, and the operation."""
+"""What a picture operation is: its own settings, and the options that all operations share."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
+
+PANEL = "Files and devices"  # so that a command's own options stand first in its help
 
 if TYPE_CHECKING:
     from imgan.images import Picture
@@ -21,6 +23,7 @@ class Job:
     inputs: Annotated[
         list[str] | None,
         Argument(
+            metavar="[INPUT]...",
             help="Pictures, folders, or - for standard input (which is also the input when none is "
             "named and something is piped in).",
             show_default=False,
@@ -36,10 +39,17 @@ class Job:
             "pictures), or - for standard output. Default: beside the input, photo-NAME.jpg for "
             "photo.jpg and dir-NAME/ for dir/; standard output for standard input.",
             show_default=False,
+            rich_help_panel=PANEL,
         ),
     ] = None
     recursive: Annotated[
-        bool, Option("--recursive", "-r", help="Take folders with all that is below, as a tree.")
+        bool,
+        Option(
+            "--recursive",
+            "-r",
+            help="Take folders with all that is below, as a tree.",
+            rich_help_panel=PANEL,
+        ),
     ] = False
     overwrite: Annotated[
         bool,
@@ -47,15 +57,18 @@ class Job:
             "--overwrite",
             help="Replace files that exist. Without it, an output already finished from the same "
             "input with the same settings is passed over, and any other is left alone and listed.",
+            rich_help_panel=PANEL,
         ),
     ] = False
     format: Annotated[
         str | None,
         Option(
-            help="Format to write: png, jpeg, webp, tiff, bmp, gif, heic or avif. Default: what the "
-            "suffix of -o says, else the input's; PNG on standard output, so that pipes lose "
+            metavar="FORMAT",
+            help="Format to write: png, jpg, webp, tiff, bmp, gif, heic or avif. Default: what the "
+            "suffix of -o says, else the input's; on standard output PNG, so that pipes lose "
             "nothing.",
             show_default=False,
+            rich_help_panel=PANEL,
         ),
     ] = None
     quality: Annotated[
@@ -65,18 +78,27 @@ class Job:
             max=100,
             help="Quality of JPEG, WebP, HEIC and AVIF files, 1 to 100.",
             show_default=False,
+            rich_help_panel=PANEL,
         ),
     ] = None
     strip_metadata: Annotated[
-        bool, Option("--strip-metadata", help="Write no EXIF and no XMP: camera, place, date.")
+        bool,
+        Option(
+            "--strip-metadata",
+            help="Write no EXIF and no XMP: camera, place, date.",
+            rich_help_panel=PANEL,
+        ),
     ] = False
-    device: Annotated[str, Option(help="auto, cpu, cuda or cuda:N.")] = "auto"
+    device: Annotated[
+        str, Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:N.", rich_help_panel=PANEL)
+    ] = "auto"
     json: Annotated[
         bool,
         Option(
             "--json",
             help="Print one JSON line a picture, on standard output, or on standard error when the "
             "picture goes to standard output.",
+            rich_help_panel=PANEL,
         ),
     ] = False
 
@@ -86,10 +108,10 @@ class Operation:
     """One operation with its settings, ready to start.
 
     `name` is the command's, `suffix` what its outputs are called by: photo-<suffix>.jpg.
-    `settings` (JSON-able) and `models` (SHA-256 of the weights used) are all that changes the result
-    for a given input: an output made with equal ones is not made again.
-    `start` is called at most once, when there is a first picture to work on. It loads what is needed
-    and returns the function that does one picture: Picture -> (Picture, JSON-able facts about it).
+    `settings` (JSON-able) and `models` (SHA-256 of the weights used) are all that changes the
+    result for a given input: an output made with equal ones is not made again.
+    `start` is called at most once, when there is a first picture to work on. It loads what is
+    needed and returns the function that does one picture: Picture -> (Picture, JSON-able facts).
     """
 
     name: str

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 import importlib
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Annotated, Any
 
 from typer import Option
 
-from imgan.errors import Failure
+from imgan.cards import NOT_STATED
+from imgan.errors import Failure, Misuse
+
+
+class Precision(StrEnum):
+    """What a network computes in; the two short ones are autocast, weights stay float32."""
+
+    float32 = "float32"
+    bfloat16 = "bfloat16"
+    float16 = "float16"
 
 
 @dataclass(frozen=True)
@@ -16,6 +26,7 @@ class Settings:
     """The settings that every recipe has; a recipe adds its own by subclassing.
 
     Each field is one option of `imgan train NAME`: `sample_every` is `--sample-every`.
+    Raises Misuse when a value cannot mean anything, however it was given.
     """
 
     steps: Annotated[int, Option(help="Updates in the whole run.")] = 10_000
@@ -23,9 +34,24 @@ class Settings:
     rate: Annotated[float, Option(help="Learning rate at the start.")] = 2e-4
     average: Annotated[float, Option(help="Decay of the moving average that is shipped.")] = 0.999
     seed: Annotated[int, Option(help="Same seed, same weights (float32, on the CPU).")] = 0
-    precision: Annotated[str, Option(help="float32, bfloat16 or float16 (autocast).")] = "float32"
+    precision: Annotated[Precision, Option(help="Autocast to it.")] = Precision.float32
     save_every: Annotated[int, Option(help="Steps between checkpoints.")] = 500
     sample_every: Annotated[int, Option(help="Steps between sample sheets.")] = 500
+
+    def __post_init__(self) -> None:
+        self.require(self.steps > 0, "steps", "1 or more")
+        self.require(self.batch > 0, "batch", "1 or more")
+        self.require(self.rate > 0, "rate", "above 0")
+        self.require(0 <= self.average < 1, "average", "from 0 up to, but not, 1")
+        self.require(self.seed >= 0, "seed", "0 or more")
+        self.require(self.precision in set(Precision), "precision", "one of " + ", ".join(Precision))
+        self.require(self.save_every > 0, "save_every", "1 or more")
+        self.require(self.sample_every > 0, "sample_every", "1 or more")
+
+    def require(self, holds: bool, name: str, wanted: str) -> None:
+        """For `__post_init__`: raise Misuse, in the words of the command line, unless `holds`."""
+        if not holds:
+            raise Misuse(f"{option(name)} {getattr(self, name)}: it must be {wanted}")
 
 
 @dataclass(frozen=True)
@@ -46,22 +72,37 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Exporter:
-    """Writes the runs of one recipe (`name`) as ONNX; `entry` is "package.module:function"."""
+    """Writes the runs of one recipe (`name`) as ONNX.
+
+    `entry` names a function (task, target, card, half, overwrite) -> `imgan_exporters.onnx.Parity`
+    as "package.module:function". The rest stands in the card of every network that it writes.
+    """
 
     name: str
     entry: str
+    operation: str
+    """The command that the networks serve."""
+    input: str
+    """Their range and size."""
+    paper: str = NOT_STATED
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """One entry of `imgan evaluate`: figures of shipped weights on a folder of pictures.
 
-    `entry` names a function (data, model, device) -> (header, rows).
+    `entry` names a function (data, model, device) -> (header, rows), all of them text. `model` is the
+    name of a card, or None for the model that the operation uses by default.
     """
 
     name: str
     summary: str
     entry: str
+
+
+def option(field: str) -> str:
+    """A field's name as it is typed: "save_every" is "--save-every"."""
+    return "--" + field.replace("_", "-")
 
 
 def resolve(entry: str) -> Any:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 import torch.distributed as dist
@@ -59,7 +61,16 @@ def _average_gradients(parameters: list[Tensor], world: int) -> None:
         gradient.copy_(part.view_as(gradient))
 
 
-def start_processes() -> None:
-    """Join the group that `torchrun` started, if it did."""
-    if "WORLD_SIZE" in os.environ and not dist.is_initialized():
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+@contextmanager
+def processes() -> Iterator[int]:
+    """Join the group that `torchrun` started, if it did, and leave it again; gives the own rank."""
+    if "WORLD_SIZE" not in os.environ:
+        yield 0
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield dist.get_rank()
+    finally:
+        dist.destroy_process_group()

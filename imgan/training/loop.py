@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from imgan.errors import Failure, Misuse
+from imgan.files import whole_file
 from imgan.recipes import Settings
 from imgan.training.descent import Descent
 from imgan.training.task import Task
@@ -31,19 +32,27 @@ def fit(
     """Train `task` in the folder `run`, from its checkpoint if it has one.
 
     `until` stops this call after that step although the run is longer; `report` is called with the
-    step and its figures (losses, `images_per_second`) after every step. Checkpoints, samples and
-    `log.jsonl` are written by the first process only.
+    step and its figures (losses, `images_per_second`) after every step. The first process alone
+    writes: checkpoints, sample sheets, and the means of the figures since the last sheet, as a line
+    of `log.jsonl` and as scalars of TensorBoard when that is installed.
 
-    Raises Failure when a loss stops being finite; the last good checkpoint stays.
+    Raises Failure when a loss stops being finite; the last good checkpoint stays. Raises Misuse
+    when the processes cannot share a batch evenly.
     """
     settings = task.settings
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     for network in [*task.networks.values(), *task.averages.values()]:
         network.to(device, memory_format=torch.channels_last)
     descent = Descent(settings.precision, device)
-    first = load(task, run / CHECKPOINT, descent) if (run / CHECKPOINT).exists() else 0
+    if settings.batch % descent.world:
+        raise Misuse(f"--batch {settings.batch} cannot be shared by {descent.world} processes")
+    checkpoint = run / CHECKPOINT
+    first = load(task, checkpoint, descent) if checkpoint.exists() else 0
     last = min(settings.steps, until or settings.steps)
+    if first >= last:
+        return
     board = _tensorboard(run) if descent.rank == 0 else None
+    recent: list[dict[str, float]] = []
 
     with ThreadPoolExecutor(1) as loader:
         upcoming = loader.submit(task.batch, first)
@@ -59,25 +68,30 @@ def fit(
             try:
                 losses = task.step(step, share, descent)
             except Failure as failure:
-                kept = f"the checkpoint before it is {run / CHECKPOINT}"
-                raise Failure(
-                    f"step {step + 1}: {failure}; {kept}; try a lower --rate"
-                ) from None
+                raise Failure(_stopped(step + 1, failure, checkpoint)) from None
             for name, averaged in task.averages.items():
                 averaged.update_parameters(task.networks[name])
 
             done = step + 1
             if descent.rank == 0:
-                seconds = time.perf_counter() - started
                 figures = {name: float(loss) for name, loss in losses.items()}
+                seconds = time.perf_counter() - started
                 figures["images_per_second"] = settings.batch / seconds
+                recent.append(figures)
                 if report:
                     report(done, figures)
                 if done % settings.sample_every == 0 or done == last:
                     _save_sample(task, run / "samples" / f"{done:07d}.png")
-                    _log(run, done, figures, board)
+                    means = {name: fmean(f[name] for f in recent) for name in figures}
+                    _log(run, done, means, board)
+                    recent.clear()
                 if done % settings.save_every == 0 or done == last:
-                    save(task, run / CHECKPOINT, done, descent)
+                    save(task, checkpoint, done, descent)
+
+
+def _stopped(step: int, why: Failure | str, checkpoint: Path) -> str:
+    kept = f"{checkpoint} is from before it" if checkpoint.exists() else "there is no checkpoint yet"
+    return f"step {step}: {why}; {kept}; try a lower --rate with another --out"
 
 
 def seed_step(seed: int, step: int, rank: int) -> None:
@@ -105,7 +119,7 @@ def save(task: Task[Any], path: Path, step: int, descent: Descent) -> None:
     """Write a checkpoint, whole or not at all. Raises Failure if a weight is not finite."""
     networks = {name: network.state_dict() for name, network in task.networks.items()}
     if not all(torch.isfinite(t).all() for state in networks.values() for t in state.values()):
-        raise Failure(f"step {step}: weights are not finite; the last good checkpoint is {path}")
+        raise Failure(_stopped(step, "weights are not finite", path))
     state = {
         "step": step,
         "networks": networks,
@@ -113,9 +127,8 @@ def save(task: Task[Any], path: Path, step: int, descent: Descent) -> None:
         "optimizers": {name: o.state_dict() for name, o in task.optimizers.items()},
         "scaler": descent.scaler.state_dict(),
     }
-    partial = path.with_suffix(".partial")
-    torch.save(state, partial)
-    os.replace(partial, path)
+    with whole_file(path, overwrite=True) as file:
+        torch.save(state, file)
 
 
 def load(task: Task[Any], path: Path, descent: Descent | None = None) -> int:
@@ -136,24 +149,30 @@ def start_from(task: Task[Any], weights: dict[str, dict[str, Tensor]]) -> list[s
     """Start networks from the weights of others (`--init-from`), by parameter name.
 
     A network may have parameters that the weights lack (a deeper network, grown from a shallow one):
-    their names are returned. Raises Misuse when a shape differs or a parameter has no place.
+    their names are returned. Raises Misuse when a shape differs, a parameter has no place, or there
+    is nothing for any network of the task.
     """
+    if not any(weights.get(name) for name in task.networks):
+        wanted = " or ".join(task.networks)
+        raise Misuse(f"--init-from has no weights for {wanted}")
     missing: list[str] = []
     for name, state in weights.items():
         if name not in task.networks:
             continue
+        network = task.networks[name]
         try:
-            result = task.networks[name].load_state_dict(state, strict=False)
+            result = network.load_state_dict(state, strict=False)
         except RuntimeError as error:
             reason = str(error).splitlines()[-1].strip()
             raise Misuse(f"--init-from does not fit the network {name}: {reason}") from None
         if result.unexpected_keys:
             stray = ", ".join(result.unexpected_keys[:3])
             raise Misuse(f"--init-from has parameters that the network {name} lacks: {stray}")
-        missing += [f"{name}.{key}" for key in result.missing_keys]
+        lacking = {key for key, _ in network.named_parameters()} & set(result.missing_keys)
+        missing += [f"{name}.{key}" for key in sorted(lacking)]
         if name in task.averages:
             averaged: nn.Module = task.averages[name].module
-            averaged.load_state_dict(task.networks[name].state_dict())
+            averaged.load_state_dict(network.state_dict())
     return missing
 
 
@@ -162,7 +181,8 @@ def _save_sample(task: Task[Any], path: Path) -> None:
         picture = task.sample().clamp(0, 1)
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = (picture.permute(1, 2, 0).cpu().numpy() * 255).round().astype(np.uint8)
-    Image.fromarray(pixels).save(path)
+    with whole_file(path, overwrite=True) as file:
+        Image.fromarray(pixels).save(file, "PNG")
 
 
 def _log(run: Path, step: int, figures: dict[str, float], board: Any) -> None:

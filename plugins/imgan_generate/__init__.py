@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
+import typer
 from typer import Option
 
-from imgan.recipes import Settings
+from imgan.cards import ModelCard, read_cards
+from imgan.hookspecs import hookimpl
+from imgan.recipes import Exporter, Recipe, Settings
 
 
 @dataclass(frozen=True)
@@ -20,3 +25,57 @@ class DCGANSettings(Settings):
     average: Annotated[float, Option(help="Decay of the moving average that is shipped.")] = 0.998
     width: Annotated[int, Option(help="Channels of the generator's last hidden layer.")] = 64
     critic_width: Annotated[int, Option(help="Channels of the discriminator's first layer.")] = 64
+
+
+def generate(
+    count: Annotated[int, Option("-n", "--count", min=1, help="How many faces.")] = 1,
+    seed: Annotated[
+        int | None,
+        Option(min=0, help="Same seed, same pixels. Default: a new one, named in the file."),
+    ] = None,
+    grid: Annotated[bool, Option("--grid", help="All faces on one sheet.")] = False,
+    output: Annotated[
+        str | None,
+        Option(
+            "--output",
+            "-o",
+            metavar="FILE|DIR",
+            help="A file for one face or a sheet, a folder for several, - for standard output. "
+            "Default: face-SEED.png here, or face-SEED-1.png and on.",
+            show_default=False,
+        ),
+    ] = None,
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace files that exist.")] = False,
+    model: Annotated[str, Option(help="A generator from `imgan models`.")] = "generate-dcgan",
+    device: Annotated[str, Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+) -> None:
+    """Sample faces that nobody has: 64x64 pixels, from a DCGAN.
+
+    imgan generate -n 64 --seed 1 --grid -o faces.png
+    """
+    from imgan_generate.run import write_faces
+
+    write_faces(count, seed, grid, output, overwrite, model, device)
+
+
+@hookimpl
+def register_commands(app: typer.Typer) -> None:
+    app.command()(generate)
+
+
+@hookimpl
+def register_models() -> Iterable[ModelCard]:
+    return read_cards(Path(__file__).parent / "models.toml")
+
+
+@hookimpl
+def register_recipes() -> Iterable[Recipe]:
+    return [
+        Recipe(
+            name="dcgan",
+            summary="DCGAN, 64x64 faces out of noise.",
+            entry="imgan_generate.train:DCGANTask",
+            settings=DCGANSettings,
+            data="CelebA's folder, or any folder of aligned faces (the last 500 are held out).",
+        )
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,7 @@ class DCGANTask(Task[DCGANSettings]):
 
     def __init__(self, data: Path, settings: DCGANSettings) -> None:
         super().__init__(settings)
-        self.faces = Faces(data, SIZE)
+        self.data = data
         self.networks["generator"] = Generator(settings.width)
         self.networks["discriminator"] = Discriminator(settings.critic_width)
         for name, network in self.networks.items():
@@ -35,6 +36,11 @@ class DCGANTask(Task[DCGANSettings]):
                 network.parameters(), settings.rate, betas=(0.5, 0.999)
             )
         self.average("generator")
+
+    @cached_property
+    def faces(self) -> Faces:
+        """Read at the first step: an export needs no pictures."""
+        return Faces(self.data, SIZE)
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
         seed, count = self.settings.seed, self.settings.batch

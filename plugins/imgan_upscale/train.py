@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +31,12 @@ class _Upscaler(Task[CompactSettings]):
         self.networks["upscaler"] = network
         self.optimizers["upscaler"] = torch.optim.Adam(network.parameters(), settings.rate)
         self.average("upscaler")
-        self.crops = Crops(data, settings)
+        self.data = data
+
+    @cached_property
+    def crops(self) -> Crops:
+        """Read at the first step: an export needs no pictures."""
+        return Crops(self.data, self.settings)
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
         rng = np.random.default_rng([self.settings.seed, step])

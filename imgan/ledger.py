@@ -1,0 +1,80 @@
+"""What has been finished already: the memory by which a batch that was cut off goes on.
+
+It is one SQLite file in the user's state folder (`~/.local/state/imgan` on Linux,
+`$XDG_STATE_HOME` moves it), not files among the photos: nobody wants those in an album, and SQLite
+lets several commands run at once. Where it is lost, nothing is done wrongly: an output that it does
+not know is a file of the user's own and stays.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sqlite3
+from contextlib import closing
+from io import BytesIO
+from pathlib import Path
+
+import platformdirs
+
+import imgan
+from imgan.job import Job, Operation
+
+TABLE = """
+CREATE TABLE IF NOT EXISTS finished (
+    output TEXT PRIMARY KEY,  -- absolute path
+    made_from TEXT NOT NULL,  -- fingerprint() of what it was made from
+    sha256 TEXT NOT NULL      -- of the output file
+)
+"""
+
+
+def fingerprint(input_sha256: str, job: Job, operation: Operation) -> str:
+    """SHA-256 over everything that decides an output's bytes: input, models, settings, version."""
+    decisive = {
+        "imgan": imgan.__version__,
+        "operation": operation.name,
+        "settings": dict(operation.settings),
+        "models": operation.models,
+        "input": input_sha256,
+        "write": [job.format, job.quality, job.strip_metadata],
+    }
+    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+
+
+def digest(source: Path | bytes) -> str:
+    """SHA-256 of a file, which is read in pieces, or of bytes."""
+    with BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class Ledger:
+    """The finished outputs of this user. Safe to use from several threads and processes."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        self.path = path or platformdirs.user_state_path("imgan") / "finished.sqlite"
+        self.trouble: str | None = None
+        """Why nothing can be remembered, if so (a full disk, a read-only home)."""
+
+    def holds(self, output: Path, made_from: str) -> bool:
+        """Whether `output` was made from just this and has not changed since."""
+        query = "SELECT sha256 FROM finished WHERE output = ? AND made_from = ?"
+        row = self._execute(query, (str(output.resolve()), made_from))
+        return row is not None and row[0] == digest(output)
+
+    def record(self, output: Path, made_from: str) -> None:
+        """Remember that `output` is finished."""
+        values = (str(output.resolve()), made_from, digest(output))
+        self._execute("INSERT OR REPLACE INTO finished VALUES (?, ?, ?)", values)
+
+    def _execute(self, query: str, values: tuple[str, ...]) -> tuple[str, ...] | None:
+        """The first row, if any. A connection a call: threads share none, and none stays open."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            with closing(sqlite3.connect(self.path, timeout=30)) as connection, connection:
+                connection.execute(TABLE)
+                row: tuple[str, ...] | None = connection.execute(query, values).fetchone()
+                return row
+        except (OSError, sqlite3.Error) as error:
+            self.trouble = f"{self.path}: {error}"
+            return None

@@ -1,0 +1,155 @@
+"""`imgan models`: which weights there are, whether they are whole, and how to bring one's own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import replace as replaced
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from imgan import store
+from imgan.cards import Description, ModelCard, card_to_toml, read_description
+from imgan.errors import Failure, Misuse
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+app = typer.Typer(help="List, show, check and add models.")
+
+
+@app.callback(invoke_without_command=True)
+def models(context: typer.Context) -> None:
+    """List the models. In a pipe: name, operation, bytes, licence and place, between tabs."""
+    if context.invoked_subcommand is None:
+        _print(
+            ["name", "operation", "bytes", "licence of the weights", "place"],
+            (
+                [card.name, card.operation, str(card.size), card.licence, _place(card)]
+                for card in store.installed()
+            ),
+        )
+
+
+@app.command()
+def show(name: Annotated[str, typer.Argument(help="A model's name.")]) -> None:
+    """Show a model's card. In a pipe: TOML, as `imgan models add --card` reads it."""
+    card = store.find(store.installed(), name)
+    if not sys.stdout.isatty():
+        print(card_to_toml(card), end="")
+        return
+    facts = {
+        "name": card.name,
+        "operation": card.operation,
+        "licence of the weights": card.licence,
+        "data set": card.dataset,
+        "terms of the data set": card.dataset_terms,
+        "paper": card.paper,
+        "input": card.input,
+        "trained by": card.command,
+        **card.figures,
+        "file": str(store.present(card) or card.file),
+        "bytes": card.size,
+        "SHA-256": card.sha256,
+        "URL": card.url or "none",
+        "place": _place(card),
+    }
+    _print(["", ""], ([key, str(value)] for key, value in facts.items()))
+
+
+@app.command()
+def add(
+    file: Annotated[Path, typer.Argument(help="An ONNX file.")],
+    card: Annotated[
+        Path | None,
+        typer.Option(help="Its card: TOML with one table [[model]]. Default: the one in FILE."),
+    ] = None,
+    name: Annotated[str | None, typer.Option(help="What `--model` will take.")] = None,
+    operation: Annotated[
+        str | None, typer.Option(help="The command that the model serves, such as upscale.")
+    ] = None,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace a model that you added before.")
+    ] = False,
+) -> None:
+    """Add your own ONNX file, to be used by `--model NAME`."""
+    description, sha256 = _describe(file, card, name, operation)
+    added = store.add(file, description, sha256=sha256, replace=replace)
+    print(f"{added.name}: use it with `imgan {added.operation} --model {added.name}`")
+
+
+@app.command()
+def remove(name: Annotated[str, typer.Argument(help="A model that you added.")]) -> None:
+    """Remove a model that you added."""
+    store.remove(name)
+
+
+@app.command()
+def verify(
+    names: Annotated[list[str] | None, typer.Argument(help="Models. Default: all.")] = None,
+) -> None:
+    """Check the SHA-256 of models. In a pipe: name, state and file, between tabs."""
+    cards: Sequence[ModelCard] = store.installed()
+    checks = store.verify([store.find(cards, name) for name in names] if names else cards)
+    _print(["name", "state", "file"], ([c.card.name, c.state, str(c.path or "")] for c in checks))
+    bad = [check.card.name for check in checks if check.state in ("wrong", "missing")]
+    if bad:
+        raise Failure(
+            f"{len(bad)} of {len(checks)} models cannot be used as they are: {', '.join(bad)}; "
+            "reinstall the package that ships them, or add your own again"
+        )
+
+
+def _describe(
+    file: Path, card: Path | None, name: str | None, operation: str | None
+) -> tuple[Description, str | None]:
+    """The description from the card file, else from the ONNX file, else from the options alone.
+
+    The options win over what a card says. With it goes the SHA-256 that a card file states.
+    """
+    sha256 = None
+    if card:
+        found, sha256 = read_description(card)
+    elif embedded := store.embedded_description(file):
+        found = embedded
+    elif name and operation:
+        found = Description(name=name, operation=operation)
+    else:
+        raise Misuse(f"{file} holds no card; give --name and --operation, or --card FILE.toml")
+    return replaced(found, name=name or found.name, operation=operation or found.operation), sha256
+
+
+def _place(card: ModelCard) -> str:
+    """Where a card's file was found, in a word. It is not verified."""
+    file = store.present(card)
+    if file is None:
+        return "to be fetched" if card.url else "missing"
+    if file.is_relative_to(store.cache_folder()):
+        return "fetched"
+    return "own" if file.is_relative_to(store.own_folder()) else "shipped"
+
+
+def _print(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """A table on a terminal, lines with tabs elsewhere."""
+    if sys.stdout.isatty():
+        from rich.console import Console
+
+        Console().print(_table(header, rows))
+    else:
+        for row in rows:
+            print(*row, sep="\t")
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, show_header=any(header), pad_edge=False)
+    for title in header:
+        table.add_column(title, overflow="fold")
+    for row in rows:
+        # Text, because "[n, 3]" in a card would be taken for markup.
+        table.add_row(*map(Text, row))
+    return table

@@ -1,0 +1,160 @@
+"""Large pictures through a network a tile at a time: split, run, blend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgan.errors import Failure
+from imgan.session import OutOfMemory
+
+Pixels = NDArray[Any]
+"""[H, W, 3], uint8 or uint16."""
+
+Planes = NDArray[np.float32]
+"""[3, H, W], 0..1; a network may overshoot."""
+
+BLEND = 8
+"""Pixels of the input over which one tile fades into the next."""
+
+
+def run_tiled(
+    pixels: Pixels,
+    run: Callable[[Pixels], Planes],
+    *,
+    scale: int = 1,
+    tile: int = 512,
+    overlap: int = 32,
+) -> Pixels:
+    """A picture [H, W, 3] through `run`, `scale` times as large and of the same dtype.
+
+    `run` takes tiles [h, w, 3] of the picture and returns [3, scale h, scale w] in 0..1. `tile` is
+    the side of a tile and `overlap` the context on each of its inner sides that is thrown away, in
+    pixels of the input: with an overlap of at least the network's receptive radius the result is
+    that of the whole picture at once. All tiles have one shape: the runtime reuses its buffers.
+
+    Never more than a row of tiles is there in floating point. When `run` raises OutOfMemory, that
+    tile and the ones after it are cut into tiles of half the side; Failure when they get too small.
+    """
+    if tile < smallest(overlap):
+        raise ValueError(
+            f"tiles of {tile} with an overlap of {overlap}: {smallest(overlap)} at least"
+        )
+    height, width = pixels.shape[:2]
+    result = np.empty((height * scale, width * scale, 3), pixels.dtype)
+    top = 0
+    for rows in _Tiler(run, scale, tile, overlap).rows(pixels):
+        bottom = top + rows.shape[1]
+        quantise(rows, result[top:bottom])
+        top = bottom
+        del rows  # before the next ones are made
+    return result
+
+
+def smallest(overlap: int) -> int:
+    """The smallest side of a tile: below it most of the work would be thrown away."""
+    return 4 * (overlap + BLEND)
+
+
+def to_planes(pixels: Pixels) -> Planes:
+    """Integer pixels [H, W, 3] as [3, H, W] in 0..1."""
+    step = np.float32(1 / np.iinfo(pixels.dtype).max)
+    return np.multiply(pixels.transpose(2, 0, 1), step, dtype=np.float32, order="C")
+
+
+def quantise(planes: Planes, result: Pixels) -> None:
+    """Round and clip [3, H, W] in 0..1 into integer pixels [H, W, 3]; overwrites `planes`."""
+    largest = np.iinfo(result.dtype).max
+    for channel, plane in enumerate(planes):  # one at a time stays in the processor's cache
+        plane *= largest
+        plane += 0.5
+        np.clip(plane, 0, largest, out=plane)
+        result[..., channel] = plane
+
+
+@dataclass
+class _Tiler:
+    run: Callable[[Pixels], Planes]
+    scale: int
+    tile: int
+    overlap: int
+
+    def rows(self, pixels: Pixels) -> Iterator[Planes]:
+        """The result from top to bottom, a row of tiles at a time."""
+        height, width = pixels.shape[:2]
+        down, across = self._spans(height), self._spans(width)
+        carried = np.empty((3, 0, width * self.scale), np.float32)
+        for y, following in zip(down, [*down[1:], None], strict=True):
+            strip = np.zeros((3, len(y.weights), width * self.scale), np.float32)
+            strip[:, : carried.shape[1]] = carried
+            for x in across:
+                result = self._one(pixels[y.source, x.source])[:, y.kept, x.kept]
+                weights = y.weights[:, None] * x.weights
+                for plane, part in zip(strip, result, strict=True):
+                    plane[:, x.target] += weights * part
+            end = following.target.start if following else y.target.stop
+            done = end - y.target.start
+            carried = strip[:, done:].copy()
+            yield strip[:, :done]
+
+    def _one(self, pixels: Pixels) -> Planes:
+        """One tile, through smaller ones where it does not fit into memory."""
+        side = max(pixels.shape[:2])
+        if side <= self.tile:
+            try:
+                return self.run(pixels)
+            except OutOfMemory as error:
+                self.tile = side // 2
+                if self.tile < smallest(self.overlap):
+                    raise Failure(
+                        f"{error} runs out of memory on tiles of {side} pixels, the smallest that "
+                        "make sense: close other programs, or try --device cpu"
+                    ) from error
+        return np.concatenate(list(self.rows(pixels)), axis=1)
+
+    def _spans(self, length: int) -> list[_Span]:
+        """The tiles along one axis, evenly spread; each fades into the next in the middle of what
+        both see."""
+        size = min(self.tile, length)
+        advance = size - 2 * self.overlap - BLEND
+        count = 1 if size == length else 1 - (size - length) // advance
+        starts = [i * (length - size) // max(count - 1, 1) for i in range(count)]
+        fades = [(a + size + b - BLEND) // 2 for a, b in pairwise(starts)]
+        begins = [0, *fades]
+        ends = [*(fade + BLEND for fade in fades), length]
+        return [
+            _Span.scaled(start, size, begin, end, length, self.scale)
+            for start, begin, end in zip(starts, begins, ends, strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class _Span:
+    """A tile along one axis: its pixels in the picture, the part of its result that is kept, where
+    that goes in the whole result, and its weights there, which fade to zero towards a neighbour."""
+
+    source: slice
+    kept: slice
+    target: slice
+    weights: NDArray[np.float32]
+
+    @classmethod
+    def scaled(cls, start: int, size: int, begin: int, end: int, length: int, scale: int) -> _Span:
+        """The span that sees `size` pixels from `start` on and answers for those in begin..end."""
+        weights = np.ones((end - begin) * scale, np.float32)
+        fade = (np.arange(BLEND * scale, dtype=np.float32) + 0.5) / (BLEND * scale)
+        if begin > 0:
+            weights[: len(fade)] = fade
+        if end < length:
+            weights[-len(fade) :] = 1 - fade
+        return cls(
+            source=slice(start, start + size),
+            kept=slice((begin - start) * scale, (end - start) * scale),
+            target=slice(begin * scale, end * scale),
+            weights=weights,
+        )

@@ -1,0 +1,55 @@
+"""The command line as a whole."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HEAVY = ("torch", "onnxruntime", "numpy", "PIL")
+
+
+def _run(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "imgan.cli", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, **options)  # type: ignore[call-overload,no-any-return]
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; sys.argv = ['imgan', '--help']\n"
+        "from imgan.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        f"print([m for m in {HEAVY} if m in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout.splitlines()[-1] == "[]"
+
+
+def test_version_is_printed() -> None:
+    result = _run("--version")
+    assert result.returncode == 0
+    assert result.stdout.startswith("imgan ")
+
+
+@pytest.mark.parametrize("arguments", [["no-such-command"], ["upscale", "--no-such-option"]])
+def test_bad_usage_exits_with_2(arguments: list[str]) -> None:
+    result = _run(*arguments)
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+
+
+def test_a_missing_photo_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
+    result = _run("adjust", str(tmp_path / "none.jpg"), "--grayscale")
+    assert result.returncode == 1
+    assert "none.jpg" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_closed_pipe_is_not_a_traceback() -> None:
+    command = f"{sys.executable} -m imgan.cli models | true"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
+    assert "Traceback" not in result.stderr
+    assert "Exception ignored" not in result.stderr

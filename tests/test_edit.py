@@ -1,0 +1,347 @@
+"""`imgan edit`, with an editor and a judge so small that their answers are known."""
+
+from __future__ import annotations
+
+import io
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import skimage.data
+import typer
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+from typer.testing import CliRunner, Result
+
+import imgan_edit
+from imgan import store
+from imgan.cards import Description
+from imgan.errors import Failure, Misuse
+from imgan.job import Job
+from imgan_edit import Edit, evaluate, run
+from imgan_edit.attributes import NAMES, SLUGS, parse
+
+BANGS, SMILING, MALE = SLUGS.index("bangs"), SLUGS.index("smiling"), SLUGS.index("male")
+
+
+def save(path: Path, nodes: list, inputs: dict, outputs: dict, **constants: NDArray) -> None:
+    def values(shapes: dict) -> list:
+        return [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in shapes.items()]
+
+    weights = [numpy_helper.from_array(array, name) for name, array in constants.items()]
+    graph = helper.make_graph(nodes, "tiny", values(inputs), values(outputs), weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    onnx.save(model, str(path))
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An editor (bangs and male add red, smiling adds green, male takes blue), and a judge."""
+    folder = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("IMGAN_HOME", str(folder))
+    monkeypatch.setenv("XDG_STATE_HOME", str(folder))
+    face = ["n", 3, 64, 64]
+    vectors = np.zeros((40, 3), np.float32)
+    vectors[BANGS], vectors[SMILING], vectors[MALE] = (0.5, 0, 0), (0, 0.5, 0), (0.2, 0, -0.5)
+    save(
+        folder / "editor.onnx",
+        [
+            helper.make_node("MatMul", ["change", "vectors"], ["moved"]),
+            helper.make_node("Reshape", ["moved", "shape"], ["colour"]),
+            helper.make_node("Identity", ["face"], ["reconstruction"]),
+            helper.make_node("Add", ["reconstruction", "colour"], ["edited"]),
+        ],
+        {"face": face, "change": ["n", 40]},
+        {"reconstruction": face, "edited": face},
+        vectors=vectors,
+        shape=np.array([-1, 3, 1, 1]),
+    )
+    # Each of the three is there when the mean of its colour says so; the others never are.
+    weights, bias = np.zeros((3, 40), np.float32), np.full(40, -5, np.float32)
+    weights[0, BANGS] = weights[1, SMILING] = 8
+    weights[2, MALE] = -8
+    bias[[BANGS, SMILING, MALE]] = 0
+    save(
+        folder / "judge.onnx",
+        [
+            helper.make_node("GlobalAveragePool", ["input"], ["mean"]),
+            helper.make_node("Flatten", ["mean"], ["colour"]),
+            helper.make_node("Gemm", ["colour", "weights", "bias"], ["output"]),
+        ],
+        {"input": face},
+        {"output": ["n", 40]},
+        weights=weights,
+        bias=bias,
+    )
+    figures = {run.added_figure("bangs"): 0.5, run.removed_figure("bangs"): 1}
+    store.add(
+        folder / "editor.onnx",
+        Description(name="tiny-editor", operation="edit", figures=figures),
+    )
+    store.add(folder / "judge.onnx", Description(name="tiny-judge", operation="evaluate"))
+    monkeypatch.setattr(evaluate, "JUDGE", "tiny-judge")
+
+
+@pytest.fixture
+def photo(tmp_path: Path) -> Path:
+    path = tmp_path / "photo.png"
+    Image.fromarray(skimage.data.astronaut()).save(path)
+    return path
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Path:
+    """The astronaut twice, side by side."""
+    face = skimage.data.astronaut()[20:240, 120:340]
+    path = tmp_path / "pair.png"
+    Image.fromarray(np.concatenate([face, face], axis=1)).save(path)
+    return path
+
+
+def pixels(path: Path) -> NDArray[np.int64]:
+    return np.asarray(Image.open(path).convert("RGB")).astype(int)
+
+
+def wish(**settings: object) -> Edit:
+    return Edit(model="tiny-editor", **settings)  # type: ignore[arg-type]
+
+
+def job(path: Path | str, **settings: object) -> Job:
+    return Job(inputs=[str(path)], device="cpu", **settings)  # type: ignore[arg-type]
+
+
+def invoke(*arguments: str, stdin: bytes | None = None) -> Result:
+    app = typer.Typer()
+    imgan_edit.register_commands(app)
+    return CliRunner().invoke(app, [*arguments, "--device", "cpu"], input=stdin)
+
+
+def test_the_names_are_celebas_forty() -> None:
+    assert len(NAMES) == len(set(SLUGS)) == 40
+    assert (NAMES[0], NAMES[5], NAMES[39]) == ("5_o_Clock_Shadow", "Bangs", "Young")
+
+
+@pytest.mark.parametrize("typed", ["blond-hair", "Blond_Hair", "BLONDHAIR", " blond hair "])
+def test_names_are_forgiving(typed: str) -> None:
+    assert parse([typed]) == ("blond-hair",)
+
+
+def test_names_may_be_repeated_and_joined_by_commas() -> None:
+    assert parse(["bangs,Smiling", "young", "bangs"]) == ("bangs", "smiling", "young")
+
+
+@pytest.mark.parametrize(
+    ("typed", "meant"),
+    [("bang", "bangs"), ("smilling", "smiling"), ("hat", "wearing-hat"), ("glasses", "eyeglasses")],
+)
+def test_a_near_miss_gets_did_you_mean(typed: str, meant: str) -> None:
+    with pytest.raises(Misuse, match=f"{typed}.*did you mean.*{meant}"):
+        parse([typed])
+
+
+def test_a_far_miss_names_the_list() -> None:
+    with pytest.raises(Misuse, match="--list"):
+        parse(["xyzzy"])
+
+
+def test_the_face_is_edited_and_the_rest_of_the_photo_stays_to_the_bit(photo: Path) -> None:
+    run.edit(job(photo), wish(add=["bangs"]))
+    change = pixels(photo.with_name("photo-bangs.png")) - pixels(photo)
+    # 0.5 of -1..1 is 64 of 255, in red alone, in the middle of the face.
+    assert change[120, 225].tolist() == [min(64, 255 - pixels(photo)[120, 225, 0]), 0, 0]
+    assert not change[250:].any()
+    assert not change[:, 340:].any()
+
+
+def test_outputs_are_called_by_what_was_added_and_removed(photo: Path) -> None:
+    run.edit(job(photo), wish(add=["bangs"], remove=["smiling,male"], aligned=True))
+    assert photo.with_name("photo-bangs-no-smiling-no-male.png").exists()
+
+
+def test_removing_goes_the_other_way_by_the_strength(tmp_path: Path) -> None:
+    path = tmp_path / "grey.png"
+    Image.new("RGB", (109, 89), (128, 128, 128)).save(path)
+    run.edit(job(path), wish(remove=["smiling"], strength=0.5, aligned=True))
+    edited = pixels(tmp_path / "grey-no-smiling.png")
+    assert edited[44, 54].tolist() == [128, 96, 128]
+    assert (edited[:, :10] == 128).all()
+
+
+def test_a_grey_photo_stays_grey(tmp_path: Path) -> None:
+    path = tmp_path / "grey.png"
+    Image.new("L", (90, 90), 100).save(path)
+    run.edit(job(path), wish(add=["smiling"], aligned=True))
+    edited = Image.open(tmp_path / "grey-smiling.png")
+    assert edited.mode == "L"
+    assert edited.getpixel((45, 45)) == 100 + round(63.75 * 0.587)
+
+
+def test_all_faces_are_edited_and_one_can_be_picked_from_the_left(pair: Path) -> None:
+    run.edit(job(pair), wish(add=["bangs"]))
+    run.edit(job(pair, output=str(pair.with_name("second.png"))), wish(add=["bangs"], face="2"))
+    both = (pixels(pair.with_name("pair-bangs.png")) - pixels(pair)).any((0, 2))
+    second = (pixels(pair.with_name("second.png")) - pixels(pair)).any((0, 2))
+    assert both[:220].any()
+    assert both[220:].any()
+    assert not second[:200].any()
+    assert second[220:].any()
+
+
+def test_a_box_by_hand_needs_no_search(tmp_path: Path) -> None:
+    path = tmp_path / "plain.png"
+    Image.new("RGB", (400, 300), (90, 90, 90)).save(path)
+    run.edit(job(path), wish(add=["bangs"], face="100,100,60,80"))
+    changed = (pixels(tmp_path / "plain-bangs.png") != 90).any(2)
+    assert changed[140, 130]
+    assert not changed[:, 230:].any()
+
+
+def test_the_facts_name_faces_boxes_and_what_was_edited(
+    pair: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run.edit(job(pair, json=True), wish(add=["bangs"], face="2"))
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["faces"] == 2
+    assert facts["boxes"][0][0] < facts["boxes"][1][0]
+    assert facts["edited"] == [2]
+
+
+def test_a_photo_without_a_face_says_what_to_try(tmp_path: Path) -> None:
+    path = tmp_path / "plain.png"
+    Image.new("RGB", (100, 100)).save(path)
+    with pytest.raises(Failure, match=r"no face found.*--face.*--aligned"):
+        run.edit(job(path), wish(add=["bangs"]))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_face_number_beyond_the_faces_fails(photo: Path) -> None:
+    with pytest.raises(Failure, match="no face 3: 1 found"):
+        run.edit(job(photo), wish(add=["bangs"], face="3"))
+
+
+@pytest.mark.parametrize("box", ["600,0,50,50", "0,-80,50,50", "0,0,600,50"])
+def test_a_box_that_does_not_fit_the_photo_fails(photo: Path, box: str) -> None:
+    with pytest.raises(Failure, match="512x512"):
+        run.edit(job(photo), wish(add=["bangs"], face=box))
+
+
+@pytest.mark.parametrize("face", ["", "0", "-1", "1.5", "left", "1,2,3", "1,2,0,4", "nan,1,2,3"])
+def test_a_face_that_means_nothing_is_misuse(photo: Path, face: str) -> None:
+    with pytest.raises(Misuse, match="--face"):
+        run.edit(job(photo), wish(add=["bangs"], face=face))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"add": ["bangs"], "remove": ["Bangs"]},
+        {"add": ["bangs"], "face": "1", "aligned": True},
+        {"add": ["bangs"], "model": "tiny-judge"},
+        {"add": ["bangs"], "model": "no-such-model"},
+    ],
+)
+def test_wishes_that_contradict_themselves_are_misuse(
+    photo: Path, settings: dict[str, object]
+) -> None:
+    with pytest.raises(Misuse):
+        run.edit(job(photo), Edit(**{"model": "tiny-editor", **settings}))  # type: ignore[arg-type]
+
+
+def test_the_command_line_takes_several_attributes(photo: Path) -> None:
+    arguments = ["--add", "bangs", "--add", "male", "--remove", "smiling", "--strength", "1.5"]
+    result = invoke(str(photo), *arguments, "--model", "tiny-editor", "--json")
+    assert result.exit_code == 0, result.output
+    assert photo.with_name("photo-bangs-male-no-smiling.png").exists()
+
+
+def test_the_list_shows_the_cards_figures_without_an_input() -> None:
+    result = invoke("--list", "--model", "tiny-editor")
+    lines = result.stdout.splitlines()
+    assert len(lines) == 40
+    assert lines[BANGS].split() == ["bangs", "added", "50%", "removed", "100%"]
+    assert "not measured" in lines[SMILING]
+
+
+def test_the_list_is_json_for_scripts() -> None:
+    result = invoke("--list", "--json", "--model", "tiny-editor")
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert rows[BANGS] == {"attribute": "bangs", "added": 0.5, "removed": 1}
+
+
+def test_the_sheet_shows_the_face_under_every_attribute(photo: Path, tmp_path: Path) -> None:
+    target = tmp_path / "sheet.png"
+    run.write_sheet(job(photo), wish(), target)
+    sheet = pixels(target)
+    tile, label = run.TILE, run.LABEL
+    assert sheet.shape == (6 * (tile + label), run.COLUMNS * tile, 3)
+
+    def centre(index: int) -> NDArray[np.int64]:
+        row, column = divmod(index, run.COLUMNS)
+        return sheet[row * (tile + label) + tile // 2, column * tile + tile // 2]
+
+    assert centre(0).tolist() == centre(1).tolist()
+    assert (centre(1 + MALE) - centre(0))[2] < -50
+    labels = sheet[tile : tile + label, :tile]
+    assert labels.min() < 100
+    with pytest.raises(Failure, match=r"sheet\.png"):
+        run.write_sheet(job(photo), wish(), target)
+
+
+def test_the_sheet_reads_standard_input(photo: Path, tmp_path: Path) -> None:
+    target = tmp_path / "sheet.png"
+    arguments = ["-", "--sheet", str(target), "--model", "tiny-editor"]
+    result = invoke(*arguments, stdin=photo.read_bytes())
+    assert result.exit_code == 0, result.output
+    assert target.exists()
+
+
+def test_the_sheet_takes_one_picture_and_no_attributes(photo: Path, tmp_path: Path) -> None:
+    with pytest.raises(Misuse, match="--add"):
+        run.write_sheet(job(photo), wish(add=["bangs"]), tmp_path / "sheet.png")
+    with pytest.raises(Misuse, match="one picture"):
+        run.write_sheet(Job(), wish(), tmp_path / "sheet.png")
+
+
+def test_the_soft_mask_is_one_inside_and_zero_along_the_border() -> None:
+    mask = run.soft_mask(64)
+    assert mask[32, 32] == 1
+    border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
+    assert not border.any()
+    assert np.abs(np.diff(mask, axis=0)).max() < 0.15
+
+
+def test_the_evaluation_counts_what_the_judge_sees(tmp_path: Path) -> None:
+    # Two faces without bangs, near enough to red that adding shows in one of them only.
+    for name, red in [("1.jpg", 100), ("2.jpg", 40), ("3.jpg", 220)]:
+        Image.new("RGB", (89, 109), (red, 100, 200)).save(tmp_path / name, quality=100)
+    header, rows = evaluate.evaluate(tmp_path, "tiny-editor", "cpu")
+    assert len(header) == len(rows[0])
+    assert [row[0] for row in rows] == list(SLUGS)
+    bangs = rows[BANGS]
+    assert (bangs[1], bangs[3]) == ("0.50", "2")
+    assert (bangs[4], bangs[6]) == ("0.00", "1")
+    assert bangs[2] == "0.000"
+    assert rows[SMILING][1:4:2] == ["1.00", "3"]
+    assert rows[SMILING][4] == "-"
+    # Male takes red along: bangs move, 38 others do not.
+    assert 0.001 < float(rows[MALE][2]) < 1 / 39
+
+
+def test_the_evaluation_of_an_empty_folder_fails(tmp_path: Path) -> None:
+    with pytest.raises(Failure, match="no JPEG"):
+        evaluate.evaluate(tmp_path, "tiny-editor", "cpu")
+
+
+def test_the_faces_held_out_are_the_last_by_name(tmp_path: Path) -> None:
+    (tmp_path / "img").mkdir()
+    for index in range(502):
+        buffer = io.BytesIO()
+        Image.new("RGB", (8, 8), (0, 0, 255 if index < 2 else 0)).save(buffer, "JPEG")
+        (tmp_path / "img" / f"{index:06}.jpg").write_bytes(buffer.getvalue())
+    faces = evaluate.held_out(tmp_path)
+    assert faces.shape == (500, 64, 64, 3)
+    assert faces.max() < 10
