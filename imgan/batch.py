@@ -101,7 +101,8 @@ def _work(
     with _threads() as readers, _threads() as writers:
         for item in _read_ahead(readers, read, tasks):
             if item.picture is not None:
-                process = process or operation.start()
+                if process is None:
+                    process = operation.start()
                 with item.stage():
                     item.picture, item.facts = process(item.picture)
             if item.task.target is None:
@@ -244,8 +245,8 @@ class Report:
         self.counts: Counter[str] = Counter()
         self.failures: list[str] = []
         self.console = Console(stderr=True)
-        piping = any(task.target is None for task in plan.tasks)
-        self.lines = (sys.stderr if piping else sys.stdout) if job.json else None
+        self.piping = any(task.target is None for task in plan.tasks)
+        self.lines = (sys.stderr if self.piping else sys.stdout) if job.json else None
         self.bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
@@ -265,7 +266,8 @@ class Report:
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         self.bar.stop()
         if kind is SystemExit:
-            self.say("stopped; the same command goes on where this one ended")
+            more = "" if self.piping else "; the same command goes on where this one ended"
+            self.say(f"stopped{more}")
 
     def say(self, line: str) -> None:
         self.console.print(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 
 import typer
 
@@ -49,6 +50,8 @@ def plugins() -> None:
 
 def main() -> None:
     """The entry point: whatever goes wrong is one line on stderr and an exit code."""
+    # Pillow warns of odd but readable files; what matters of them, imgan says itself.
+    warnings.filterwarnings("ignore", module="PIL")
     try:
         build(registry())(prog_name="imgan")
     except Failure as failure:

@@ -1,7 +1,7 @@
 """What Pillow cannot do: samples of 16 bits, and a TIFF whose EXIF is kept to the byte.
 
-Pillow holds colour in 8 bits a channel only. `imagecodecs` (libpng and libtiff) decodes the deep
-files and compresses deep PNG; it is imported when the first such file comes.
+Pillow holds colour in 8 bits a channel only. `imagecodecs` (libpng and libtiff) decodes deep
+PNG and the usual TIFF and compresses deep PNG; it is imported when the first such file comes.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ class Job:
     inputs: Annotated[
         list[str] | None,
         Argument(
-            metavar="[INPUT]...",
+            metavar="INPUT",
             help="Pictures, folders, or - for standard input (which is also the input when none is "
             "named and something is piped in).",
             show_default=False,

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sqlite3
 from contextlib import closing
 from io import BytesIO
@@ -22,7 +23,7 @@ from imgan.job import Job, Operation
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS finished (
-    output TEXT PRIMARY KEY,  -- absolute path
+    output BLOB PRIMARY KEY,  -- absolute path, as the system spells it
     made_from TEXT NOT NULL,  -- fingerprint() of what it was made from
     sha256 TEXT NOT NULL      -- of the output file
 )
@@ -59,15 +60,15 @@ class Ledger:
     def holds(self, output: Path, made_from: str) -> bool:
         """Whether `output` was made from just this and has not changed since."""
         query = "SELECT sha256 FROM finished WHERE output = ? AND made_from = ?"
-        row = self._execute(query, (str(output.resolve()), made_from))
+        row = self._execute(query, (os.fsencode(output.resolve()), made_from))
         return row is not None and row[0] == digest(output)
 
     def record(self, output: Path, made_from: str) -> None:
         """Remember that `output` is finished."""
-        values = (str(output.resolve()), made_from, digest(output))
+        values = (os.fsencode(output.resolve()), made_from, digest(output))
         self._execute("INSERT OR REPLACE INTO finished VALUES (?, ?, ?)", values)
 
-    def _execute(self, query: str, values: tuple[str, ...]) -> tuple[str, ...] | None:
+    def _execute(self, query: str, values: tuple[str | bytes, ...]) -> tuple[str, ...] | None:
         """The first row, if any. A connection a call: threads share none, and none stays open."""
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)

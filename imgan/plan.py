@@ -68,7 +68,7 @@ def make_plan(job: Job, suffix: str) -> Plan:
     passed_over = 0
     into = _output_folder(inputs, job)
     for path in map(Path, inputs):
-        if not path.is_dir():
+        if not os.path.isdir(path):
             tasks.append(Task(path, _beside(path, into, suffix, job, form)))
             continue
         named = path.resolve() if path.name in ("", "..") else path
@@ -106,7 +106,7 @@ def _stream(inputs: list[str], job: Job, form: Format | None) -> Task:
     if len(inputs) > 1:
         raise Misuse("- stands for one picture: it takes no other input, and no folder, beside it")
     source = None if inputs == [STREAM] else Path(inputs[0])
-    if source is not None and source.is_dir():
+    if source is not None and os.path.isdir(source):
         raise Misuse(f"{source} is a folder: standard output takes one picture")
     if job.output not in (None, STREAM):
         if _names_folder(job.output):
@@ -125,17 +125,17 @@ def _output_folder(inputs: list[str], job: Job) -> Path | None:
     """The folder that `-o` names; None when it names a file or is not given."""
     if job.output is None:
         return None
-    many = len(inputs) > 1 or Path(inputs[0]).is_dir()
+    many = len(inputs) > 1 or os.path.isdir(inputs[0])
     if not many:
         return Path(job.output) if _names_folder(job.output) else None
     folder = Path(job.output)
-    if not folder.is_dir() and (folder.exists() or folder.suffix.lower() in SUFFIXES):
+    if not os.path.isdir(folder) and (os.path.exists(folder) or folder.suffix.lower() in SUFFIXES):
         raise Misuse(f"-o {folder} names a file, for more than one picture: name a folder")
     return folder
 
 
 def _names_folder(output: str) -> bool:
-    return output.endswith(("/", os.sep)) or Path(output).is_dir()
+    return output.endswith(("/", os.sep)) or os.path.isdir(output)
 
 
 def _output_file(output: str, form: Format | None) -> Path:
@@ -173,7 +173,7 @@ def _files(folder: Path, recursive: bool, output: Path) -> Iterator[Path]:
     for entry in entries:
         if entry.name.startswith("."):
             continue
-        if not entry.is_dir():
+        if not os.path.isdir(entry):
             yield entry
         elif recursive and not entry.is_symlink() and entry.resolve() != output:
             yield from _files(entry, recursive, output)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import Annotated, Any
 
@@ -39,14 +39,14 @@ class Settings:
     sample_every: Annotated[int, Option(help="Steps between sample sheets.")] = 500
 
     def __post_init__(self) -> None:
-        self.require(self.steps > 0, "steps", "1 or more")
-        self.require(self.batch > 0, "batch", "1 or more")
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, int) and not isinstance(value, bool):
+                least = 0 if field.name == "seed" else 1
+                self.require(value >= least, field.name, f"{least} or more")
         self.require(self.rate > 0, "rate", "above 0")
-        self.require(0 <= self.average < 1, "average", "from 0 up to, but not, 1")
-        self.require(self.seed >= 0, "seed", "0 or more")
-        self.require(self.precision in set(Precision), "precision", "one of " + ", ".join(Precision))
-        self.require(self.save_every > 0, "save_every", "1 or more")
-        self.require(self.sample_every > 0, "sample_every", "1 or more")
+        self.require(0 <= self.average < 1, "average", "0 or more, and below 1")
+        self.require(self.precision in set(Precision), "precision", " or ".join(Precision))
 
     def require(self, holds: bool, name: str, wanted: str) -> None:
         """For `__post_init__`: raise Misuse, in the words of the command line, unless `holds`."""

@@ -419,6 +419,16 @@ def test_a_state_folder_that_cannot_be_written_costs_only_the_memory(
     assert "imgan: what is finished cannot be remembered: " in capfd.readouterr().err
 
 
+def test_a_name_that_is_no_text_is_a_name_like_any_other(
+    here: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    name = os.fsdecode(b"\xff.png")
+    paint("a.png").rename(name)
+    for expected in ("done", "already done"):
+        batch.run(Job([name], json=True), NEGATIVE)
+        assert json.loads(capfd.readouterr().out)["status"] == expected
+
+
 def test_several_writers_share_the_ledger(here: Path) -> None:
     outputs = [paint(f"{level}.png", level) for level in range(16)]
     ledgers = [Ledger(here / "ledger.sqlite") for _ in outputs]

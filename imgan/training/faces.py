@@ -7,14 +7,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
+from imgan.celeba import ATTRIBUTES_FILE, HELD_OUT, read_attributes, square
 from imgan.errors import Failure
 from imgan.training.data import Bytes, load_rgb, pictures, stack
-
-ATTRIBUTES_FILE = "list_attr_celeba.txt"
-HELD_OUT = 500
 
 
 class Faces:
@@ -31,7 +28,7 @@ class Faces:
         paths = paths[keep.get(split, slice(None))]
         if not paths:
             raise Failure(f"{folder}: {HELD_OUT} faces are held out and none is left to train on")
-        self.pixels: Bytes = stack([_square(load_rgb(path), size) for path in paths])
+        self.pixels: Bytes = stack([square(load_rgb(path), size) for path in paths])
         self.attributes: list[str] = []
         self.labels: NDArray[np.float32] | None = None
         listing = folder / ATTRIBUTES_FILE
@@ -51,21 +48,3 @@ class Faces:
         if mirror is not None:
             chosen = np.where(mirror[:, None, None, None], chosen[:, :, ::-1], chosen)
         return torch.from_numpy(chosen).permute(0, 3, 1, 2).float() / 127.5 - 1
-
-
-def read_attributes(listing: Path) -> tuple[list[str], dict[str, NDArray[np.float32]]]:
-    """CelebA's own format: a count, the names, then a line a picture with -1 or 1 for each name."""
-    lines = listing.read_text().splitlines()
-    names = lines[1].split()
-    table = {}
-    for line in lines[2:]:
-        name, *values = line.split()
-        table[name] = (np.array(values, np.float32) + 1) / 2
-    return names, table
-
-
-def _square(picture: Image.Image, size: int) -> Image.Image:
-    """The centred square of an aligned face: all of its width, and of CelebA's height the middle."""
-    side = min(picture.size)
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    return picture.resize((size, size), Image.BICUBIC, (left, top, left + side, top + side))

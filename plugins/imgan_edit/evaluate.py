@@ -13,7 +13,7 @@ from imgan.celeba import HELD_OUT, square
 from imgan.errors import Failure
 from imgan.session import Session, open_session
 from imgan_edit.attributes import SLUGS
-from imgan_edit.run import SIZE, Bytes, Floats, encode
+from imgan_edit.run import SIZE, Bytes, Floats, difference, encode, soft_mask
 
 JUDGE = "edit-classifier"
 BATCH = 100
@@ -24,10 +24,10 @@ HEADER = ("attribute", "added", "others moved", "faces", "removed", "others move
 def evaluate(data: Path, model: str | None, device: str) -> tuple[tuple[str, ...], list[list[str]]]:
     """A header and a row for each attribute, from the 500 held-out faces of CelebA's folder.
 
-    The judge sees reconstructions, before and after a change of strength 1. An attribute is there
-    when its probability is above a half. "added" is the share of the faces without it that have it
-    afterwards, "removed" of those with it that have lost it; "others moved" is the mean absolute
-    change of the other 39 probabilities.
+    The judge sees what a person would: the face as it is, and with the masked difference of a
+    change of strength 1 pasted onto it. An attribute is there when its probability is above a half.
+    "added" is the share of the faces without it that have it afterwards, "removed" of those with it
+    that have lost it; "others moved" is the mean absolute change of the other 39 probabilities.
     """
     cards = store.installed()
     editor = open_session(store.path(store.find(cards, model or "edit-vector")), device)
@@ -66,9 +66,10 @@ def _judged(editor: Session, judge: Session, faces: Bytes, change: Floats) -> Fl
     """Probabilities [N, 40] of the attributes after a change [40]."""
     chances = [np.empty((0, len(SLUGS)), np.float32)]
     for start in range(0, len(faces), BATCH):
-        crops = encode(faces[start : start + BATCH])
-        feeds = {"face": crops, "change": np.repeat(change[None], len(crops), 0)}
-        logits = judge.run(editor.run_many(feeds)["edited"])
+        crops = faces[start : start + BATCH]
+        moved = difference(editor, crops, np.repeat(change[None], len(crops), 0))
+        edited = (crops + soft_mask(SIZE)[..., None] * moved).round().clip(0, 255)
+        logits = judge.run(encode(edited))
         chances.append(1 / (1 + np.exp(-logits)))
     return np.concatenate(chances)
 

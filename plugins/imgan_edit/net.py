@@ -1,10 +1,10 @@
-"""The networks of the engine `vector`. Faces are [N, 3, 64, 64] RGB in -1..1, aligned as CelebA's."""
+"""The networks of the engine `vector`. Faces: [N, 3, 64, 64] RGB in -1..1, aligned as CelebA's."""
 
 from __future__ import annotations
 
+from torch import Tensor, nn
 
 from imgan_generate.net import LATENT
-from torch import Tensor, nn
 
 ATTRIBUTE_COUNT = 40
 
@@ -68,5 +68,3 @@ class Classifier(nn.Module):
 def _block(before: int, after: int, stride: int) -> list[nn.Module]:
     convolution = nn.Conv2d(before, after, 3, stride, 1, bias=False)
     return [convolution, nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
-
-

@@ -119,8 +119,8 @@ def removed_figure(slug: str) -> str:
     return f"{slug} removed"
 
 
-def encode(crops: Bytes) -> Floats:
-    """Faces [N, 64, 64, 3] as the networks see them: [N, 3, 64, 64] in -1..1."""
+def encode(crops: Bytes | Floats) -> Floats:
+    """Faces [N, 64, 64, 3] in 0..255 as the networks see them: [N, 3, 64, 64] in -1..1."""
     return crops.transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1
 
 

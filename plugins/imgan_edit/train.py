@@ -7,18 +7,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from imgan_edit import ClassifierSettings, EncoderSettings
-from imgan_edit.net import Classifier, Encoder, VectorEditor
-from imgan_generate.net import LATENT, Generator
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, pad
 
+from imgan.celeba import ATTRIBUTES_FILE
 from imgan.errors import Failure, Misuse
 from imgan.training.data import shuffled
 from imgan.training.descent import Descent
-from imgan.training.faces import ATTRIBUTES_FILE, Faces
+from imgan.training.faces import Faces
 from imgan.training.loop import cosine, set_rate
 from imgan.training.task import Task
+from imgan_edit import ClassifierSettings, EncoderSettings
+from imgan_edit.net import Classifier, Encoder, VectorEditor
+from imgan_generate.net import LATENT, Generator
 
 SIZE = 64
 
@@ -26,8 +27,8 @@ SIZE = 64
 class EncoderTask(Task[EncoderSettings]):
     """Image to z, through a frozen generator.
 
-    Loss: |G(E(x)) - x| on real faces, plus latent_weight (E(G(z)) - z)^2 on generated ones, where the
-    right z is known, plus a pull of E(x) to the sphere of radius sqrt(100) on which z lies.
+    Loss: |G(E(x)) - x| on real faces, plus latent_weight (E(G(z)) - z)^2 on generated ones, where
+    the right z is known, plus a pull of E(x) to the sphere of radius sqrt(100) on which z lies.
     """
 
     def __init__(self, data: Path, settings: EncoderSettings) -> None:
@@ -43,9 +44,7 @@ class EncoderTask(Task[EncoderSettings]):
     def batch(self, step: int) -> tuple[Tensor, ...]:
         return _mirrored_batch(self.faces, self.settings, step)[:1]
 
-    def step(
-        self, step: int, batch: tuple[Tensor, ...], descent: Descent
-    ) -> Mapping[str, Tensor]:
+    def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
         (real,) = batch
         encoder, optimizer = self.networks["encoder"], self.optimizers["encoder"]
         set_rate(optimizer, cosine(self.settings, step))
@@ -80,12 +79,10 @@ class EncoderTask(Task[EncoderSettings]):
         Raises Failure when the data has no attributes.
         """
         if self.faces.labels is None:
-            raise Failure(f"the run's data has no {ATTRIBUTES_FILE}: no attribute vectors without it")
+            raise Failure(f"no {ATTRIBUTES_FILE} in the run's data: it takes one to make vectors")
         encoder = self.trained("encoder").cpu()
-        indices = np.arange(len(self.faces))
-        codes = torch.cat(
-            [encoder(self.faces.take(part)) for part in np.array_split(indices, len(indices) // 100)]
-        )
+        parts = np.array_split(np.arange(len(self.faces)), len(self.faces) // 100 + 1)
+        codes = torch.cat([encoder(self.faces.take(part)) for part in parts])
         has = torch.from_numpy(self.faces.labels).T  # [40, N]
         lacks = 1 - has
         vectors = has @ codes / has.sum(1, keepdim=True)
@@ -102,7 +99,7 @@ class ClassifierTask(Task[ClassifierSettings]):
         super().__init__(settings)
         self.faces = Faces(data, SIZE)
         if self.faces.labels is None:
-            raise Misuse(f"{data}: the classifier needs CelebA's {ATTRIBUTES_FILE} beside the faces")
+            raise Misuse(f"{data}: no {ATTRIBUTES_FILE} in it, which the classifier learns from")
         self.networks["classifier"] = Classifier(settings.width)
         self.optimizers["classifier"] = torch.optim.AdamW(
             self.networks["classifier"].parameters(), settings.rate, weight_decay=0.05
@@ -112,9 +109,7 @@ class ClassifierTask(Task[ClassifierSettings]):
     def batch(self, step: int) -> tuple[Tensor, ...]:
         return _mirrored_batch(self.faces, self.settings, step)
 
-    def step(
-        self, step: int, batch: tuple[Tensor, ...], descent: Descent
-    ) -> Mapping[str, Tensor]:
+    def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
         faces, labels = batch
         optimizer = self.optimizers["classifier"]
         set_rate(optimizer, cosine(self.settings, step))

@@ -12,7 +12,7 @@ from typer import Option
 
 from imgan.cards import ModelCard, read_cards
 from imgan.hookspecs import hookimpl
-from imgan.recipes import Exporter, Recipe, Settings
+from imgan.recipes import Recipe, Settings
 
 
 @dataclass(frozen=True)

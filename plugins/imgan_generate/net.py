@@ -11,7 +11,7 @@ LATENT = 100
 
 
 def _initialise(module: nn.Module) -> None:
-    """Weights from N(0, 0.02), as the paper has them; batch normalisation's scale from N(1, 0.02)."""
+    """Weights from N(0, 0.02), as the paper has them; batch normalisation's from N(1, 0.02)."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.normal_(module.weight, std=0.02)
     elif isinstance(module, nn.BatchNorm2d):
@@ -20,13 +20,13 @@ def _initialise(module: nn.Module) -> None:
 
 
 class Generator(nn.Module):
-    """Fractionally-strided convolutions from 1x1 to 64x64 (figure 1): [N, 100] -> [N, 3, 64, 64]."""
+    """Fractionally-strided convolutions, 1x1 to 64x64 (figure 1): [N, 100] -> [N, 3, 64, 64]."""
 
     def __init__(self, width: int = 128) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         channels = LATENT
-        for power, (stride, padding) in zip((8, 4, 2, 1), ((1, 0), (2, 1), (2, 1), (2, 1)), strict=True):
+        for power, stride, padding in ((8, 1, 0), (4, 2, 1), (2, 2, 1), (1, 2, 1)):
             layers += [
                 nn.ConvTranspose2d(channels, power * width, 4, stride, padding, bias=False),
                 nn.BatchNorm2d(power * width),

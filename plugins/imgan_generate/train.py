@@ -1,4 +1,4 @@
-"""DCGAN's training: the two losses of Goodfellow et al. 2014, with the generator's non-saturating one."""
+"""DCGAN's training: the losses of Goodfellow et al. 2014, non-saturating for the generator."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from imgan_generate import DCGANSettings
-from imgan_generate.net import LATENT, Discriminator, Generator
 from torch import Tensor
 from torch.nn.functional import softplus
 
@@ -17,6 +15,8 @@ from imgan.training.data import shuffled
 from imgan.training.descent import Descent
 from imgan.training.faces import Faces
 from imgan.training.task import Task
+from imgan_generate import DCGANSettings
+from imgan_generate.net import LATENT, Discriminator, Generator
 
 SIZE = 64
 
@@ -48,9 +48,7 @@ class DCGANTask(Task[DCGANSettings]):
         mirror = np.random.default_rng([seed, step]).random(count) < 0.5
         return (self.faces.take(indices, mirror),)
 
-    def step(
-        self, step: int, batch: tuple[Tensor, ...], descent: Descent
-    ) -> Mapping[str, Tensor]:
+    def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
         (real,) = batch
         generator, discriminator = self.networks["generator"], self.networks["discriminator"]
         z = torch.randn(len(real), LATENT, device=real.device)

@@ -17,7 +17,7 @@ from imgan.errors import Misuse
 from imgan.hookspecs import hookimpl
 from imgan.job import Job, Operation
 from imgan.options import unfold
-from imgan.recipes import Recipe, Settings
+from imgan.recipes import Evaluation, Recipe, Settings
 
 DEFAULT_MODELS = {2: "upscale-x4", 4: "upscale-x4"}
 """The scales that `imgan upscale` knows, and the model for each; x2 is x4 and a downscale."""
@@ -33,6 +33,10 @@ class CompactSettings(Settings):
     blocks: Annotated[int, Option(help="Residual blocks; more than --init-from's may be.")] = 8
     crop: Annotated[int, Option(help="Side of the small crop, in pixels.")] = 32
     degrade: Annotated[bool, Option(help="Blur, noise and JPEG in the small crop.")] = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require(self.scale in (2, 4, 8), "scale", "2, 4 or 8")
 
 
 @dataclass(frozen=True)
@@ -119,4 +123,15 @@ def register_recipes() -> Iterable[Recipe]:
             settings=SRResNetSettings,
             data=data,
         ),
+    ]
+
+
+@hookimpl
+def register_evaluations() -> Iterable[Evaluation]:
+    return [
+        Evaluation(
+            name="upscale",
+            summary="PSNR and SSIM on luma beside bicubic, for pictures that are made small first.",
+            entry="imgan_upscale.evaluate:evaluate",
+        )
     ]

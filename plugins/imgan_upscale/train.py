@@ -15,6 +15,7 @@ from numpy.random import Generator
 from PIL import Image, ImageFilter
 from torch import Tensor, nn
 
+from imgan.errors import Failure
 from imgan.training.data import Bytes, load_rgb, pictures
 from imgan.training.descent import Descent
 from imgan.training.loop import cosine, set_rate
@@ -94,6 +95,9 @@ class Crops:
             # A large photograph at half its size has more edges a pixel: it enters twice.
             if min(picture.size) >= 1000:
                 self._add(picture.resize((picture.width // 2, picture.height // 2), Image.BICUBIC))
+        if not self.small:
+            side = settings.crop * settings.scale
+            raise Failure(f"{data}: no picture is {side} px on both sides; take a smaller --crop")
         # Larger pictures are drawn oftener, but not in proportion: there are few of them.
         weight = np.sqrt([a.shape[0] * a.shape[1] for a in self.small])
         self.chance = weight / weight.sum()

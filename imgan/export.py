@@ -1,0 +1,91 @@
+"""`imgan export`: from a run to one ONNX file with its card."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+from typer import Argument, Option
+
+from imgan.cards import NOT_STATED, Description, read_description
+from imgan.errors import Failure, Misuse
+from imgan.plugins import registry
+from imgan.recipes import Exporter, resolve
+
+if TYPE_CHECKING:
+    from imgan.training.run import Record
+
+
+def export(
+    run: Annotated[
+        Path, Argument(exists=True, file_okay=False, help="The --out of `imgan train`.")
+    ],
+    output: Annotated[
+        Path, Option("--output", "-o", dir_okay=False, metavar="FILE", help="The ONNX file to write.")
+    ],
+    fp16: Annotated[
+        bool, Option("--fp16", help="Store the weights in half precision: half the size.")
+    ] = False,
+    name: Annotated[
+        str | None,
+        Option(help="What `--model` will take. Default: FILE's name.", show_default=False),
+    ] = None,
+    card: Annotated[
+        Path | None,
+        Option(
+            exists=True,
+            dir_okay=False,
+            metavar="TOML",
+            help="Facts for the card (licence, data set, figures): one table [[model]].",
+            show_default=False,
+        ),
+    ] = None,
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace FILE if it exists.")] = False,
+) -> None:
+    """Write a trained network as one ONNX file, checked against PyTorch.
+
+    imgan export RUN -o model.onnx
+    """
+    if output.exists() and not overwrite:
+        raise Failure(f"{output} exists; --overwrite replaces it")
+    record: Record = resolve("imgan.training.run:Record").read(run)
+    found = registry()
+    recipe, exporter = found.recipes.get(record.recipe), found.exporters.get(record.recipe)
+    if recipe is None or exporter is None:
+        lack = "recipe" if recipe is None else "exporter"
+        raise Failure(f"{run}: no plugin here has the {lack} {record.recipe}")
+    description = describe(exporter, record.command, name or _name(output), card)
+    write = resolve(exporter.entry)
+    task = resolve("imgan.training.run:restore")(recipe, record, run)
+    parity = write(task, output, description, half=fp16, overwrite=overwrite)
+    print(f"{output}: {output.stat().st_size:,} bytes, {description.name} ({description.operation})")
+    print(parity)
+
+
+def describe(exporter: Exporter, command: str, name: str, card: Path | None) -> Description:
+    """The card of an export: what the exporter and the run know, and over it what `card` states.
+
+    Raises Misuse when the card is for another operation, Failure when it cannot be read.
+    """
+    known = Description(
+        name=name,
+        operation=exporter.operation,
+        paper=exporter.paper,
+        input=exporter.input,
+        command=command,
+    )
+    if card is None:
+        return known
+    given, _ = read_description(card)
+    if given.operation != known.operation:
+        raise Misuse(f"{card} is for {given.operation}, the run is for {known.operation}")
+    values = {field.name: getattr(given, field.name) for field in fields(given)}
+    stated = {key: value for key, value in values.items() if value not in (NOT_STATED, None, {})}
+    return replace(known, **{**stated, "name": name})
+
+
+def _name(output: Path) -> str:
+    """A model's name from a file's: small letters, digits, and what may stand between them."""
+    return re.sub(r"[^a-z0-9._-]+", "-", output.stem.lower()).strip("._-") or "model"

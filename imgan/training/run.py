@@ -1,0 +1,163 @@
+"""A run: a folder with what was asked for (run.json), checkpoint, samples and log."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from imgan.errors import Failure, Misuse
+from imgan.files import whole_file
+from imgan.recipes import Recipe, Settings, option, resolve
+from imgan.training.descent import processes
+from imgan.training.loop import CHECKPOINT, Report, fit, load, start_from
+from imgan.training.task import Task
+from imgan.training.weights import read_weights
+
+RECORD = "run.json"
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a run was asked for: enough to go on with it, and to export it."""
+
+    recipe: str
+    data: str
+    settings: dict[str, Any]
+    command: str
+    """As cards tell it: every setting that is not the default, no person's folders."""
+
+    @classmethod
+    def of(cls, recipe: Recipe, data: Path, settings: Settings) -> Record:
+        """The record of a new run."""
+        given = asdict(settings)
+        usual = asdict(recipe.settings())
+        words = ["imgan", "train", recipe.name, "--data", data.name, "--out", "RUN"]
+        for name, value in given.items():
+            if value != usual[name]:
+                words += [option(name)] if value is True else [option(name), Path(str(value)).name]
+        return cls(recipe.name, str(data.resolve()), given, " ".join(words))
+
+    @classmethod
+    def read(cls, run: Path) -> Record:
+        """The record in a run's folder. Raises Failure when it is missing or damaged."""
+        try:
+            return cls(**json.loads((run / RECORD).read_text(encoding="utf-8")))
+        except FileNotFoundError:
+            raise Failure(f"{run}: no {RECORD} in it; is it the --out of `imgan train`?") from None
+        except (OSError, ValueError, TypeError) as error:
+            raise Failure(f"{run / RECORD} cannot be read: {error}") from None
+
+    def write(self, run: Path) -> None:
+        """Write the record, whole or not at all."""
+        with whole_file(run / RECORD, overwrite=True) as file:
+            file.write(json.dumps(asdict(self), indent=2).encode() + b"\n")
+
+    def require(self, other: Record, run: Path) -> None:
+        """Raise Misuse, naming the first difference, unless `other` asks for the same run."""
+        mine, theirs = self._asked(), other._asked()
+        for name in mine | theirs:
+            if mine.get(name) != theirs.get(name):
+                was, now = mine.get(name), theirs.get(name)
+                raise Misuse(
+                    f"{run} was begun with {name} {was}, not {now}: "
+                    "give what it was begun with, or another --out"
+                )
+
+    def _asked(self) -> dict[str, Any]:
+        settings = {option(name): value for name, value in self.settings.items()}
+        return {"recipe": self.recipe, "--data": self.data, **settings}
+
+
+def train(
+    recipe: Recipe,
+    settings: Settings,
+    data: Path,
+    run: Path,
+    *,
+    init_from: Path | None = None,
+    threads: int | None = None,
+) -> None:
+    """Begin a run, or go on with the one that the folder holds; shows progress on a terminal.
+
+    `init_from` is for the beginning: a run that has a checkpoint goes on from that. `threads` is
+    PyTorch's number of CPU threads.
+
+    Raises Misuse when the folder holds a run that was asked for otherwise, and what the recipe's
+    task, `read_weights`, `start_from` and `fit` raise. Ctrl-C is a Failure that tells how to go on.
+    """
+    record = Record.of(recipe, data, settings)
+    begun = (run / CHECKPOINT).exists()
+    if begun:
+        Record.read(run).require(record, run)
+    if threads:
+        torch.set_num_threads(threads)
+    with processes() as rank:
+        # Every process begins with the same weights.
+        torch.manual_seed(settings.seed)
+        task: Task[Any] = resolve(recipe.entry)(data, settings)
+        if init_from and not begun:
+            fresh = start_from(task, read_weights(init_from, task.shipped))
+            if fresh and rank == 0:
+                print(f"imgan: {init_from} lacks {_some(fresh)}: they start anew", file=sys.stderr)
+        if rank == 0:
+            run.mkdir(parents=True, exist_ok=True)
+            if not begun:
+                record.write(run)
+        try:
+            with _progress(run, settings.steps, visible=rank == 0) as report:
+                fit(task, run, report=report)
+        except KeyboardInterrupt:
+            kept = (run / CHECKPOINT).exists()
+            last = "the last checkpoint" if kept else "the beginning (there was no checkpoint yet)"
+            raise Failure(f"stopped; the same command goes on from {last}") from None
+
+
+def restore(recipe: Recipe, record: Record, run: Path) -> Task[Any]:
+    """The task of a run as its checkpoint has it, on the CPU.
+
+    Raises Failure when there is no checkpoint, and what the recipe's task raises.
+    """
+    checkpoint = run / CHECKPOINT
+    if not checkpoint.exists():
+        raise Failure(f"{run}: no {CHECKPOINT} in it yet; the same `imgan train` goes on with it")
+    task: Task[Any] = resolve(recipe.entry)(Path(record.data), recipe.settings(**record.settings))
+    load(task, checkpoint)
+    return task
+
+
+def _some(names: list[str]) -> str:
+    shown = ", ".join(names[:3])
+    return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
+
+
+@contextmanager
+def _progress(run: Path, steps: int, visible: bool) -> Iterator[Report | None]:
+    """A bar with the latest figures on a terminal, nothing elsewhere: the log is in the run."""
+    if not visible or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn(run.name, markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[figures]}", markup=False),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        bar = progress.add_task("", total=steps, figures="")
+
+        def report(step: int, figures: dict[str, float]) -> None:
+            line = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
+            progress.update(bar, completed=step, figures=line.replace("images_per_second", "images/s"))
+
+        yield report

@@ -1,0 +1,67 @@
+"""Weights to start from: another run's, a safetensors file's, or an ONNX file's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from imgan.errors import Failure, Misuse
+from imgan.training.loop import CHECKPOINT
+
+Weights = dict[str, Tensor]
+
+
+def read_weights(source: Path, shipped: str) -> dict[str, Weights]:
+    """Parameters and buffers by network, for `loop.start_from`.
+
+    A run gives all its networks, averaged where an average is kept. A file gives the network
+    `shipped`, or what it holds under that name when it holds more. `imgan export` keeps the names.
+
+    Raises Misuse when the source is of no known kind, Failure when it cannot be read.
+    """
+    if source.is_dir():
+        return _of_run(source)
+    readers = {".safetensors": _of_safetensors, ".onnx": _of_onnx}
+    if source.suffix.lower() not in readers:
+        raise Misuse(f"--init-from {source}: name a run, a .safetensors file or an .onnx file")
+    try:
+        weights = readers[source.suffix.lower()](source)
+    except ModuleNotFoundError:
+        raise
+    except Exception as error:  # what the two libraries raise on damaged files has no common base
+        raise Failure(f"{source} cannot be read: {str(error).splitlines()[0]}") from None
+    prefix = f"{shipped}."
+    part = {k.removeprefix(prefix): w for k, w in weights.items() if k.startswith(prefix)}
+    return {shipped: part or weights}
+
+
+def _of_run(run: Path) -> dict[str, Weights]:
+    checkpoint = run / CHECKPOINT
+    if not checkpoint.exists():
+        raise Misuse(f"--init-from {run}: there is no {CHECKPOINT} in it")
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    networks: dict[str, Weights] = state["networks"]
+    for name, averaged in state["averages"].items():
+        # AveragedModel keeps a counter beside the module.
+        prefix = "module."
+        networks[name] = {
+            k.removeprefix(prefix): w for k, w in averaged.items() if k.startswith(prefix)
+        }
+    return networks
+
+
+def _of_safetensors(file: Path) -> Weights:
+    from safetensors.torch import load_file
+
+    weights: Weights = load_file(file)
+    return weights
+
+
+def _of_onnx(file: Path) -> Weights:
+    import onnx
+    from onnx.numpy_helper import to_array
+
+    initializers = onnx.load(file).graph.initializer
+    return {i.name: torch.from_numpy(to_array(i).copy()) for i in initializers}
