@@ -23,7 +23,8 @@ def export(
         Path, Argument(exists=True, file_okay=False, help="The --out of `imgan train`.")
     ],
     output: Annotated[
-        Path, Option("--output", "-o", dir_okay=False, metavar="FILE", help="The ONNX file to write.")
+        Path,
+        Option("--output", "-o", dir_okay=False, metavar="FILE", help="The ONNX file to write."),
     ],
     fp16: Annotated[
         bool, Option("--fp16", help="Store the weights in half precision: half the size.")
@@ -60,7 +61,9 @@ def export(
     write = resolve(exporter.entry)
     task = resolve("imgan.training.run:restore")(recipe, record, run)
     parity = write(task, output, description, half=fp16, overwrite=overwrite)
-    print(f"{output}: {output.stat().st_size:,} bytes, {description.name} ({description.operation})")
+    print(
+        f"{output}: {output.stat().st_size:,} bytes, {description.name} ({description.operation})"
+    )
     print(parity)
 
 

@@ -39,7 +39,9 @@ def ssim(a: Plane, b: Plane) -> float:
     """
     if min(a.shape) < 2 * _RADIUS + 1:
         size = f"{a.shape[1]}x{a.shape[0]}"
-        raise Failure(f"{size} px are too few for SSIM, whose window is 11x11; leave the picture out")
+        raise Failure(
+            f"{size} px are too few for SSIM, whose window is 11x11; leave the picture out"
+        )
     mean_a, mean_b = _blur(a), _blur(b)
     var_a = _blur(a * a) - mean_a**2
     var_b = _blur(b * b) - mean_b**2

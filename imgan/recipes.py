@@ -74,8 +74,9 @@ class Recipe:
 class Exporter:
     """Writes the runs of one recipe (`name`) as ONNX.
 
-    `entry` names a function (task, target, card, half, overwrite) -> `imgan_exporters.onnx.Parity`
-    as "package.module:function". The rest stands in the card of every network that it writes.
+    `entry` names, as "package.module:function", what is called with (task, target, card, half=,
+    overwrite=), writes the file and returns what is to be printed about its parity. The rest stands
+    in the card of every network that it writes.
     """
 
     name: str

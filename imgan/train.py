@@ -45,7 +45,8 @@ class Place:
         ),
     ] = None
     threads: Annotated[
-        int | None, Option(min=1, help="CPU threads. Default: PyTorch's choice.", show_default=False)
+        int | None,
+        Option(min=1, help="CPU threads. Default: PyTorch's choice.", show_default=False),
     ] = None
 
 

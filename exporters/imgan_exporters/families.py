@@ -1,44 +1,22 @@
-"""What goes in and out of each family of networks. Every function is the `entry` of exporters."""
+"""What goes into each family of networks, and what comes out; the `entry` of the exporters."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from imgan_exporters.onnx import Form, Port
 
-from imgan.cards import Description
-from imgan.training.task import Task
-from imgan_exporters.onnx import Form, Parity, Port, write
+_FACE = ("batch", 3, 64, 64)
 
-FACE = Port("face", ("batch", 3, 64, 64), -1, 1)
+picture = Form((Port("input", ("batch", 3, "height", "width")),))
+"""Pictures of any size to pictures, RGB in 0..1."""
 
+generator = Form((Port("input", ("batch", 100), -2, 2),))
+"""DCGAN's z to faces [N, 3, 64, 64] in -1..1."""
 
-def picture(
-    task: Task[Any], target: Path, card: Description, *, half: bool, overwrite: bool
-) -> Parity:
-    """Pictures of any size to pictures, RGB 0..1: upscalers."""
-    form = Form((Port("input", ("batch", 3, "height", "width")),))
-    return write(task.product(), form, target, card, half=half, overwrite=overwrite)
+editor = Form(
+    (Port("face", _FACE, -1, 1), Port("change", ("batch", 40), -1, 1)),
+    ("reconstruction", "edited"),
+)
+"""Faces in -1..1, and how much of each attribute to add, to two faces."""
 
-
-def generator(
-    task: Task[Any], target: Path, card: Description, *, half: bool, overwrite: bool
-) -> Parity:
-    """DCGAN's z [N, 100] to faces [N, 3, 64, 64] in -1..1."""
-    form = Form((Port("input", ("batch", 100), -2, 2),))
-    return write(task.product(), form, target, card, half=half, overwrite=overwrite)
-
-
-def editor(
-    task: Task[Any], target: Path, card: Description, *, half: bool, overwrite: bool
-) -> Parity:
-    """Faces and the change of their 40 attributes to the faces, rebuilt and edited."""
-    form = Form((FACE, Port("change", ("batch", 40), -1, 1)), ("reconstruction", "edited"))
-    return write(task.product(), form, target, card, half=half, overwrite=overwrite)
-
-
-def classifier(
-    task: Task[Any], target: Path, card: Description, *, half: bool, overwrite: bool
-) -> Parity:
-    """Faces to 40 logits."""
-    form = Form((Port("input", FACE.shape, FACE.low, FACE.high),))
-    return write(task.product(), form, target, card, half=half, overwrite=overwrite)
+classifier = Form((Port("input", _FACE, -1, 1),))
+"""Faces in -1..1 to 40 logits."""

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -20,6 +21,7 @@ from torch import Tensor, nn
 from imgan.cards import METADATA_KEY, Description, card_to_json
 from imgan.errors import Failure
 from imgan.files import whole_file
+from imgan.training.task import Task
 
 LIMIT = 1e-4
 """The largest difference from PyTorch, in the output's own units, that an export may have."""
@@ -46,10 +48,19 @@ class Port:
 
 @dataclass(frozen=True)
 class Form:
-    """The inputs of a network, in the order of its `forward`, and the names of its outputs."""
+    """The inputs of a network, in the order of its `forward`, and the names of its outputs.
+
+    A form is what the `entry` of an `imgan.recipes.Exporter` names: called, it exports a task.
+    """
 
     inputs: tuple[Port, ...]
     outputs: tuple[str, ...] = ("output",)
+
+    def __call__(
+        self, task: Task[Any], target: Path, card: Description, *, half: bool, overwrite: bool
+    ) -> Parity:
+        """Write what the task has trained. Raises Failure as `write` does."""
+        return write(task.product(), self, target, card, half=half, overwrite=overwrite)
 
     def draw(self, sizes: dict[str, int]) -> tuple[Tensor, ...]:
         """An example of every input, always the same for the same sizes."""

@@ -42,7 +42,7 @@ def fit(
     settings = task.settings
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     for network in [*task.networks.values(), *task.averages.values()]:
-        network.to(device, memory_format=torch.channels_last)
+        network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     descent = Descent(settings.precision, device)
     if settings.batch % descent.world:
         raise Misuse(f"--batch {settings.batch} cannot be shared by {descent.world} processes")
@@ -90,7 +90,9 @@ def fit(
 
 
 def _stopped(step: int, why: Failure | str, checkpoint: Path) -> str:
-    kept = f"{checkpoint} is from before it" if checkpoint.exists() else "there is no checkpoint yet"
+    kept = (
+        f"{checkpoint} is from before it" if checkpoint.exists() else "there is no checkpoint yet"
+    )
     return f"step {step}: {why}; {kept}; try a lower --rate with another --out"
 
 

@@ -144,7 +144,13 @@ def _progress(run: Path, steps: int, visible: bool) -> Iterator[Report | None]:
         yield None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         TextColumn(run.name, markup=False),
@@ -158,6 +164,8 @@ def _progress(run: Path, steps: int, visible: bool) -> Iterator[Report | None]:
 
         def report(step: int, figures: dict[str, float]) -> None:
             line = "  ".join(f"{name} {value:.4g}" for name, value in figures.items())
-            progress.update(bar, completed=step, figures=line.replace("images_per_second", "images/s"))
+            progress.update(
+                bar, completed=step, figures=line.replace("images_per_second", "images/s")
+            )
 
         yield report

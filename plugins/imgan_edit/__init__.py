@@ -30,7 +30,7 @@ class EncoderSettings(Settings):
     rate: Annotated[float, Option(help="Learning rate at the start.")] = 5e-4
     batch: Annotated[int, Option(help="Pictures a step, over all processes.")] = 64
     width: Annotated[int, Option(help="Channels of the encoder's first layer.")] = 48
-    generator: Annotated[str, Option(help="The run of `imgan train dcgan` to be inverted.")] = ""
+    generator: Annotated[str, Option(help="The DCGAN to invert: its run or .onnx file.")] = ""
     latent_weight: Annotated[float, Option(help="Weight of the losses on z.")] = 0.1
 
 

@@ -17,6 +17,7 @@ from imgan.training.descent import Descent
 from imgan.training.faces import Faces
 from imgan.training.loop import cosine, set_rate
 from imgan.training.task import Task
+from imgan.training.weights import read_weights
 from imgan_edit import ClassifierSettings, EncoderSettings
 from imgan_edit.net import Classifier, Encoder, VectorEditor
 from imgan_generate.net import LATENT, Generator
@@ -34,7 +35,7 @@ class EncoderTask(Task[EncoderSettings]):
     def __init__(self, data: Path, settings: EncoderSettings) -> None:
         super().__init__(settings)
         self.faces = Faces(data, SIZE)
-        self.generator = _load_generator(Path(settings.generator))
+        self.generator = _load_generator(settings.generator)
         self.networks["encoder"] = Encoder(settings.width)
         self.optimizers["encoder"] = torch.optim.Adam(
             self.networks["encoder"].parameters(), settings.rate
@@ -157,13 +158,11 @@ def _disturb(faces: Tensor) -> Tensor:
     return (shifted * contrast + brightness).contiguous(memory_format=torch.channels_last)
 
 
-def _load_generator(run: Path) -> nn.Module:
-    """The averaged generator of a DCGAN run, frozen, in evaluation mode."""
-    checkpoint = run / "checkpoint.pt"
-    if not checkpoint.exists():
-        raise Misuse(f"{run}: no checkpoint.pt in it; name a DCGAN run with --generator")
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)["averages"]["generator"]
-    weights = {key.removeprefix("module."): value for key, value in state.items()}
+def _load_generator(source: str) -> nn.Module:
+    """The generator of a DCGAN's run or file, frozen, in evaluation mode."""
+    if not source:
+        raise Misuse("--generator is missing: name a run of `imgan train dcgan`, or its .onnx file")
+    weights = read_weights(Path(source), "generator")["generator"]
     generator = Generator(weights["layers.9.weight"].shape[1])
-    generator.load_state_dict({key: value for key, value in weights.items() if key != "n_averaged"})
+    generator.load_state_dict(weights)
     return generator.requires_grad_(False).eval()

@@ -1,4 +1,4 @@
-"""The super-resolution networks. Input and output: [N, 3, H, W] RGB in 0..1, output `scale` larger."""
+"""The super-resolution networks: [N, 3, H, W] to [N, 3, scale H, scale W], RGB in 0..1."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ class Compact(nn.Module):
 
 
 class SRResNet(nn.Module):
-    """SRResNet as published (Ledig et al. 2017, figure 4): 16 blocks of 64 channels, 1.5 M parameters."""
+    """SRResNet as published (Ledig et al. 2017, figure 4): 16 blocks of 64 channels, 1.5 M weights."""
 
     def __init__(self, scale: int = 4, width: int = 64, blocks: int = 16) -> None:
         super().__init__()

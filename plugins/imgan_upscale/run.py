@@ -37,6 +37,11 @@ def start(card: ModelCard, scale: int, device: str) -> Process:
     return Upscaler(session, scale)
 
 
+def native_scale(session: Session) -> int:
+    """How much larger the network's output is than its input."""
+    return int(session.run(np.zeros((1, 3, 16, 16), np.float32)).shape[2]) // 16
+
+
 class Upscaler:
     """Enlarges pictures: colours by the network, alpha by bicubic interpolation.
 
@@ -44,8 +49,7 @@ class Upscaler:
     """
 
     def __init__(self, session: Session, scale: int, tile: int = 512) -> None:
-        probe = session.run(np.zeros((1, 3, 16, 16), np.float32))
-        own = probe.shape[2] // 16
+        own = native_scale(session)
         if own % scale:
             raise Misuse(f"x{scale}: the model {session.name} enlarges {own} times: ask for x{own}")
         self.session = session

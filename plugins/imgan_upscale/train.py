@@ -9,10 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from imgan_upscale import CompactSettings, SRResNetSettings
-from imgan_upscale.net import Compact, SRResNet
 from numpy.random import Generator
 from PIL import Image, ImageFilter
+from PIL.Image import Resampling
 from torch import Tensor, nn
 
 from imgan.errors import Failure
@@ -20,6 +19,11 @@ from imgan.training.data import Bytes, load_rgb, pictures
 from imgan.training.descent import Descent
 from imgan.training.loop import cosine, set_rate
 from imgan.training.task import Task
+from imgan_upscale import CompactSettings, SRResNetSettings
+from imgan_upscale.net import Compact, SRResNet
+
+BICUBIC = Resampling.BICUBIC
+KERNELS = (BICUBIC, Resampling.BILINEAR, Resampling.BOX, Resampling.LANCZOS)
 
 
 class _Upscaler(Task[CompactSettings]):
@@ -43,9 +47,7 @@ class _Upscaler(Task[CompactSettings]):
         rng = np.random.default_rng([self.settings.seed, step])
         return self.crops.draw(rng, self.settings.batch)
 
-    def step(
-        self, step: int, batch: tuple[Tensor, ...], descent: Descent
-    ) -> Mapping[str, Tensor]:
+    def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
         small, large = batch
         optimizer = self.optimizers["upscaler"]
         set_rate(optimizer, cosine(self.settings, step))
@@ -94,7 +96,7 @@ class Crops:
             self._add(picture)
             # A large photograph at half its size has more edges a pixel: it enters twice.
             if min(picture.size) >= 1000:
-                self._add(picture.resize((picture.width // 2, picture.height // 2), Image.BICUBIC))
+                self._add(picture.resize((picture.width // 2, picture.height // 2), BICUBIC))
         if not self.small:
             side = settings.crop * settings.scale
             raise Failure(f"{data}: no picture is {side} px on both sides; take a smaller --crop")
@@ -109,7 +111,7 @@ class Crops:
             return
         picture = picture.crop((0, 0, width * scale, height * scale))
         self.large.append(np.asarray(picture))
-        self.small.append(np.asarray(picture.resize((width, height), Image.BICUBIC)))
+        self.small.append(np.asarray(picture.resize((width, height), BICUBIC)))
 
     def draw(self, rng: Generator, count: int) -> tuple[Tensor, Tensor]:
         """`count` pairs: a pure function of the generator's state."""
@@ -121,7 +123,7 @@ class Crops:
         # Of two crops the one with more detail: sky teaches nothing.
         candidates = [self._crop(rng) for _ in range(2)]
         small, large = max(candidates, key=lambda pair: _detail(pair[0]))
-        turns, mirror = rng.integers(4), rng.integers(2)
+        turns, mirror = int(rng.integers(4)), int(rng.integers(2))
         small, large = (np.rot90(a, turns)[:, :: 1 - 2 * mirror] for a in (small, large))
         if self.settings.degrade:
             small = degrade(large, small.shape[0], rng)
@@ -138,21 +140,20 @@ class Crops:
 
 
 def degrade(large: Bytes, size: int, rng: Generator) -> Bytes:
-    """A small picture as cameras and websites make it: blur, downscale, noise, JPEG, each at random.
+    """A small picture as cameras and websites make it: blur, downscale, noise and JPEG, at random.
 
     A light first-order form of Real-ESRGAN's degradations (Wang et al. 2021, section 3.1).
     """
     picture = Image.fromarray(np.ascontiguousarray(large))
     if rng.random() < 0.7:
         picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.2, 2.5)))
-    kernel = rng.choice([Image.BICUBIC, Image.BILINEAR, Image.BOX, Image.LANCZOS])
-    picture = picture.resize((size, size), int(kernel))
+    kernel = Resampling(rng.choice(KERNELS))
+    picture = picture.resize((size, size), kernel)
     if rng.random() < 0.6:
-        pixels = np.asarray(picture, np.float32)
         grey = rng.random() < 0.4
-        shape = (size, size, 1 if grey else 3)
-        pixels = pixels + rng.normal(0, rng.uniform(1, 12), shape)
-        picture = Image.fromarray(pixels.clip(0, 255).round().astype(np.uint8))
+        noise = rng.normal(0, rng.uniform(1, 12), (size, size, 1 if grey else 3))
+        noisy = (np.asarray(picture) + noise).clip(0, 255).round().astype(np.uint8)
+        picture = Image.fromarray(noisy)
     if rng.random() < 0.8:
         stream = io.BytesIO()
         picture.save(stream, "JPEG", quality=int(rng.integers(35, 96)))

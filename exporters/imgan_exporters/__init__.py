@@ -1,0 +1,50 @@
+"""How the runs of the built-in recipes become ONNX."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from imgan.hookspecs import hookimpl
+from imgan.recipes import Exporter
+
+_FACES = "faces aligned as CelebA's, RGB -1..1, 64x64"
+
+
+@hookimpl
+def register_exporters() -> Iterable[Exporter]:
+    return [
+        Exporter(
+            name="upscale",
+            entry="imgan_exporters.families:picture",
+            operation="upscale",
+            input="RGB 0..1, any size",
+            paper="Lim et al. 2017, arXiv:1707.02921 (blocks); Shi et al. 2016, arXiv:1609.05158",
+        ),
+        Exporter(
+            name="srresnet",
+            entry="imgan_exporters.families:picture",
+            operation="upscale",
+            input="RGB 0..1, any size",
+            paper="Ledig et al. 2017, arXiv:1609.04802",
+        ),
+        Exporter(
+            name="dcgan",
+            entry="imgan_exporters.families:generator",
+            operation="generate",
+            input="100 numbers from N(0, 1)",
+            paper="Radford, Metz, Chintala 2016, arXiv:1511.06434",
+        ),
+        Exporter(
+            name="edit",
+            entry="imgan_exporters.families:editor",
+            operation="edit",
+            input=f"{_FACES}, and 40 changes of attributes",
+            paper="Radford, Metz, Chintala 2016, arXiv:1511.06434 (section 6.3.2)",
+        ),
+        Exporter(
+            name="edit-classifier",
+            entry="imgan_exporters.families:classifier",
+            operation="edit-classifier",
+            input=_FACES,
+        ),
+    ]

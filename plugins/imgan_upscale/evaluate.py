@@ -1,0 +1,68 @@
+"""`imgan evaluate upscale`: what an upscaler restores of pictures that were made small."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from imgan import store
+from imgan.errors import Failure, Misuse
+from imgan.images import Picture, open_picture, to_srgb
+from imgan.metrics import fidelity
+from imgan.session import open_session
+from imgan.tiles import Pixels
+from imgan.training.data import pictures
+from imgan_upscale import DEFAULT_MODELS
+from imgan_upscale.run import Upscaler, native_scale
+
+HEADER = ("picture", "PSNR", "SSIM", "bicubic PSNR", "bicubic SSIM")
+
+
+def evaluate(
+    data: Path, model: str | None, device: str
+) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """A header, a row for each picture of a folder and one of their means.
+
+    A picture is cut to a multiple of the model's scale, made smaller by antialiased bicubic
+    interpolation and enlarged again as `imgan upscale` does it, and by bicubic interpolation. PSNR
+    (dB) and SSIM are those of luma, `scale` pixels cut off each side.
+
+    Raises Misuse when the model is no upscaler, Failure when a picture cannot be used.
+    """
+    card = store.find(store.installed(), model or DEFAULT_MODELS[4])
+    if card.operation != "upscale":
+        raise Misuse(f"--model {card.name}: that is a model for `imgan {card.operation}`")
+    session = open_session(store.path(card), device)
+    scale = native_scale(session)
+    upscaler = Upscaler(session, scale)
+    names, figures = [], []
+    for path, truth in _truths(data, scale):
+        large = Image.fromarray(truth)
+        small = large.resize(
+            (large.width // scale, large.height // scale), Image.Resampling.BICUBIC
+        )
+        result, _ = upscaler(Picture(np.asarray(small)))
+        bicubic = small.resize(large.size, Image.Resampling.BICUBIC)
+        names.append(str(path.relative_to(data)))
+        figures.append(
+            (*fidelity(result.pixels, truth, scale), *fidelity(np.asarray(bicubic), truth, scale))
+        )
+    rows = zip([*names, "mean"], [*figures, np.mean(figures, axis=0)], strict=True)
+    return HEADER, [(name, *_text(*row)) for name, row in rows]
+
+
+def _truths(data: Path, scale: int) -> Iterator[tuple[Path, Pixels]]:
+    least = 11 + 2 * scale
+    for path in pictures(data):
+        picture = open_picture(path)
+        height, width = (side // scale * scale for side in picture.pixels.shape[:2])
+        if min(height, width) < least:
+            raise Failure(f"{path}: {width}x{height} px; SSIM at x{scale} needs {least} a side")
+        yield path, to_srgb(picture.pixels, picture.source)[:height, :width]
+
+
+def _text(psnr: float, ssim: float, bicubic_psnr: float, bicubic_ssim: float) -> tuple[str, ...]:
+    return f"{psnr:.2f}", f"{ssim:.4f}", f"{bicubic_psnr:.2f}", f"{bicubic_ssim:.4f}"
