@@ -1,4 +1,4 @@
-"""The two ways in which imgan says no. The command line prints them as one line and nothing else."""
+"""The two ways in which imgan says no. The command line prints one line and no more."""
 
 
 class Failure(Exception):

@@ -11,9 +11,9 @@ from typing import Any, get_type_hints
 def unfold(command: Callable[..., None], parameter: str, kind: type) -> Callable[..., None]:
     """A typer command in which one dataclass parameter is given field by field.
 
-    `def adjust(job: Job, brightness: float = 1.0)` with `parameter="job", kind=Job` becomes a command
-    with one option for each field of Job, annotated there, followed by `--brightness`. So options that
-    many commands share stand once, as a type, and the command receives them as one value.
+    `def adjust(job: Job, brightness: float = 1.0)` with `parameter="job", kind=Job` becomes a
+    command with one option for each field of Job, annotated there, followed by `--brightness`. So
+    options that many commands share stand once, as a type, and a command gets them as one value.
     """
     signature = inspect.signature(command)
     hints = get_type_hints(command, include_extras=True)

@@ -1,4 +1,4 @@
-"""What plugins offer beside commands: things to train, to export and to measure. Never imports torch."""
+"""What plugins offer beside commands: what to train, export and measure. Never imports torch."""
 
 from __future__ import annotations
 
@@ -92,8 +92,8 @@ class Exporter:
 class Evaluation:
     """One entry of `imgan evaluate`: figures of shipped weights on a folder of pictures.
 
-    `entry` names a function (data, model, device) -> (header, rows), all of them text. `model` is the
-    name of a card, or None for the model that the operation uses by default.
+    `entry` names a function (data, model, device) -> (header, rows), all of them text. `model` is
+    the name of a card, or None for the model that the operation uses by default.
     """
 
     name: str

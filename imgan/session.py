@@ -172,7 +172,7 @@ def _create(model: str | bytes, device: str) -> ort.InferenceSession:
     """Load a model onto exactly this device, without a word from the library."""
     options = ort.SessionOptions()
     options.log_severity_level = _FATAL
-    options.intra_op_num_threads = _cores()
+    options.intra_op_num_threads = cores()
     providers: list[Any] = [CPU]
     if device != "cpu":
         index = device.removeprefix("cuda:")
@@ -187,7 +187,7 @@ def _create(model: str | bytes, device: str) -> ort.InferenceSession:
     return session
 
 
-def _cores() -> int:
+def cores() -> int:
     """The physical cores that this process may use, 0 (onnxruntime's own count) where unknown.
 
     A second thread on a core slows convolutions down, and onnxruntime does not see that a container

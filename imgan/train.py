@@ -31,8 +31,8 @@ class Place:
             "-o",
             file_okay=False,
             metavar="RUN",
-            help="A folder for checkpoint, sample sheets and log. A run there that was cut off goes "
-            "on where its checkpoint is.",
+            help="A folder for checkpoint, sample sheets and log. A run that was cut off "
+            "there goes on from its checkpoint.",
         ),
     ]
     init_from: Annotated[

@@ -188,9 +188,8 @@ def test_another_scale_is_misuse_that_names_the_known_ones(word: str) -> None:
 
 
 @pytest.fixture
-def own_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The person's own upscaler, added to their own folder."""
-    monkeypatch.setenv("IMGAN_HOME", str(tmp_path / "home"))
+def own_model(tmp_path: Path) -> str:
+    """The person's own upscaler, beside a model of theirs that is none."""
     store.add(network(tmp_path / "mine.onnx"), Description(name="mine", operation="upscale"))
     store.add(network(tmp_path / "hers.onnx"), Description(name="hers", operation="edit"))
     return "mine"

@@ -1,4 +1,4 @@
-"""PyTorch to ONNX: one file, the parameters' own names, dynamic sizes, and a proof that it is equal."""
+"""PyTorch to ONNX: one file, the parameters' own names, any size, and a proof that it is equal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import onnxruntime as ort
 import torch
 from numpy.typing import NDArray
@@ -208,7 +207,7 @@ def measure(network: nn.Module, content: bytes, form: Form) -> Iterator[tuple[st
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter's talk about itself (deprecations, missing torchvision) off the terminal."""
+    """Keep the exporter's talk about itself (deprecations, no torchvision) off the terminal."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

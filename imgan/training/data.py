@@ -19,7 +19,7 @@ def pictures(folder: Path) -> list[Path]:
     """Every picture under a folder, sorted by path. Raises Failure when there is none."""
     found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
     if not found:
-        raise Failure(f"{folder}: no pictures in it; name a folder of JPEG or PNG files with --data")
+        raise Failure(f"{folder}: no pictures in it; name a folder of JPEGs or PNGs with --data")
     return found
 
 

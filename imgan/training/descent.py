@@ -19,7 +19,8 @@ class Descent:
     """Autocast, gradient scaling and gradient averaging around `loss.backward()`.
 
     Gradients are averaged by one flat all-reduce after `backward`. DistributedDataParallel's hooks
-    are not used: with a gradient penalty they fire on the inner graph and the sum is silently wrong.
+    are not used: with a gradient penalty they fire on the inner graph, and the sum is silently
+    wrong.
     """
 
     def __init__(self, precision: str, device: torch.device) -> None:

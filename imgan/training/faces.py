@@ -17,23 +17,23 @@ from imgan.training.data import Bytes, load_rgb, pictures, stack
 class Faces:
     """Square faces in memory, with their attributes where the folder has CelebA's list.
 
-    `pixels` is [N, size, size, 3] bytes; `labels` is [N, 40] with 1 for "has it" and 0 for "has not",
-    or None. The last 500 by file name are for validation: `split` "train" leaves them out, "held-out"
-    takes only them, "all" takes every picture.
+    `pixels` is [N, size, size, 3] bytes; `labels` is [N, 40] with 1 for "has it" and 0 for "has
+    not", or None. Of CelebA, the last 500 faces by file name are held out.
+
+    Raises Failure when no face is left, or one has no line in the list.
     """
 
-    def __init__(self, folder: Path, size: int, split: str = "train") -> None:
+    def __init__(self, folder: Path, size: int) -> None:
         paths = pictures(folder)
-        keep = {"train": slice(None, -HELD_OUT), "held-out": slice(-HELD_OUT, None)}
-        paths = paths[keep.get(split, slice(None))]
+        listing = folder / ATTRIBUTES_FILE
+        if listing.exists():
+            paths = paths[:-HELD_OUT]
         if not paths:
             raise Failure(f"{folder}: {HELD_OUT} faces are held out and none is left to train on")
         self.pixels: Bytes = stack([square(load_rgb(path), size) for path in paths])
-        self.attributes: list[str] = []
         self.labels: NDArray[np.float32] | None = None
-        listing = folder / ATTRIBUTES_FILE
         if listing.exists():
-            self.attributes, table = read_attributes(listing)
+            _, table = read_attributes(listing)
             try:
                 self.labels = np.stack([table[path.name] for path in paths])
             except KeyError as missing:

@@ -97,7 +97,7 @@ def _stopped(step: int, why: Failure | str, checkpoint: Path) -> str:
 
 
 def seed_step(seed: int, step: int, rank: int) -> None:
-    """Seed torch for one step of one process: what makes resuming exact without saved generators."""
+    """Seed torch for one step of one process: so resuming is exact, and no generator is saved."""
     torch.manual_seed(int(np.random.SeedSequence([seed, step, rank]).generate_state(1)[0]))
 
 
@@ -150,9 +150,9 @@ def load(task: Task[Any], path: Path, descent: Descent | None = None) -> int:
 def start_from(task: Task[Any], weights: dict[str, dict[str, Tensor]]) -> list[str]:
     """Start networks from the weights of others (`--init-from`), by parameter name.
 
-    A network may have parameters that the weights lack (a deeper network, grown from a shallow one):
-    their names are returned. Raises Misuse when a shape differs, a parameter has no place, or there
-    is nothing for any network of the task.
+    A network may have parameters that the weights lack (a deeper network, grown from a shallow
+    one): their names are returned. Raises Misuse when a shape differs, a parameter has no place, or
+    there is nothing for any network of the task.
     """
     if not any(weights.get(name) for name in task.networks):
         wanted = " or ".join(task.networks)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -34,13 +35,18 @@ class EncoderTask(Task[EncoderSettings]):
 
     def __init__(self, data: Path, settings: EncoderSettings) -> None:
         super().__init__(settings)
-        self.faces = Faces(data, SIZE)
+        self.data = data
         self.generator = _load_generator(settings.generator)
         self.networks["encoder"] = Encoder(settings.width)
         self.optimizers["encoder"] = torch.optim.Adam(
             self.networks["encoder"].parameters(), settings.rate
         )
         self.average("encoder")
+
+    @cached_property
+    def faces(self) -> Faces:
+        """Read at the first step."""
+        return Faces(self.data, SIZE)
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
         return _mirrored_batch(self.faces, self.settings, step)[:1]
@@ -98,14 +104,20 @@ class ClassifierTask(Task[ClassifierSettings]):
 
     def __init__(self, data: Path, settings: ClassifierSettings) -> None:
         super().__init__(settings)
-        self.faces = Faces(data, SIZE)
-        if self.faces.labels is None:
-            raise Misuse(f"{data}: no {ATTRIBUTES_FILE} in it, which the classifier learns from")
+        self.data = data
         self.networks["classifier"] = Classifier(settings.width)
         self.optimizers["classifier"] = torch.optim.AdamW(
             self.networks["classifier"].parameters(), settings.rate, weight_decay=0.05
         )
         self.average("classifier")
+
+    @cached_property
+    def faces(self) -> Faces:
+        """Read at the first step: an export needs no pictures. Raises Failure without labels."""
+        faces = Faces(self.data, SIZE)
+        if faces.labels is None:
+            raise Failure(f"{self.data}: no {ATTRIBUTES_FILE} in it, which the classifier learns")
+        return faces
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
         return _mirrored_batch(self.faces, self.settings, step)

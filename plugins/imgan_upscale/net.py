@@ -54,7 +54,7 @@ class Compact(nn.Module):
 
 
 class SRResNet(nn.Module):
-    """SRResNet as published (Ledig et al. 2017, figure 4): 16 blocks of 64 channels, 1.5 M weights."""
+    """SRResNet as published (Ledig et al. 2017, figure 4): 16 blocks of 64, 1.5 M parameters."""
 
     def __init__(self, scale: int = 4, width: int = 64, blocks: int = 16) -> None:
         super().__init__()

@@ -1,0 +1,47 @@
+"""What the benchmarks share: the upscaler that ships, as PyTorch and as ONNX, and fair timing."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from imgan_exporters.families import picture
+from imgan_exporters.onnx import write
+
+from imgan.cards import Description
+from imgan_upscale.net import Compact
+
+NAME = "benchmark-x4"
+
+
+def compact(folder: Path) -> tuple[Compact, Path]:
+    """`imgan_upscale.net.Compact` at its default size, x4, and its export. Speed needs no training."""
+    torch.manual_seed(0)
+    network = Compact().eval()
+    path = folder / f"{NAME}.onnx"
+    write(
+        network,
+        picture,
+        path,
+        Description(name=NAME, operation="upscale"),
+        half=False,
+        overwrite=False,
+    )
+    return network, path
+
+
+def medians(first: Callable[[], object], second: Callable[[], object], runs: int) -> list[float]:
+    """Median seconds of each, after one run that does not count.
+
+    They take turns, so that whatever else the machine does slows both down.
+    """
+    seconds: tuple[list[float], list[float]] = ([], [])
+    for _ in range(runs + 1):
+        for timed, function in zip(seconds, (first, second), strict=True):
+            started = time.perf_counter()
+            function()
+            timed.append(time.perf_counter() - started)
+    return [statistics.median(timed[1:]) for timed in seconds]

@@ -1,0 +1,94 @@
+"""`imgan generate`: the same seed gives the same pixels, in files, on a sheet and in a pipe."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+from PIL import Image
+
+from imgan import store
+from imgan.cards import Description
+from imgan.errors import Failure, Misuse
+from imgan.session import open_session
+from imgan_generate.run import sample, sheet, write_faces
+
+
+@pytest.fixture
+def model(home: Path, tmp_path: Path) -> str:
+    """The name of a tiny generator: tanh(z W) as [N, 3, 8, 8]."""
+    weights = np.random.default_rng(0).normal(0, 0.1, (100, 192)).astype(np.float32)
+    graph = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["input", "weights"], ["flat"]),
+            helper.make_node("Tanh", ["flat"], ["bounded"]),
+            helper.make_node("Reshape", ["bounded", "shape"], ["output"]),
+        ],
+        "tiny",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["batch", 100])],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, ["batch", 3, 8, 8])],
+        [
+            numpy_helper.from_array(weights, "weights"),
+            numpy_helper.from_array(np.array([-1, 3, 8, 8]), "shape"),
+        ],
+    )
+    opset = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=8), tmp_path / "tiny.onnx")
+    store.add(tmp_path / "tiny.onnx", Description(name="tiny", operation="generate"))
+    return "tiny"
+
+
+def _faces(model: str, count: int, seed: int) -> np.ndarray:
+    card = store.find(store.installed(), model)
+    return sample(open_session(store.path(card), "cpu"), count, seed)
+
+
+def test_a_face_depends_on_its_seed_and_number_alone(model: str) -> None:
+    assert np.array_equal(_faces(model, 2, seed=5), _faces(model, 7, seed=5)[:2])
+    assert not np.array_equal(_faces(model, 1, seed=5), _faces(model, 1, seed=6))
+
+
+def test_several_faces_are_a_file_each(model: str, tmp_path: Path) -> None:
+    write_faces(3, 1, False, str(tmp_path / "faces"), False, model, "cpu")
+    names = sorted(file.name for file in (tmp_path / "faces").iterdir())
+    assert names == ["face-1-1.png", "face-1-2.png", "face-1-3.png"]
+
+
+def test_a_grid_is_one_sheet_row_by_row(model: str, tmp_path: Path) -> None:
+    target = tmp_path / "sheet.png"
+    write_faces(5, 1, True, str(target), False, model, "cpu")
+    pixels = np.asarray(Image.open(target))
+    assert pixels.shape == (16, 24, 3)
+    assert np.array_equal(pixels[8:, :8], _faces(model, 5, seed=1)[3])
+    assert (pixels[8:, 16:] == 255).all()
+
+
+def test_a_sheet_of_one_is_the_face_itself() -> None:
+    face = np.zeros((1, 8, 8, 3), np.uint8)
+    assert sheet(face).shape == (8, 8, 3)
+
+
+def test_an_existing_file_stays(model: str, tmp_path: Path) -> None:
+    target = tmp_path / "face.png"
+    target.write_bytes(b"mine")
+    with pytest.raises(Failure, match="--overwrite"):
+        write_faces(1, 1, False, str(target), False, model, "cpu")
+    assert target.read_bytes() == b"mine"
+
+
+def test_several_faces_do_not_go_to_one_file(model: str, tmp_path: Path) -> None:
+    with pytest.raises(Misuse, match="--grid"):
+        write_faces(2, 1, False, str(tmp_path / "face.png"), False, model, "cpu")
+
+
+def test_a_face_goes_to_a_pipe(model: str) -> None:
+    command = [sys.executable, "-m", "imgan.cli", "generate", "--seed", "3", "--model", model]
+    result = subprocess.run([*command, "-o", "-"], capture_output=True, check=True)
+    pixels = np.asarray(Image.open(io.BytesIO(result.stdout)))
+    assert np.array_equal(pixels, _faces(model, 1, seed=3)[0])

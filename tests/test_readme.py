@@ -1,0 +1,101 @@
+"""Every command of the README runs, in the order in which it stands there.
+
+The lines of its ```sh blocks are typed into one folder, so a line finds what the lines before it
+wrote. Only training is cut short: `--steps 2 --batch 2` is added to it. `pip install` and `pytest`
+are not run; what they name must be there.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import skimage.data
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+BLOCKS = re.findall(r"^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+LINES = [line for block in BLOCKS for line in block.splitlines() if line]
+SHORT = " --steps 2 --batch 2"
+
+
+def steps(line: str) -> list[str]:
+    return line.split(" && ")
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A person's folder: a photo, a folder of two, photos to train on, aligned faces, a clone."""
+    folder = tmp_path_factory.mktemp("readme")
+    astronaut = Image.fromarray(skimage.data.astronaut())
+    portrait = astronaut.crop((140, 10, 300, 170))
+    portrait.save(folder / "photo.jpg")
+    for name in ("dir/a.jpg", "dir/b.png", "photos/a.png", "celeba/000001.jpg"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        portrait.save(folder / name)
+    carried = "docs/images/astronaut.jpg"
+    (folder / carried).parent.mkdir(parents=True)
+    shutil.copy(ROOT / carried, folder / carried)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A new person's home, and `imgan` of the Python that runs this test first on the path."""
+    home = tmp_path_factory.mktemp("home")
+    script = home / "bin" / "imgan"
+    script.parent.mkdir()
+    script.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m imgan.cli "$@"\n')
+    script.chmod(0o755)
+    places = {
+        name: str(home) for name in ("HOME", "IMGAN_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
+    }
+    return {**os.environ, **places, "PATH": f"{script.parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+def test_the_readme_has_commands() -> None:
+    assert any(line.startswith("imgan ") for line in LINES)
+
+
+@pytest.mark.parametrize("line", LINES)
+def test_a_line_of_the_readme_runs(line: str, folder: Path, environment: dict[str, str]) -> None:
+    for step in steps(line):
+        if step.startswith("pip install "):
+            check_install(step)
+        elif step == "pytest":
+            assert (ROOT / PROJECT["tool"]["pytest"]["ini_options"]["testpaths"][0]).is_dir()
+        else:
+            assert step.startswith("imgan ")
+            run(step, folder, environment)
+
+
+def check_install(step: str) -> None:
+    """It installs this project, with extras that it has."""
+    match = re.fullmatch(r'pip install (-e )?"?\.(\[(?P<extras>[\w,]+)\])?"?', step)
+    assert match, step
+    extras = (match["extras"] or "").split(",")
+    assert set(extras) - {""} <= set(PROJECT["project"]["optional-dependencies"])
+
+
+def run(step: str, folder: Path, environment: dict[str, str]) -> None:
+    if step.startswith("imgan train "):
+        step += SHORT
+    result = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", step],
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+    )
+    assert result.returncode == 0, result.stderr
+    assert "Traceback" not in result.stderr
