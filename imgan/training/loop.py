@@ -180,7 +180,7 @@ def start_from(task: Task[Any], weights: dict[str, dict[str, Tensor]]) -> list[s
 
 def _save_sample(task: Task[Any], path: Path) -> None:
     with torch.no_grad():
-        picture = task.sample().clamp(0, 1)
+        picture = task.sample().nan_to_num().clamp(0, 1)
     path.parent.mkdir(parents=True, exist_ok=True)
     pixels = (picture.permute(1, 2, 0).cpu().numpy() * 255).round().astype(np.uint8)
     with whole_file(path, overwrite=True) as file:

@@ -72,7 +72,7 @@ class EncoderTask(Task[EncoderSettings]):
     @torch.no_grad()
     def sample(self) -> Tensor:
         """Rows of faces, each above its reconstruction."""
-        faces = self.faces.take(np.arange(24))
+        faces = self.faces.take(np.arange(24) % len(self.faces))
         encoder = self.trained("encoder")
         device = next(encoder.parameters()).device
         rebuilt = self.generator(encoder(faces.to(device))).cpu()
@@ -136,7 +136,7 @@ class ClassifierTask(Task[ClassifierSettings]):
     @torch.no_grad()
     def sample(self) -> Tensor:
         """Probability (red) beside label (white) of 64 faces: a bar code a face."""
-        indices = np.arange(min(64, len(self.faces)))
+        indices = np.arange(64) % len(self.faces)
         network = self.trained("classifier")
         device = next(network.parameters()).device
         chance = network(self.faces.take(indices).to(device)).sigmoid().cpu()
