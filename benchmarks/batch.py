@@ -1,10 +1,10 @@
-"""`imgan upscale x4 DIR` against a bare loop of `session.run`: how much of its time is the network's.
+"""`imgan upscale x4 DIR` against a bare loop of `session.run`: how much of it is the network's.
 
     python benchmarks/batch.py [COUNT [SIDE]]
 
-COUNT (default 24) JPEG files of SIDE x SIDE pixels (default 256). The loop has its pictures in memory
-and throws its results away. The command is a whole process: it starts, loads the network, decodes,
-locks the colours, encodes and remembers what it did. Aim: at least 0.9.
+COUNT (default 24) JPEG files of SIDE x SIDE pixels (default 256). The loop has its pictures in
+memory and throws its results away. The command is a whole process: it starts, loads the network,
+decodes, locks the colours, encodes and remembers what it did. Aim: at least 0.9.
 """
 
 from __future__ import annotations

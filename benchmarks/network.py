@@ -8,17 +8,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from imgan_exporters.families import picture
-from imgan_exporters.onnx import write
 
 from imgan.cards import Description
+from imgan_exporters.families import picture
+from imgan_exporters.onnx import write
 from imgan_upscale.net import Compact
 
 NAME = "benchmark-x4"
 
 
 def compact(folder: Path) -> tuple[Compact, Path]:
-    """`imgan_upscale.net.Compact` at its default size, x4, and its export. Speed needs no training."""
+    """`imgan_upscale.net.Compact` at its default size, and its export; speed needs no training."""
     torch.manual_seed(0)
     network = Compact().eval()
     path = folder / f"{NAME}.onnx"

@@ -46,6 +46,9 @@ class Upscaler:
     """Enlarges pictures: colours by the network, alpha by bicubic interpolation.
 
     `tile` is the side in pixels of what the network sees at once. Raises what `start` raises.
+
+    Tiles overlap by `run_tiled`'s 32 pixels: the compact network with eight blocks sees 18, the
+    lock 8 more.
     """
 
     def __init__(self, session: Session, scale: int, tile: int = 512) -> None:
