@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from typing import Any
 
 import typer
 
@@ -48,19 +49,36 @@ def plugins() -> None:
         print(plugin.name, plugin.package, plugin.version, state, sep="\t")
 
 
+UsageError: type[Exception] = typer.BadParameter.__base__  # type: ignore[assignment]
+"""click's, wherever this version of typer keeps click."""
+
+
 def main() -> None:
     """The entry point: whatever goes wrong is one line on stderr and an exit code."""
     # Pillow warns of odd but readable files; what matters of them, imgan says itself.
     warnings.filterwarnings("ignore", module="PIL")
     try:
-        build(registry())(prog_name="imgan")
+        sys.exit(build(registry())(prog_name="imgan", standalone_mode=False))
     except Failure as failure:
         print(f"imgan: {failure}", file=sys.stderr)
         sys.exit(failure.exit_code)
+    except UsageError as error:
+        print(f"imgan: {usage(error)}", file=sys.stderr)
+        sys.exit(2)
+    except (KeyboardInterrupt, typer.Abort):
+        sys.exit(130)
     except BrokenPipeError:
         # The reader has gone (`imgan models | head -1`): python must not complain when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+
+
+def usage(error: Any) -> str:
+    """A usage error of click's as one line; for a command without any words, its help."""
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return str(error.ctx.command_path) + ": a command is missing; --help lists them"
+    message = " ".join(error.format_message().split()).rstrip(".")
+    return f"{message}; `{error.ctx.command_path} --help` shows what it takes"
 
 
 if __name__ == "__main__":

@@ -43,18 +43,10 @@ def test_psnr_of_a_known_error() -> None:
 def test_ssim_equals_the_reference_implementation() -> None:
     a = luma(_picture(30, 41))
     b = a + np.random.default_rng(1).normal(0, 12, a.shape)
-    wanted, field = structural_similarity(
-        a,
-        b,
-        gaussian_weights=True,
-        sigma=1.5,
-        use_sample_covariance=False,
-        data_range=255,
-        full=True,
+    reference = structural_similarity(
+        a, b, gaussian_weights=True, use_sample_covariance=False, data_range=255
     )
-    # The reference leaves the same border out of its mean.
-    assert ssim(a, b) == pytest.approx(wanted, abs=1e-9)
-    assert ssim(a, b) == pytest.approx(field[5:-5, 5:-5].mean(), abs=1e-9)
+    assert ssim(a, b) == pytest.approx(reference, abs=1e-9)
     assert ssim(a, a) == pytest.approx(1)
 
 
@@ -146,5 +138,5 @@ def test_evaluate_refuses_a_model_of_another_operation(nearest: str, pictures: P
     file = store.path(store.find(store.installed(), nearest))
     store.add(file, Description(name="other", operation="generate"))
     code, output = _evaluate("--data", str(pictures), "--model", "other", "--device", "cpu")
-    assert code == 1 or code == 2
+    assert code != 0
     assert "imgan generate" in output
