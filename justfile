@@ -24,7 +24,9 @@ format:
 
 # every benchmark; each prints a ratio and what it aims at
 bench:
-    for benchmark in benchmarks/[!_]*.py; do python "$benchmark" || exit 1; done
+    python benchmarks/startup.py
+    python benchmarks/upscale.py
+    python benchmarks/batch.py
 
 # train a recipe, or go on where it stopped: just train dcgan celeba --steps 100
 train recipe data *settings:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace as replaced
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from imgan import store
+from imgan import store, tables
 from imgan.cards import Description, ModelCard, card_to_toml, read_description
 from imgan.errors import Failure, Misuse
-
-if TYPE_CHECKING:
-    from rich.table import Table
 
 app = typer.Typer(help="List, show, check and add models.")
 
@@ -24,12 +21,13 @@ app = typer.Typer(help="List, show, check and add models.")
 def models(context: typer.Context) -> None:
     """List the models. In a pipe: name, operation, bytes, licence and place, between tabs."""
     if context.invoked_subcommand is None:
-        _print(
+        tables.show(
             ["name", "operation", "bytes", "licence of the weights", "place"],
             (
                 [card.name, card.operation, str(card.size), card.licence, _place(card)]
                 for card in store.installed()
             ),
+            bare=True,
         )
 
 
@@ -56,7 +54,7 @@ def show(name: Annotated[str, typer.Argument(help="A model's name.")]) -> None:
         "URL": card.url or "none",
         "place": _place(card),
     }
-    _print(["", ""], ([key, str(value)] for key, value in facts.items()))
+    tables.show(["", ""], ([key, str(value)] for key, value in facts.items()))
 
 
 @app.command()
@@ -93,7 +91,11 @@ def verify(
     """Check the SHA-256 of models. In a pipe: name, state and file, between tabs."""
     cards: Sequence[ModelCard] = store.installed()
     checks = store.verify([store.find(cards, name) for name in names] if names else cards)
-    _print(["name", "state", "file"], ([c.card.name, c.state, str(c.path or "")] for c in checks))
+    tables.show(
+        ["name", "state", "file"],
+        ([c.card.name, c.state, str(c.path or "")] for c in checks),
+        bare=True,
+    )
     bad = [check.card.name for check in checks if check.state in ("wrong", "missing")]
     if bad:
         raise Failure(
@@ -129,27 +131,3 @@ def _place(card: ModelCard) -> str:
     if file.is_relative_to(store.cache_folder()):
         return "fetched"
     return "own" if file.is_relative_to(store.own_folder()) else "shipped"
-
-
-def _print(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table on a terminal, lines with tabs elsewhere."""
-    if sys.stdout.isatty():
-        from rich.console import Console
-
-        Console().print(_table(header, rows))
-    else:
-        for row in rows:
-            print(*row, sep="\t")
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, show_header=any(header), pad_edge=False)
-    for title in header:
-        table.add_column(title, overflow="fold")
-    for row in rows:
-        # Text, because "[n, 3]" in a card would be taken for markup.
-        table.add_row(*map(Text, row))
-    return table

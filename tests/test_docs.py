@@ -152,13 +152,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def imgan(words: list[str], site: Path, folder: Path) -> subprocess.CompletedProcess[str]:
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(site),
-        "IMGAN_HOME": str(folder / "home"),
-        "XDG_STATE_HOME": str(folder / "state"),
-        "XDG_CACHE_HOME": str(folder / "cache"),
-    }
+    environment = {**os.environ, "PYTHONPATH": str(site)}
     command = [sys.executable, "-m", "imgan.cli", *words]
     return subprocess.run(command, env=environment, cwd=folder, capture_output=True, text=True)
 

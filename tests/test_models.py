@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 from typer.testing import CliRunner
 
-from imgan import models, plugins, store
+from imgan import models, plugins, store, tables
 from imgan.cards import ModelCard, card_to_json, read_cards
 from imgan.errors import Failure, Misuse
 
@@ -79,11 +78,12 @@ def test_the_place_says_whether_a_file_is_at_hand(shipped: ModelCard, tmp_path: 
 def test_a_terminal_shows_a_table_with_brackets_as_they_are(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    text = io.StringIO()
-    table = models._table(["name", "licence"], [["faces", "MIT [see terms]"]])
-    Console(file=text, force_terminal=True, width=80).print(table)
-    assert "MIT [see terms]" in text.getvalue()
-    assert "licence" in text.getvalue()
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True)
+    monkeypatch.setattr("sys.stdout", terminal)
+    tables.show(["name", "licence"], [["faces", "MIT [see terms]"]])
+    assert "MIT [see terms]" in terminal.getvalue()
+    assert "licence" in terminal.getvalue()
 
 
 def test_a_shown_card_is_toml_that_reads_back(shipped: ModelCard, tmp_path: Path) -> None:

@@ -144,6 +144,7 @@ def convert(network: nn.Module, form: Form) -> ModelProto:
             dynamic_shapes=dynamic,
             verbose=False,
         )
+    assert program is not None
     model: ModelProto = program.model_proto
     for node in model.graph.node:
         # Stack traces: file names of the machine that exported.

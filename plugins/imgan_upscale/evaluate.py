@@ -48,7 +48,8 @@ def evaluate(
         bicubic = small.resize(large.size, Image.Resampling.BICUBIC)
         names.append(str(path.relative_to(data)))
         figures.append(
-            (*fidelity(result.pixels, truth, scale), *fidelity(np.asarray(bicubic), truth, scale))
+            fidelity(np.asarray(result.pixels, np.uint8), truth, scale)
+            + fidelity(np.asarray(bicubic), truth, scale)
         )
     rows = zip([*names, "mean"], [*figures, np.mean(figures, axis=0)], strict=True)
     return HEADER, [(name, *_text(*row)) for name, row in rows]
