@@ -49,6 +49,8 @@ def export(
 
     imgan export RUN -o model.onnx
     """
+    if output.suffix.lower() != ".onnx":
+        raise Misuse(f"-o {output}: an export is an .onnx file")
     if output.exists() and not overwrite:
         raise Failure(f"{output} exists; --overwrite replaces it")
     record: Record = resolve("imgan.training.run:Record").read(run)

@@ -135,6 +135,14 @@ class Picture:
         return replace(self, pixels=pixels, alpha=self.alpha if alpha is ... else alpha)
 
 
+def pictures(folder: Path) -> list[Path]:
+    """Every picture file under a folder, sorted by path. Raises Failure when there is none."""
+    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    if not found:
+        raise Failure(f"{folder}: no picture in it; name a folder of pictures")
+    return found
+
+
 def open_picture(source: Path | bytes, name: str = "") -> Picture:
     """Open a picture file, or the bytes of one.
 

@@ -115,7 +115,7 @@ def resolve(entry: str) -> Any:
     try:
         return getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as missing:
-        if missing.name not in {"torch", "torchvision", "onnx", "onnxscript"}:
+        if missing.name not in {"torch", "torchvision", "onnx", "onnxscript", "safetensors"}:
             raise
         raise Failure(
             f'this needs {missing.name}, which is not installed: pip install "imgan[train]"'

@@ -83,18 +83,21 @@ def installed() -> tuple[ModelCard, ...]:
     return tuple(sorted([*shipped, *own_cards()], key=lambda card: card.name))
 
 
-def find(cards: Iterable[ModelCard], name: str) -> ModelCard:
+def find(cards: Iterable[ModelCard], name: str, operation: str | None = None) -> ModelCard:
     """The card of that name.
 
-    Raises Misuse, with the nearest name, when there is none, and Failure when a plugin has come to
-    ship a model under the name of the person's own.
+    Raises Misuse, with the nearest name, when there is none, or when it serves another operation
+    than the one given; Failure when a plugin has come to ship a model under the name of the
+    person's own.
     """
     by_name: dict[str, list[ModelCard]] = {}
     for card in cards:
         by_name.setdefault(card.name, []).append(card)
     match by_name.get(name, []):
-        case [card]:
+        case [card] if operation in (None, card.operation):
             return card
+        case [card]:
+            raise Misuse(f"model {name} serves `imgan {card.operation}`, not `imgan {operation}`")
         case []:
             near = get_close_matches(name, by_name, n=1)
             hint = f"did you mean {near[0]}?" if near else "`imgan models` lists what there is"

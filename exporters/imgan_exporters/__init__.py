@@ -44,7 +44,7 @@ def register_exporters() -> Iterable[Exporter]:
         Exporter(
             name="edit-classifier",
             entry="imgan_exporters.families:classifier",
-            operation="edit-classifier",
+            operation="evaluate",
             input=_FACES,
         ),
     ]

@@ -1,1 +1,1 @@
-"""The torch room: what every trainer shares. Importing it imports torch."""
+"""The torch room: what every trainer shares."""

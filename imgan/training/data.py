@@ -9,26 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from imgan.errors import Failure
+from imgan.images import open_picture, to_srgb
 
-SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff"}
 Bytes = NDArray[np.uint8]
 
 
-def pictures(folder: Path) -> list[Path]:
-    """Every picture under a folder, sorted by path. Raises Failure when there is none."""
-    found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
-    if not found:
-        raise Failure(f"{folder}: no pictures in it; name a folder of JPEGs or PNGs with --data")
-    return found
-
-
 def load_rgb(path: Path) -> Image.Image:
-    """One picture as RGB. Raises Failure when it cannot be read."""
-    try:
-        return Image.open(path).convert("RGB")
-    except OSError as error:
-        raise Failure(f"{path}: not a readable picture ({error}); take it out of --data") from None
+    """One picture, upright, as sRGB. Raises Failure when it cannot be read."""
+    picture = open_picture(path)
+    return Image.fromarray(to_srgb(picture.pixels, picture.source))
 
 
 def shuffled(count: int, batch: int, seed: int, step: int) -> NDArray[np.int64]:

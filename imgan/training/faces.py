@@ -11,7 +11,8 @@ from torch import Tensor
 
 from imgan.celeba import ATTRIBUTES_FILE, HELD_OUT, read_attributes, square
 from imgan.errors import Failure
-from imgan.training.data import Bytes, load_rgb, pictures, stack
+from imgan.images import pictures
+from imgan.training.data import Bytes, load_rgb, stack
 
 
 class Faces:

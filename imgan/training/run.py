@@ -34,7 +34,9 @@ class Record:
     """As cards tell it: every setting that is not the default, no person's folders."""
 
     @classmethod
-    def of(cls, recipe: Recipe, data: Path, settings: Settings) -> Record:
+    def of(
+        cls, recipe: Recipe, data: Path, settings: Settings, init_from: Path | None = None
+    ) -> Record:
         """The record of a new run."""
         given = asdict(settings)
         usual = asdict(recipe.settings())
@@ -42,6 +44,8 @@ class Record:
         for name, value in given.items():
             if value != usual[name]:
                 words += [option(name)] if value is True else [option(name), Path(str(value)).name]
+        if init_from:
+            words += ["--init-from", init_from.name]
         return cls(recipe.name, str(data.resolve()), given, " ".join(words))
 
     @classmethod
@@ -92,7 +96,7 @@ def train(
     Raises Misuse when the folder holds a run that was asked for otherwise, and what the recipe's
     task, `read_weights`, `start_from` and `fit` raise. Ctrl-C is a Failure that tells how to go on.
     """
-    record = Record.of(recipe, data, settings)
+    record = Record.of(recipe, data, settings, init_from)
     begun = (run / CHECKPOINT).exists()
     if begun:
         Record.read(run).require(record, run)

@@ -58,9 +58,7 @@ class Task(ABC, Generic[S]):
         """The batch of all processes for one step, on the CPU, the same on every call."""
 
     @abstractmethod
-    def step(
-        self, step: int, batch: tuple[Tensor, ...], descent: Descent
-    ) -> Mapping[str, Tensor]:
+    def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
         """Update the networks once and return the losses, detached scalars by name."""
 
     @abstractmethod

@@ -25,11 +25,11 @@ def read_weights(source: Path, shipped: str) -> dict[str, Weights]:
         return _of_run(source)
     readers = {".safetensors": _of_safetensors, ".onnx": _of_onnx}
     if source.suffix.lower() not in readers:
-        raise Misuse(f"--init-from {source}: name a run, a .safetensors file or an .onnx file")
+        raise Misuse(f"{source}: name a run, a .safetensors file or an .onnx file")
     try:
         weights = readers[source.suffix.lower()](source)
-    except ModuleNotFoundError:
-        raise
+    except ModuleNotFoundError as missing:
+        raise Failure(f'{source}: pip install "imgan[train]" brings {missing.name}') from None
     except Exception as error:  # what the two libraries raise on damaged files has no common base
         raise Failure(f"{source} cannot be read: {str(error).splitlines()[0]}") from None
     prefix = f"{shipped}."
@@ -40,7 +40,7 @@ def read_weights(source: Path, shipped: str) -> dict[str, Weights]:
 def _of_run(run: Path) -> dict[str, Weights]:
     checkpoint = run / CHECKPOINT
     if not checkpoint.exists():
-        raise Misuse(f"--init-from {run}: there is no {CHECKPOINT} in it")
+        raise Misuse(f"{run}: there is no {CHECKPOINT} in it")
     state = torch.load(checkpoint, map_location="cpu", weights_only=True)
     networks: dict[str, Weights] = state["networks"]
     for name, averaged in state["averages"].items():

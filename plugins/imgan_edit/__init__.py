@@ -33,6 +33,12 @@ class EncoderSettings(Settings):
     generator: Annotated[str, Option(help="The DCGAN to invert: its run or .onnx file.")] = ""
     latent_weight: Annotated[float, Option(help="Weight of the losses on z.")] = 0.1
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.generator:
+            # Absolute, so that a run can be resumed and exported from any folder.
+            object.__setattr__(self, "generator", str(Path(self.generator).resolve()))
+
 
 @dataclass(frozen=True)
 class ClassifierSettings(Settings):
@@ -146,5 +152,10 @@ def register_evaluations() -> Iterable[Evaluation]:
             name="edit",
             summary="For each attribute: how often an edit is seen, how far the others move.",
             entry="imgan_edit.evaluate:evaluate",
-        )
+        ),
+        Evaluation(
+            name="edit-classifier",
+            summary="How often the judge of edits agrees with CelebA's labels.",
+            entry="imgan_edit.evaluate:evaluate_judge",
+        ),
     ]

@@ -1,4 +1,4 @@
-"""`imgan evaluate edit`: how often the attribute classifier sees an edit, and what else moves."""
+"""`imgan evaluate edit`: how often a classifier sees an edit, and how good that classifier is."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from imgan import store
-from imgan.celeba import HELD_OUT, square
+from imgan.celeba import ATTRIBUTES_FILE, HELD_OUT, read_attributes, square
 from imgan.errors import Failure
+from imgan.images import open_picture, pictures, to_srgb
 from imgan.session import Session, open_session
 from imgan_edit.attributes import SLUGS
 from imgan_edit.run import SIZE, Bytes, Floats, difference, encode, soft_mask
 
 JUDGE = "edit-classifier"
+JUDGES = "evaluate"
+"""The operation that classifiers serve."""
+
 BATCH = 100
 
 HEADER = ("attribute", "added", "others moved", "faces", "removed", "others moved", "faces")
@@ -30,8 +34,8 @@ def evaluate(data: Path, model: str | None, device: str) -> tuple[tuple[str, ...
     that have lost it; "others moved" is the mean absolute change of the other 39 probabilities.
     """
     cards = store.installed()
-    editor = open_session(store.path(store.find(cards, model or "edit-vector")), device)
-    judge = open_session(store.path(store.find(cards, JUDGE)), device)
+    editor = open_session(store.path(store.find(cards, model or "edit-vector", "edit")), device)
+    judge = open_session(store.path(store.find(cards, JUDGE, JUDGES)), device)
     faces = held_out(data)
     before = _judged(editor, judge, faces, np.zeros(len(SLUGS), np.float32))
     rows = []
@@ -47,19 +51,41 @@ def evaluate(data: Path, model: str | None, device: str) -> tuple[tuple[str, ...
     return HEADER, rows
 
 
+def evaluate_judge(
+    data: Path, model: str | None, device: str
+) -> tuple[tuple[str, ...], list[list[str]]]:
+    """How often the classifier agrees with CelebA's labels on the held-out faces.
+
+    "baseline" is the agreement of always answering as most faces are; "recall" is the share of the
+    faces with the attribute in which the classifier sees it.
+    """
+    judge = open_session(store.path(store.find(store.installed(), model or JUDGE, JUDGES)), device)
+    listing = data / ATTRIBUTES_FILE
+    if not listing.exists():
+        raise Failure(f"{listing} is missing: name CelebA's folder with --data")
+    _, table = read_attributes(listing)
+    labels = np.stack([table[path.name] for path in _held_out(data)]) > 0.5
+    seen = judge.run(encode(held_out(data))) > 0
+    share = labels.mean(0)
+    columns = [
+        (seen == labels).mean(0),
+        np.maximum(share, 1 - share),
+        (seen & labels).sum(0) / labels.sum(0).clip(1),
+    ]
+    table_rows = zip([*SLUGS, "mean"], *([*c, c.mean()] for c in columns), strict=True)
+    header = ("attribute", "accuracy", "baseline", "recall")
+    return header, [[name, *(f"{value:.3f}" for value in row)] for name, *row in table_rows]
+
+
 def held_out(data: Path) -> Bytes:
     """The last 500 faces of a folder by name, [N, 64, 64, 3]. Raises Failure when there is none."""
-    paths = sorted(data.rglob("*.jpg"))[-HELD_OUT:]
-    if not paths:
-        raise Failure(f"{data}: no JPEG in it; name CelebA's folder with --data")
-    pictures = []
-    for path in paths:
-        try:
-            with Image.open(path) as picture:
-                pictures.append(np.asarray(square(picture.convert("RGB"), SIZE)))
-        except OSError as error:
-            raise Failure(f"{path}: not a readable picture ({error})") from error
-    return np.stack(pictures)
+    opened = [open_picture(path) for path in _held_out(data)]
+    faces = [Image.fromarray(to_srgb(picture.pixels, picture.source)) for picture in opened]
+    return np.stack([np.asarray(square(face, SIZE)) for face in faces])
+
+
+def _held_out(data: Path) -> list[Path]:
+    return pictures(data)[-HELD_OUT:]
 
 
 def _judged(editor: Session, judge: Session, faces: Bytes, change: Floats) -> Floats:

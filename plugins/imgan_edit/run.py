@@ -206,10 +206,7 @@ class Place:
 
 
 def _editor(wish: Edit) -> ModelCard:
-    card = store.find(store.installed(), wish.model or f"edit-{wish.engine}")
-    if card.operation != "edit":
-        raise Misuse(f"model {card.name} serves `imgan {card.operation}`, not `imgan edit`")
-    return card
+    return store.find(store.installed(), wish.model or f"edit-{wish.engine}", "edit")
 
 
 def _start(card: ModelCard, device: str, change: Floats, place: Place) -> Process:

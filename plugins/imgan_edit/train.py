@@ -92,6 +92,8 @@ class EncoderTask(Task[EncoderSettings]):
         codes = torch.cat([encoder(self.faces.take(part)) for part in parts])
         has = torch.from_numpy(self.faces.labels).T  # [40, N]
         lacks = 1 - has
+        if not (has.any(1) & lacks.any(1)).all():
+            raise Failure(f"{self.data}: it takes faces with and without each of the attributes")
         vectors = has @ codes / has.sum(1, keepdim=True)
         vectors -= lacks @ codes / lacks.sum(1, keepdim=True)
         return VectorEditor(encoder, self.generator.cpu(), vectors).eval()

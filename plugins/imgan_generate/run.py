@@ -32,7 +32,7 @@ def write_faces(
 
     Raises Misuse when several faces would go to one file, Failure when a file exists already.
     """
-    card = store.find(store.installed(), model)
+    card = store.find(store.installed(), model, "generate")
     seed = secrets.randbelow(2**32) if seed is None else seed
     targets = _targets(1 if grid else count, seed, output)
     if not overwrite and (there := [t for t in targets if t is not None and t.exists()]):

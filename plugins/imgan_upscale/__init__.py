@@ -67,9 +67,7 @@ def upscale(
     from imgan_upscale.run import start
 
     scale, inputs = parse_scale(job.inputs or [])
-    card = store.find(store.installed(), model or DEFAULT_MODELS[scale])
-    if card.operation != "upscale":
-        raise Misuse(f"--model {card.name}: that is a model for `imgan {card.operation}`")
+    card = store.find(store.installed(), model or DEFAULT_MODELS[scale], "upscale")
     run(
         replace(job, inputs=inputs),
         Operation(

@@ -9,12 +9,11 @@ import numpy as np
 from PIL import Image
 
 from imgan import store
-from imgan.errors import Failure, Misuse
-from imgan.images import Picture, open_picture, to_srgb
+from imgan.errors import Failure
+from imgan.images import Picture, open_picture, pictures, to_srgb
 from imgan.metrics import fidelity
 from imgan.session import open_session
 from imgan.tiles import Pixels
-from imgan.training.data import pictures
 from imgan_upscale import DEFAULT_MODELS
 from imgan_upscale.run import Upscaler, native_scale
 
@@ -32,9 +31,7 @@ def evaluate(
 
     Raises Misuse when the model is no upscaler, Failure when a picture cannot be used.
     """
-    card = store.find(store.installed(), model or DEFAULT_MODELS[4])
-    if card.operation != "upscale":
-        raise Misuse(f"--model {card.name}: that is a model for `imgan {card.operation}`")
+    card = store.find(store.installed(), model or DEFAULT_MODELS[4], "upscale")
     session = open_session(store.path(card), device)
     scale = native_scale(session)
     upscaler = Upscaler(session, scale)

@@ -6,6 +6,7 @@ import io
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -15,7 +16,8 @@ from PIL.Image import Resampling
 from torch import Tensor, nn
 
 from imgan.errors import Failure
-from imgan.training.data import Bytes, load_rgb, pictures
+from imgan.images import pictures
+from imgan.training.data import Bytes, load_rgb
 from imgan.training.descent import Descent
 from imgan.training.loop import cosine, set_rate
 from imgan.training.task import Task
@@ -27,9 +29,11 @@ KERNELS = (BICUBIC, Resampling.BILINEAR, Resampling.BOX, Resampling.LANCZOS)
 
 
 class _Upscaler(Task[CompactSettings]):
-    """L1 between the upscaled small crop and the crop it came from, Adam, cosine decay to zero."""
+    """The upscaled small crop against the crop it came from: Adam, cosine decay to zero."""
 
     shipped = "upscaler"
+    squared: ClassVar[bool]
+    """Whether the loss is the mean squared error, or the mean absolute one (L1)."""
 
     def __init__(self, data: Path, settings: CompactSettings, network: nn.Module) -> None:
         super().__init__(settings)
@@ -53,9 +57,9 @@ class _Upscaler(Task[CompactSettings]):
         set_rate(optimizer, cosine(self.settings, step))
         with descent.autocast():
             error = self.networks["upscaler"](small) - large
-            loss = error.abs().mean()
-        descent.minimise(loss, optimizer)
-        return {"l1": loss.detach(), "mse": error.detach().square().mean()}
+            l1, mse = error.abs().mean(), error.square().mean()
+        descent.minimise(mse if self.squared else l1, optimizer)
+        return {"l1": l1.detach(), "mse": mse.detach()}
 
     def sample(self) -> Tensor:
         """Rows of nearest-neighbour input, output and truth."""
@@ -69,7 +73,9 @@ class _Upscaler(Task[CompactSettings]):
 
 
 class CompactTask(_Upscaler):
-    """The shipped network, `imgan train upscale`."""
+    """The shipped network, `imgan train upscale`: L1."""
+
+    squared = False
 
     def __init__(self, data: Path, settings: CompactSettings) -> None:
         network = Compact(settings.scale, settings.width, settings.blocks)
@@ -77,7 +83,9 @@ class CompactTask(_Upscaler):
 
 
 class SRResNetTask(_Upscaler):
-    """SRResNet as published, `imgan train srresnet`."""
+    """SRResNet as published, `imgan train srresnet`: mean squared error (equation 4)."""
+
+    squared = True
 
     def __init__(self, data: Path, settings: SRResNetSettings) -> None:
         network = SRResNet(settings.scale, settings.width, settings.blocks)
