@@ -8,7 +8,6 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,13 +15,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from imgan.errors import Failure
+from imgan.errors import Failure, reason
 from imgan.images import Picture, format_of, open_picture, save_picture
 from imgan.job import Job, Operation
 from imgan.ledger import Ledger, digest, fingerprint
@@ -84,7 +82,7 @@ class Item:
             yield
         except Exception as error:
             self.picture, self.status = None, FAILED
-            self.error = _reason(error).removeprefix(f"{self.task.name}: ")
+            self.error = reason(error).removeprefix(f"{self.task.name}: ")
         finally:
             self.seconds += time.perf_counter() - started
 
@@ -221,20 +219,6 @@ def _stopping_on_signals() -> Iterator[None]:
     finally:
         for heeded, handler in former.items():
             signal.signal(heeded, handler)
-
-
-def _reason(error: Exception) -> str:
-    """One line for people. What nobody foresaw also says where it happened."""
-    if isinstance(error, Failure):
-        return str(error)
-    if isinstance(error, MemoryError):
-        return "not enough memory for a picture of this size"
-    if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    where = traceback.extract_tb(error.__traceback__)[-1]
-    message = " ".join(str(error).split())
-    place = f"{Path(where.filename).name}:{where.lineno}"
-    return f"{type(error).__name__}: {message} (at {place}; please report this)"
 
 
 class Report:

@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from imgan import __version__, doctor, evaluate, export, models, train
-from imgan.errors import Failure
+from imgan.errors import Failure, reason
 from imgan.plugins import Registry, registry
 
 
@@ -70,6 +70,9 @@ def main() -> None:
     except BrokenPipeError:
         # The reader has gone (`imgan models | head -1`): python must not complain when it flushes.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)
+    except Exception as error:
+        print(f"imgan: {reason(error)}", file=sys.stderr)
         sys.exit(1)
 
 

@@ -1,5 +1,10 @@
 """The two ways in which imgan says no. The command line prints one line and no more."""
 
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+
 
 class Failure(Exception):
     """Work that could not be done: what, where, and how to mend it. Exit code 1."""
@@ -11,3 +16,17 @@ class Misuse(Failure):
     """A command that cannot mean anything as typed. Exit code 2."""
 
     exit_code = 2
+
+
+def reason(error: Exception) -> str:
+    """One line for people. What nobody foresaw also says where it happened."""
+    if isinstance(error, Failure):
+        return str(error)
+    if isinstance(error, MemoryError):
+        return "not enough memory for a picture of this size"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    where = traceback.extract_tb(error.__traceback__)[-1]
+    message = " ".join(str(error).split())
+    place = f"{Path(where.filename).name}:{where.lineno}"
+    return f"{type(error).__name__}: {message} (at {place}; please report this)"

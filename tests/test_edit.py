@@ -332,7 +332,7 @@ def test_the_evaluation_counts_what_the_judge_sees(tmp_path: Path) -> None:
 
 
 def test_the_evaluation_of_an_empty_folder_fails(tmp_path: Path) -> None:
-    with pytest.raises(Failure, match="no JPEG"):
+    with pytest.raises(Failure, match="no picture in it"):
         evaluate.evaluate(tmp_path, "tiny-editor", "cpu")
 
 

@@ -92,3 +92,14 @@ def test_a_face_goes_to_a_pipe(model: str) -> None:
     result = subprocess.run([*command, "-o", "-"], capture_output=True, check=True)
     pixels = np.asarray(Image.open(io.BytesIO(result.stdout)))
     assert np.array_equal(pixels, _faces(model, 1, seed=3)[0])
+
+
+def test_a_folder_that_cannot_be_made_is_one_line(model: str, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    command = [sys.executable, "-m", "imgan.cli", "generate", "-n", "2", "--model", model]
+    result = subprocess.run(
+        [*command, "-o", f"{tmp_path}/file/faces/"], capture_output=True, text=True
+    )
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    assert result.stderr.splitlines()[-1].endswith("Not a directory")
