@@ -320,7 +320,7 @@ def test_the_evaluation_counts_what_the_judge_sees(tmp_path: Path) -> None:
         Image.new("RGB", (89, 109), (red, 100, 200)).save(tmp_path / name, quality=100)
     header, rows = evaluate.evaluate(tmp_path, "tiny-editor", "cpu")
     assert len(header) == len(rows[0])
-    assert [row[0] for row in rows] == list(SLUGS)
+    assert [row[0] for row in rows] == [*SLUGS, "mean"]
     bangs = rows[BANGS]
     assert (bangs[1], bangs[3]) == ("0.50", "2")
     assert (bangs[4], bangs[6]) == ("0.00", "1")

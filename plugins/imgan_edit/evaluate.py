@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from imgan import store
@@ -26,7 +25,7 @@ HEADER = ("attribute", "added", "others moved", "faces", "removed", "others move
 
 
 def evaluate(data: Path, model: str | None, device: str) -> tuple[tuple[str, ...], list[list[str]]]:
-    """A header and a row for each attribute, from the 500 held-out faces of CelebA's folder.
+    """A header, a row for each attribute and one of their means, from the 500 held-out faces of CelebA's folder.
 
     The judge sees what a person would: the face as it is, and with the masked difference of a
     change of strength 1 pasted onto it. An attribute is there when its probability is above a half.
@@ -38,17 +37,20 @@ def evaluate(data: Path, model: str | None, device: str) -> tuple[tuple[str, ...
     judge = open_session(store.path(store.find(cards, JUDGE, JUDGES)), device)
     faces = held_out(data)
     before = _judged(editor, judge, faces, np.zeros(len(SLUGS), np.float32))
-    rows = []
-    for attribute, slug in enumerate(SLUGS):
-        row = [slug]
+    figures = []
+    for attribute in range(len(SLUGS)):
+        row: list[float] = []
         for sign in (1, -1):
             chosen = (before[:, attribute] > 0.5) == (sign < 0)
             change = np.zeros(len(SLUGS), np.float32)
             change[attribute] = sign
             after = _judged(editor, judge, faces[chosen], change)
             row += _figures(before[chosen], after, attribute, sign)
-        rows.append(row)
-    return HEADER, rows
+        figures.append(row)
+    figures.append([float(mean) for mean in np.nanmean(figures, axis=0)])
+    return HEADER, [
+        [name, *_texts(row)] for name, row in zip([*SLUGS, "mean"], figures, strict=True)
+    ]
 
 
 def evaluate_judge(
@@ -100,9 +102,15 @@ def _judged(editor: Session, judge: Session, faces: Bytes, change: Floats) -> Fl
     return np.concatenate(chances)
 
 
-def _figures(before: Floats, after: Floats, attribute: int, sign: int) -> list[str]:
+def _figures(before: Floats, after: Floats, attribute: int, sign: int) -> list[float]:
+    """Share of successes, drift of the other attributes, and the number of faces."""
     if not len(before):
-        return ["-", "-", "0"]
-    seen: NDArray[np.bool_] = (after[:, attribute] > 0.5) == (sign > 0)
+        return [np.nan, np.nan, 0]
+    seen = (after[:, attribute] > 0.5) == (sign > 0)
     others = np.delete(np.abs(after - before), attribute, axis=1)
-    return [f"{seen.mean():.2f}", f"{others.mean():.3f}", str(len(before))]
+    return [float(seen.mean()), float(others.mean()), len(before)]
+
+
+def _texts(row: list[float]) -> list[str]:
+    texts = [f"{value:{form}}" for value, form in zip(row, (".2f", ".3f", ".0f") * 2, strict=True)]
+    return ["-" if text == "nan" else text for text in texts]
