@@ -343,7 +343,7 @@ def test_init_from_a_run_names_what_starts_anew(
 
 
 def test_a_folder_without_pictures_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(Failure, match="no pictures in it"):
+    with pytest.raises(Failure, match="no picture in it"):
         _train(_folder(tmp_path / "data"), tmp_path / "run")
 
 

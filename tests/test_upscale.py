@@ -233,5 +233,5 @@ def test_it_is_a_filter_and_says_on_stderr_what_it_runs_on(tmp_path: Path, own_m
 
 
 def test_a_model_of_another_command_is_refused(tmp_path: Path, own_model: str) -> None:
-    with pytest.raises(Misuse, match="--model hers: that is a model for `imgan edit`"):
+    with pytest.raises(Misuse, match="model hers serves `imgan edit`, not `imgan upscale`"):
         imgan("x4", tmp_path / "photo.png", "--model", "hers")

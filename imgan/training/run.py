@@ -42,7 +42,7 @@ class Record:
         usual = asdict(recipe.settings())
         words = ["imgan", "train", recipe.name, "--data", data.name, "--out", "RUN"]
         for name, value in given.items():
-            if value != usual[name]:
+            if value != usual[name] and name not in ("save_every", "sample_every"):
                 words += [option(name)] if value is True else [option(name), Path(str(value)).name]
         if init_from:
             words += ["--init-from", init_from.name]

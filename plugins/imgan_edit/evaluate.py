@@ -25,7 +25,7 @@ HEADER = ("attribute", "added", "others moved", "faces", "removed", "others move
 
 
 def evaluate(data: Path, model: str | None, device: str) -> tuple[tuple[str, ...], list[list[str]]]:
-    """A header, a row for each attribute and one of their means, from the 500 held-out faces of CelebA's folder.
+    """A header, a row for each attribute, one of means: on the 500 held-out faces of CelebA.
 
     The judge sees what a person would: the face as it is, and with the masked difference of a
     change of strength 1 pasted onto it. An attribute is there when its probability is above a half.
