@@ -77,6 +77,18 @@ def _dcgan(faces: Path, settings: DCGANSettings = DCGAN) -> DCGANTask:
     return DCGANTask(faces, settings)
 
 
+def test_the_average_of_a_short_run_forgets_its_first_weights(photos: Path) -> None:
+    task = _compact(photos, replace(COMPACT, average=0.999))
+    weights = task.networks["upscaler"].head.weight
+    first, last = 5.0, 1.0
+    torch.nn.init.constant_(weights, first)
+    for _ in range(200):
+        task.averages["upscaler"].update_parameters(task.networks["upscaler"])
+        torch.nn.init.constant_(weights, last)
+    averaged = task.averages["upscaler"].module.head.weight
+    assert torch.allclose(averaged, torch.full_like(averaged, last), atol=0.01)
+
+
 def _folder(path: Path) -> Path:
     path.mkdir()
     return path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -36,11 +36,18 @@ class Task(ABC, Generic[S]):
         self.averages: dict[str, AveragedModel] = {}
 
     def average(self, name: str) -> None:
-        """Keep an exponential moving average of a network's weights and buffers (EMA)."""
+        """Keep an exponential moving average of a network's weights and buffers (EMA).
+
+        After n updates the decay is at most (1 + n) / (10 + n): at the full decay a short run would
+        ship its first, random weights.
+        """
+
+        def update(averaged: Any, current: Any, count: Any) -> None:
+            decay = min(self.settings.average, (1 + int(count)) / (10 + int(count)))
+            get_ema_multi_avg_fn(decay)(averaged, current, count)
+
         self.averages[name] = AveragedModel(
-            self.networks[name],
-            multi_avg_fn=get_ema_multi_avg_fn(self.settings.average),
-            use_buffers=True,
+            self.networks[name], multi_avg_fn=update, use_buffers=True
         )
 
     def trained(self, name: str) -> nn.Module:
