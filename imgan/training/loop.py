@@ -41,8 +41,10 @@ def fit(
     """
     settings = task.settings
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    for network in [*task.networks.values(), *task.averages.values()]:
-        network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    # Any: not every torch declares `memory_format` here.
+    networks: list[Any] = [*task.networks.values(), *task.averages.values()]
+    for network in networks:
+        network.to(device, memory_format=torch.channels_last)
     descent = Descent(settings.precision, device)
     if settings.batch % descent.world:
         raise Misuse(f"--batch {settings.batch} cannot be shared by {descent.world} processes")
