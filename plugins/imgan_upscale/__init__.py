@@ -33,6 +33,7 @@ class CompactSettings(Settings):
     blocks: Annotated[int, Option(help="Residual blocks; more than --init-from's may be.")] = 8
     crop: Annotated[int, Option(help="Side of the small crop, in pixels.")] = 32
     degrade: Annotated[bool, Option(help="Blur, noise and JPEG in the small crop.")] = False
+    squared: Annotated[bool, Option(help="Mean squared error as the loss, not L1.")] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -45,6 +46,7 @@ class SRResNetSettings(CompactSettings):
         1e-4
     )
     blocks: Annotated[int, Option(help="Residual blocks.")] = 16
+    squared: Annotated[bool, Option(help="Mean squared error as the loss, not L1.")] = True
 
 
 def upscale(

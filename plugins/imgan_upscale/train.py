@@ -6,7 +6,6 @@ import io
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
 
 import numpy as np
 import torch
@@ -32,8 +31,6 @@ class _Upscaler(Task[CompactSettings]):
     """The upscaled small crop against the crop it came from: Adam, cosine decay to zero."""
 
     shipped = "upscaler"
-    squared: ClassVar[bool]
-    """Whether the loss is the mean squared error, or the mean absolute one (L1)."""
 
     def __init__(self, data: Path, settings: CompactSettings, network: nn.Module) -> None:
         super().__init__(settings)
@@ -58,7 +55,7 @@ class _Upscaler(Task[CompactSettings]):
         with descent.autocast():
             error = self.networks["upscaler"](small) - large
             l1, mse = error.abs().mean(), error.square().mean()
-        descent.minimise(mse if self.squared else l1, optimizer)
+        descent.minimise(mse if self.settings.squared else l1, optimizer)
         return {"l1": l1.detach(), "mse": mse.detach()}
 
     def sample(self) -> Tensor:
@@ -73,9 +70,7 @@ class _Upscaler(Task[CompactSettings]):
 
 
 class CompactTask(_Upscaler):
-    """The shipped network, `imgan train upscale`: L1."""
-
-    squared = False
+    """The shipped network, `imgan train upscale`."""
 
     def __init__(self, data: Path, settings: CompactSettings) -> None:
         network = Compact(settings.scale, settings.width, settings.blocks)
@@ -83,9 +78,7 @@ class CompactTask(_Upscaler):
 
 
 class SRResNetTask(_Upscaler):
-    """SRResNet as published, `imgan train srresnet`: mean squared error (equation 4)."""
-
-    squared = True
+    """SRResNet as published, `imgan train srresnet`."""
 
     def __init__(self, data: Path, settings: SRResNetSettings) -> None:
         network = SRResNet(settings.scale, settings.width, settings.blocks)
