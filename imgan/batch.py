@@ -21,9 +21,10 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from imgan.errors import Failure, reason
+from imgan.files import digest
 from imgan.images import Picture, format_of, open_picture, save_picture
 from imgan.job import Job, Operation
-from imgan.ledger import Ledger, digest, fingerprint
+from imgan.ledger import Ledger, fingerprint
 from imgan.plan import Plan, Task, make_plan
 
 if TYPE_CHECKING:

@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def usage(error: Any) -> str:
-    """A usage error of click's as one line; for a command without any words, its help."""
+    """A usage error of click's as one line; after the help, for a group without a command."""
     if type(error).__name__ == "NoArgsIsHelpError":
         return str(error.ctx.command_path) + ": a command is missing; --help lists them"
     message = " ".join(error.format_message().split()).rstrip(".")

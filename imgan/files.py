@@ -1,15 +1,23 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and what tells one from another."""
 
 from __future__ import annotations
 
+import hashlib
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
 from imgan.errors import Failure
+
+
+def digest(source: Path | bytes) -> str:
+    """SHA-256, in hexadecimal, of a file, which is read in pieces, or of bytes."""
+    with BytesIO(source) if isinstance(source, bytes) else source.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @contextmanager

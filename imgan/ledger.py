@@ -13,12 +13,12 @@ import json
 import os
 import sqlite3
 from contextlib import closing
-from io import BytesIO
 from pathlib import Path
 
 import platformdirs
 
 import imgan
+from imgan.files import digest
 from imgan.job import Job, Operation
 
 TABLE = """
@@ -41,12 +41,6 @@ def fingerprint(input_sha256: str, job: Job, operation: Operation) -> str:
         "write": [job.format, job.quality, job.strip_metadata],
     }
     return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
-
-
-def digest(source: Path | bytes) -> str:
-    """SHA-256 of a file, which is read in pieces, or of bytes."""
-    with BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class Ledger:

@@ -6,7 +6,6 @@ cache; only then is it fetched. Nothing asks the network while a right file is a
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import sys
@@ -18,7 +17,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from imgan import plugins
+from imgan import files, plugins
 from imgan.cards import (
     METADATA_KEY,
     Description,
@@ -167,8 +166,7 @@ def sha256(file: Path) -> str:
 
 @lru_cache
 def _digest(file: Path, mtime_ns: int, size: int) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return files.digest(file)
 
 
 def _files(card: ModelCard, locate: Locate | None) -> Iterator[Path]:
@@ -334,8 +332,7 @@ def add(
     weights = own_folder() / "weights"
     with _written(weights / f".{name}-{os.getpid()}.part") as copy:
         shutil.copyfile(source, copy)
-        with copy.open("rb") as stream:
-            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        digest = files.digest(copy)
         if sha256 not in (None, digest):
             raise Failure(f"{source} has SHA-256 {digest}, its card says {sha256}")
         _metadata(copy, source)

@@ -21,17 +21,6 @@ from imgan_adjust import adjust, register_commands
 from imgan_adjust.run import enhance, start
 
 
-@pytest.fixture(autouse=True)
-def _own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def noise(dtype: type = np.uint8) -> NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, np.iinfo(dtype).max, (12, 16, 3), dtype, True)
 

@@ -28,17 +28,6 @@ from imgan.ledger import Ledger
 from imgan.plan import make_plan
 
 
-@pytest.fixture(autouse=True)
-def _own_state(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("state")))
-
-
-@pytest.fixture
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def paint(path: Path | str, level: int = 50) -> Path:
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
