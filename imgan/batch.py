@@ -11,21 +11,22 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Self
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from imgan.errors import Failure, reason
-from imgan.files import digest
+from imgan.files import digest, whole_file
 from imgan.images import Picture, format_of, open_picture, save_picture
 from imgan.job import Job, Operation
 from imgan.ledger import Ledger, fingerprint
-from imgan.plan import Plan, Task, make_plan
+from imgan.plan import Plan, Task, make_plan, with_receipts
 
 if TYPE_CHECKING:
     from imgan.job import Process
@@ -45,6 +46,8 @@ def run(job: Job, operation: Operation) -> None:
     files that are being written, start no other, and exit with 128 + the signal's number.
     """
     plan = make_plan(job, operation.suffix)
+    if operation.receipt is not None:
+        plan = with_receipts(plan, operation.receipt)
     with _stopping_on_signals(), Report(job, operation, plan) as report:
         ledger = Ledger()
         _work(plan.tasks, job, operation, ledger, report)
@@ -75,6 +78,17 @@ class Item:
             return 0
         return picture.pixels.nbytes + (0 if picture.alpha is None else picture.alpha.nbytes)
 
+    @property
+    def line(self) -> dict[str, object]:
+        """What is known of the picture, for scripts."""
+        return {
+            "input": self.task.input,
+            "output": self.task.output,
+            "status": self.status,
+            "seconds": round(self.seconds, 3),
+            **self.facts,
+        }
+
     @contextmanager
     def stage(self) -> Iterator[None]:
         """Time a stage; what goes wrong in it ends this picture and not the batch."""
@@ -104,6 +118,7 @@ def _work(
                     process = operation.start()
                 with item.stage():
                     item.picture, item.facts = process(item.picture)
+                    item.notes = tuple(dict.fromkeys((*item.notes, *item.picture.source.notes)))
             if item.task.target is None:
                 write(item)
                 report.add(item)
@@ -139,7 +154,13 @@ def _read(task: Task, piped: bytes, job: Job, operation: Operation, ledger: Ledg
         if task.target is not None and task.target.exists() and not job.overwrite:
             if not ledger.holds(task.target, item.made_from):
                 raise Failure(f"{task.target} exists; --overwrite to replace")
+            if task.receipt is not None and not task.receipt.exists():
+                raise Failure(
+                    f"{task.target} exists without {task.receipt}; --overwrite makes both"
+                )
             item.status = ALREADY_DONE
+        elif task.receipt is not None and task.receipt.exists() and not job.overwrite:
+            raise Failure(f"{task.receipt} exists; --overwrite to replace")
         else:
             picture = open_picture(source, task.name)
             format_of(task.target, job.format or picture.source.format)  # refused before the work
@@ -148,9 +169,12 @@ def _read(task: Task, piped: bytes, job: Job, operation: Operation, ledger: Ledg
 
 
 def _write(item: Item, job: Job, ledger: Ledger) -> None:
-    with item.stage():
+    # The receipt takes its name after the picture: neither is there without the other.
+    with item.stage(), ExitStack() as stack:
         if item.picture is None:
             return
+        if item.task.receipt is not None:
+            _write_receipt(item, item.task.receipt, job.overwrite, stack)
         target = item.task.target
         save = partial(
             save_picture,
@@ -166,6 +190,18 @@ def _write(item: Item, job: Job, ledger: Ledger) -> None:
             item.notes += save(target, format=job.format)
             ledger.record(target, item.made_from)
         item.picture, item.status = None, DONE
+
+
+def _write_receipt(item: Item, path: Path, overwrite: bool, stack: ExitStack) -> None:
+    known = {key: value for key, value in item.line.items() if key != "status"}
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = stack.enter_context(whole_file(path, overwrite))
+        file.write((json.dumps(known, indent=2) + "\n").encode())
+    except Failure as failure:
+        raise Failure(f"{path} {failure}") from failure
+    except OSError as error:
+        raise Failure(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _to_stdout(save: Callable[[BinaryIO], tuple[str, ...]]) -> tuple[str, ...]:
@@ -243,6 +279,8 @@ class Report:
             disable=not sys.stderr.isatty() or (self.lines is not None and self.lines.isatty()),
         )
         self.bar_task = self.bar.add_task(operation.name, total=len(plan.tasks))
+        if operation.meter is not None:
+            operation.meter.listener = self.within
 
     def __enter__(self) -> Self:
         self.bar.start()
@@ -259,6 +297,10 @@ class Report:
             f"imgan: {line}", markup=False, highlight=False, emoji=False, soft_wrap=True
         )
 
+    def within(self, share: float) -> None:
+        """The present picture is done by this share."""
+        self.bar.update(self.bar_task, completed=self.counts.total() + share)
+
     def add(self, item: Item) -> None:
         """A picture that has come to its end."""
         self.counts[item.status] += 1
@@ -267,17 +309,11 @@ class Report:
         if item.status == FAILED:
             self.failures.append(f"{item.task.name}: {item.error}")
         if self.lines is not None:
-            line: dict[str, object] = {
-                "input": item.task.input,
-                "output": item.task.output,
-                "status": item.status,
-                "seconds": round(item.seconds, 3),
-                **item.facts,
-            }
+            line = item.line
             if item.status == FAILED:
                 line["error"] = item.error
             print(json.dumps(line), file=self.lines, flush=True)
-        self.bar.advance(self.bar_task)
+        self.bar.update(self.bar_task, completed=self.counts.total())
 
     def close(self) -> None:
         """The sum, on a terminal, and the failures, which are raised as one Failure."""

@@ -117,6 +117,39 @@ def align(picture: Picture, face: Face, size: int, margin: float = 0) -> NDArray
     return np.asarray(square.resize((size, size), Image.Resampling.BICUBIC))
 
 
+def spread(
+    picture: Picture, face: Face, mask: Floats, margin: float = 0
+) -> tuple[tuple[slice, slice], NDArray[np.float32]]:
+    """A mask [size, size] in 0..1 over the photo: the rows and columns of its square, as far as
+    they are in the photo, and the weights there, enlarged by bicubic interpolation."""
+    to_square = _placement(face, len(mask), margin)
+    height, width = picture.pixels.shape[:2]
+    left, top, right, bottom = (
+        int(side)
+        for side in np.clip(_bounds(to_square, len(mask)), 0, (width, height, width, height))
+    )
+    place = slice(top, bottom), slice(left, right)
+    if left == right or top == bottom:
+        return place, np.zeros((bottom - top, right - left), np.float32)
+    matrix, shape = to_square @ _shift(left, top), (right - left, bottom - top)
+    return place, _warp(mask, matrix, shape).clip(0, 1)
+
+
+def cut(picture: Picture, face: Face, margin: float = 0) -> tuple[Picture, Face]:
+    """The part of the photo that `align` and `paste` look at, as a photo of its own, for repeated
+    work on one face of a large photo. A face that lies wholly outside comes back with all of it."""
+    height, width = picture.pixels.shape[:2]
+    left, top, right, bottom = _bounds(_placement(face, 1, margin), 1)
+    # A pixel more, for what the corners' arithmetic may round otherwise for another size.
+    left, top = max(0, left - 1), max(0, top - 1)
+    right, bottom = min(width, right + 1), min(height, bottom + 1)
+    if left >= right or top >= bottom:
+        return picture, face
+    x, y, *sides = face.box
+    moved = Face((x - left, y - top, sides[0], sides[1]), face.points - (left, top), face.score)
+    return Picture(picture.pixels[top:bottom, left:right], source=picture.source), moved
+
+
 def paste(
     picture: Picture, face: Face, difference: Floats, mask: Floats, margin: float = 0
 ) -> Picture:
@@ -127,18 +160,15 @@ def paste(
     Pixels where the enlarged mask is 0 stay equal to the bit. Elsewhere only the change goes
     through 8-bit sRGB, so that the photo keeps what it has beyond that: 16 bits, a wide gamut.
     """
-    to_square = _placement(face, len(mask), margin)
-    height, width = picture.pixels.shape[:2]
-    left, top, right, bottom = np.clip(
-        _bounds(to_square, len(mask)), 0, (width, height, width, height)
-    )
-    if left == right or top == bottom:
+    place, weight = spread(picture, face, mask, margin)
+    if not weight.size:
         return picture
-    matrix, shape = to_square @ _shift(left, top), (right - left, bottom - top)
-    weight = _warp(mask, matrix, shape).clip(0, 1)[..., None]
+    matrix = _placement(face, len(mask), margin) @ _shift(place[1].start, place[0].start)
+    shape = weight.shape[::-1]
+    weight = weight[..., None]
     change = np.stack([_warp(plane, matrix, shape) for plane in np.moveaxis(difference, 2, 0)], 2)
     pixels = picture.pixels.copy()
-    region = pixels[top:bottom, left:right]
+    region = pixels[place]
     before = to_srgb(region, picture.source)
     after = _whole_numbers(before + weight * change, before.dtype)
     moved = from_srgb(after, picture.source).astype(np.int32) - from_srgb(before, picture.source)

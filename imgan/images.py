@@ -28,7 +28,7 @@ from imgan import codecs, colour
 from imgan.codecs import Samples, rows
 from imgan.errors import Failure, Misuse
 from imgan.files import whole_file
-from imgan.metadata import upright
+from imgan.metadata import upright, with_source_type
 
 MAX_PIXELS = 400_000_000
 """Pictures with more pixels than this are taken for decompression bombs and not opened."""
@@ -94,6 +94,8 @@ class Source:
         icc: the ICC profile that `Picture.pixels` are in, or b"" for sRGB.
         dpi: pixels per inch, or 0 when unknown.
         notes: what a person should know about the opening, a line each.
+        made: IPTC's DigitalSourceType (`imgan.metadata`) that is to stand in the XMP written, or
+            "" to leave what is there.
     """
 
     format: str = "PNG"
@@ -104,6 +106,7 @@ class Source:
     icc: bytes = b""
     dpi: float = 0.0
     notes: tuple[str, ...] = ()
+    made: str = ""
 
 
 @dataclass(frozen=True)
@@ -187,7 +190,8 @@ def save_picture(
     Args:
         quality: 1 to 100 for JPEG, WebP, HEIC and AVIF, ignored by formats that lose nothing;
             None is the format's default (`FORMATS`).
-        strip_metadata: leave out EXIF and XMP. A profile other than sRGB stays: colours need it.
+        strip_metadata: leave out EXIF and XMP. A profile other than sRGB stays, since colours need
+            it, and so does `Source.made`.
         overwrite: replace a file that is there.
         format: a suffix or a format's name, for a target whose own suffix does not tell; the
             picture's own format when None.
@@ -397,10 +401,11 @@ def _turned(plane: Samples, orientation: int) -> Samples:
 def _encode(
     picture: Picture, form: Format, file: BinaryIO, quality: int | None, strip_metadata: bool
 ) -> tuple[str, ...]:
-    planes, source, notes = _fitted(picture, form)
     if strip_metadata:
-        kept = source.icc if colour.space(source.icc).kind != "srgb" else b""
-        source = replace(source, exif=b"", xmp=b"", icc=kept)
+        own = picture.source
+        kept = own.icc if colour.space(own.icc).kind != "srgb" else b""
+        picture = replace(picture, source=replace(own, exif=b"", xmp=b"", icc=kept))
+    planes, source, notes = _fitted(picture, form)
     metadata = {"exif": source.exif, "xmp": source.xmp, "icc": source.icc}
     if form.name == "TIFF":
         codecs.write_tiff(file, planes, dpi=source.dpi, **metadata)
@@ -468,6 +473,13 @@ def _fitted(picture: Picture, form: Format) -> tuple[list[Samples], Source, tupl
         pixels, source = _whole_in_srgb(pixels, source)
     if not form.metadata and (source.exif or source.xmp or source.icc):
         notes.append(f"{form.name} holds no EXIF, XMP or colour profile: left out")
+    if source.made and form.metadata:
+        try:
+            source = replace(source, xmp=with_source_type(source.xmp, source.made))
+        except ValueError as error:
+            notes.append(f"XMP stays as it is and does not say how the picture was made: {error}")
+    elif source.made:
+        notes.append(f"{form.name} holds no XMP: it does not say how the picture was made")
     if form.name == "GIF":
         notes.append("GIF holds 256 colours")
     if form.name == "JPEG":
@@ -476,7 +488,7 @@ def _fitted(picture: Picture, form: Format) -> tuple[list[Samples], Source, tupl
             source = replace(source, exif=b"")
         if len(_XMP_HEADER + source.xmp) > _JPEG_SEGMENT:
             notes.append("XMP is over the 64 KiB that JPEG holds: left out")
-            source = replace(source, xmp=b"")
+            source = replace(source, xmp=with_source_type(b"", source.made) if source.made else b"")
     plane = np.ascontiguousarray(pixels[..., 1]) if grey else pixels
     return [plane] if alpha is None else [plane, alpha], source, tuple(notes)
 

@@ -85,7 +85,8 @@ class Job:
         bool,
         Option(
             "--strip-metadata",
-            help="Write no EXIF and no XMP: camera, place, date.",
+            help="Write no EXIF and no XMP: camera, place, date. That `imgan edit` changed it "
+            "stays stated (--no-provenance leaves that out).",
             rich_help_panel=PANEL,
         ),
     ] = False
@@ -103,6 +104,20 @@ class Job:
     ] = False
 
 
+@dataclass
+class Meter:
+    """How far a long operation is with its present picture.
+
+    The operation calls it with a share, 0..1; the batch listens, so that its bar moves meanwhile.
+    """
+
+    listener: Callable[[float], None] | None = None
+
+    def __call__(self, share: float) -> None:
+        if self.listener is not None:
+            self.listener(share)
+
+
 @dataclass(frozen=True)
 class Operation:
     """One operation with its settings, ready to start.
@@ -112,6 +127,9 @@ class Operation:
     result for a given input: an output made with equal ones is not made again.
     `start` is called at most once, when there is a first picture to work on. It loads what is
     needed and returns the function that does one picture: Picture -> (Picture, JSON-able facts).
+    It may add to its picture's `source.notes` what a person should know.
+    `meter` is what that function tells how far it is, if a picture takes it long.
+    `receipt` is where the facts are also written, as `imgan.plan.with_receipts` reads it.
     """
 
     name: str
@@ -119,3 +137,5 @@ class Operation:
     settings: Mapping[str, object]
     models: tuple[str, ...]
     start: Callable[[], Process]
+    meter: Meter | None = None
+    receipt: str | None = None

@@ -7,7 +7,7 @@ import stat
 import sys
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from imgan.errors import Failure, Misuse
@@ -15,6 +15,7 @@ from imgan.images import SUFFIXES, Format, format_of
 from imgan.job import Job
 
 STREAM = "-"
+EACH = "each"
 LISTED = 5  # clashes that are spelt out in one message
 
 
@@ -24,6 +25,8 @@ class Task:
 
     source: Path | None
     target: Path | None
+    receipt: Path | None = None
+    """Where the facts about the picture are written, as JSON."""
 
     @property
     def name(self) -> str:
@@ -88,6 +91,34 @@ def make_plan(job: Job, suffix: str) -> Plan:
         more = "" if job.recursive else " (--recursive looks into the folders below)"
         raise Failure(f"{', '.join(inputs)}: no picture in it{more}")
     return Plan(_without_clashes(tasks), passed_over)
+
+
+def with_receipts(plan: Plan, receipt: str) -> Plan:
+    """The plan with a receipt for every picture.
+
+    `FILE.json` is the receipt of one picture; "each" puts photo.jpg.json beside every photo.jpg
+    written. Raises Misuse for anything else.
+    """
+    if receipt == EACH:
+        if any(task.target is None for task in plan.tasks):
+            raise Misuse(
+                "--receipt each goes beside the outputs, and standard output has no place: name a "
+                "FILE.json"
+            )
+        tasks = tuple(
+            replace(task, receipt=task.target.with_name(f"{task.target.name}.json"))
+            for task in plan.tasks
+            if task.target is not None
+        )
+        return replace(plan, tasks=tasks)
+    if Path(receipt).suffix.lower() != ".json":
+        raise Misuse(f"--receipt {receipt}: name a file that ends in .json, or say each")
+    if len(plan.tasks) > 1:
+        raise Misuse(
+            f"--receipt {receipt} is one file, for {len(plan.tasks)} pictures: --receipt each "
+            "writes one beside every output"
+        )
+    return replace(plan, tasks=(replace(plan.tasks[0], receipt=Path(receipt)),))
 
 
 def _piped() -> list[str]:

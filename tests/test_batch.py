@@ -23,7 +23,7 @@ from PIL import Image
 from imgan import batch
 from imgan.errors import Failure, Misuse
 from imgan.images import Picture
-from imgan.job import Job, Operation
+from imgan.job import Job, Meter, Operation
 from imgan.ledger import Ledger
 from imgan.plan import make_plan
 
@@ -569,3 +569,18 @@ def test_a_signal_leaves_only_whole_files_and_the_same_command_goes_on(
     again = subprocess.run(command(Job(["dir"], json=True)), stdout=subprocess.PIPE, check=True)
     statuses = [json.loads(line)["status"] for line in again.stdout.splitlines()]
     assert statuses == ["already done"] * len(left) + ["done"] * (40 - len(left))
+
+
+def test_the_bar_moves_within_a_picture_that_takes_long(here: Path) -> None:
+    job = Job([str(paint("a.png")), str(paint("b.png"))])
+    operation = replace(NEGATIVE, meter=Meter())
+    with batch.Report(job, operation, make_plan(job, "neg")) as report:
+        shares = []
+        for share in (0.25, 0.75):
+            operation.meter(share)  # type: ignore[misc]
+            shares.append(report.bar.tasks[0].completed)
+        report.add(batch.Item(make_plan(job, "neg").tasks[0], status=batch.DONE))
+        shares.append(report.bar.tasks[0].completed)
+        operation.meter(0.5)  # type: ignore[misc]
+        shares.append(report.bar.tasks[0].completed)
+    assert shares == [0.25, 0.75, 1, 1.5]

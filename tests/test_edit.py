@@ -17,12 +17,13 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 import imgan_edit
-from imgan import store
+from imgan import faces, store
 from imgan.cards import Description
 from imgan.errors import Failure, Misuse
 from imgan.job import Job
-from imgan_edit import Edit, evaluate, run
+from imgan_edit import Edit, Sheet, evaluate, judge, run, sheet
 from imgan_edit.attributes import NAMES, SLUGS, parse
+from imgan_edit.vector import soft_mask
 
 BANGS, SMILING, MALE = SLUGS.index("bangs"), SLUGS.index("smiling"), SLUGS.index("male")
 
@@ -83,6 +84,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPat
     )
     store.add(folder / "judge.onnx", Description(name="tiny-judge", operation="evaluate"))
     monkeypatch.setattr(evaluate, "JUDGE", "tiny-judge")
+    monkeypatch.setattr(judge, "JUDGE", "tiny-judge")
 
 
 @pytest.fixture
@@ -126,11 +128,51 @@ def test_the_names_are_celebas_forty() -> None:
 
 @pytest.mark.parametrize("typed", ["blond-hair", "Blond_Hair", "BLONDHAIR", " blond hair "])
 def test_names_are_forgiving(typed: str) -> None:
-    assert parse([typed]) == ("blond-hair",)
+    assert parse([typed]) == {"blond-hair": 1}
 
 
 def test_names_may_be_repeated_and_joined_by_commas() -> None:
-    assert parse(["bangs,Smiling", "young", "bangs"]) == ("bangs", "smiling", "young")
+    assert list(parse(["bangs,Smiling", "young", "bangs"])) == ["bangs", "smiling", "young"]
+
+
+def test_a_number_says_how_much() -> None:
+    assert parse(["bangs=0.7, Smiling = 2", "young"]) == {"bangs": 0.7, "smiling": 2, "young": 1}
+
+
+@pytest.mark.parametrize("typed", ["bangs=", "bangs=much", "bangs=0", "bangs=-1", "bangs=inf"])
+def test_a_number_that_means_nothing_is_misuse(typed: str) -> None:
+    with pytest.raises(Misuse, match=f"{typed}: give a number above 0"):
+        parse([typed])
+
+
+def test_two_numbers_of_one_attribute_are_misuse() -> None:
+    with pytest.raises(Misuse, match=r"bangs has two numbers, 0\.7 and 1"):
+        parse(["bangs=0.7", "bangs"])
+
+
+@pytest.mark.parametrize(
+    ("added", "removed"),
+    [
+        ("bald,bangs", ""),
+        ("bangs,bald", ""),
+        ("bangs", "bangs"),
+        ("black-hair,blond-hair", ""),
+        ("mustache,no-beard", ""),
+        ("goatee,no-beard", ""),
+        ("straight-hair,wavy-hair", ""),
+    ],
+)
+def test_what_cannot_be_had_together_is_misuse_before_anything_is_loaded(
+    added: str, removed: str
+) -> None:
+    wrong = Edit(add=[added], remove=[removed], model="no-such-model")
+    with pytest.raises(Misuse, match=r"--add .* and --.* contradict each other"):
+        run.edit(Job(inputs=["no-such-file.png"]), wrong)
+
+
+@pytest.mark.parametrize(("added", "removed"), [("bald", "bangs"), ("bangs,black-hair", "bald")])
+def test_what_goes_together_is_not(photo: Path, added: str, removed: str) -> None:
+    run.edit(job(photo, output=str(photo.with_name("a.png"))), wish(add=[added], remove=[removed]))
 
 
 @pytest.mark.parametrize(
@@ -154,6 +196,14 @@ def test_the_face_is_edited_and_the_rest_of_the_photo_stays_to_the_bit(photo: Pa
     assert change[120, 225].tolist() == [min(64, 255 - pixels(photo)[120, 225, 0]), 0, 0]
     assert not change[250:].any()
     assert not change[:, 340:].any()
+
+
+def test_the_number_multiplies_the_strength(tmp_path: Path) -> None:
+    path = tmp_path / "grey.png"
+    Image.new("RGB", (109, 89), (128, 128, 128)).save(path)
+    run.edit(job(path), wish(add=["smiling=0.5"], remove=["bangs=2"], strength=0.5, aligned=True))
+    edited = pixels(tmp_path / "grey-smiling-no-bangs.png")
+    assert edited[44, 54].tolist() == [64, 144, 128]
 
 
 def test_outputs_are_called_by_what_was_added_and_removed(photo: Path) -> None:
@@ -207,6 +257,7 @@ def test_the_facts_name_faces_boxes_and_what_was_edited(
     assert facts["faces"] == 2
     assert facts["boxes"][0][0] < facts["boxes"][1][0]
     assert facts["edited"] == [2]
+    assert [edit["face"] for edit in facts["edits"]] == [2]
 
 
 def test_a_photo_without_a_face_says_what_to_try(tmp_path: Path) -> None:
@@ -226,6 +277,48 @@ def test_a_face_number_beyond_the_faces_fails(photo: Path) -> None:
 def test_a_box_that_does_not_fit_the_photo_fails(photo: Path, box: str) -> None:
     with pytest.raises(Failure, match="512x512"):
         run.edit(job(photo), wish(add=["bangs"], face=box))
+
+
+@pytest.mark.parametrize("place", [{"face": "9,9,40,47"}, {"aligned": True}])
+def test_a_face_under_48_pixels_is_refused(tmp_path: Path, place: dict[str, object]) -> None:
+    path = tmp_path / "small.png"
+    Image.new("RGB", (90, 47), (90, 90, 90)).save(path)
+    with pytest.raises(Failure, match="is 47 pixels high, and under 48"):
+        run.edit(job(path), wish(add=["bangs"], **place))
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_patch_that_the_detector_takes_for_a_small_face_is_left_alone(
+    photo: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    face = faces.find(skimage.data.astronaut())[0]
+    patch = faces.boxed(20, 400, 18, 20)
+    monkeypatch.setattr(faces, "find", lambda rgb: [patch, face])
+    run.edit(job(photo, json=True), wish(add=["bangs"], face="1"))
+    change = pixels(photo.with_name("photo-bangs.png")) - pixels(photo)
+    assert change[:250].any()
+    assert not change[250:].any()
+    out, err = capfd.readouterr()
+    assert json.loads(out)["too_small"] == [[20, 400, 18, 20]]
+    assert "1 face under 48 pixels left alone" in err
+    monkeypatch.setattr(faces, "find", lambda rgb: [patch])
+    with pytest.raises(Failure, match="20 pixels high"):
+        run.edit(job(photo, overwrite=True), wish(add=["bangs"]))
+
+
+def test_a_profile_is_left_alone_unless_it_is_boxed_by_hand(
+    photo: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    front, profile = faces.boxed(20, 20, 60, 80), faces.boxed(300, 300, 60, 80)
+    profile.points[2] = profile.points[1] + (3, 20)
+    monkeypatch.setattr(faces, "find", lambda rgb: [front, profile])
+    run.edit(job(photo), wish(add=["bangs"]))
+    change = pixels(photo.with_name("photo-bangs.png")) - pixels(photo)
+    assert change[:200].any()
+    assert not change[250:].any()
+    assert "face 2 is turned away" in capfd.readouterr().err
+    with pytest.raises(Failure, match=r"turned away.*--face x,y,width,height"):
+        run.edit(job(photo, overwrite=True), wish(add=["bangs"], face="2"))
 
 
 @pytest.mark.parametrize("face", ["", "0", "-1", "1.5", "left", "1,2,3", "1,2,0,4", "nan,1,2,3"])
@@ -274,40 +367,57 @@ def test_the_list_is_json_for_scripts() -> None:
 
 def test_the_sheet_shows_the_face_under_every_attribute(photo: Path, tmp_path: Path) -> None:
     target = tmp_path / "sheet.png"
-    run.write_sheet(job(photo), wish(), target)
-    sheet = pixels(target)
-    tile, label = run.TILE, run.LABEL
-    assert sheet.shape == (6 * (tile + label), run.COLUMNS * tile, 3)
-
-    def centre(index: int) -> NDArray[np.int64]:
-        row, column = divmod(index, run.COLUMNS)
-        return sheet[row * (tile + label) + tile // 2, column * tile + tile // 2]
-
-    assert centre(0).tolist() == centre(1).tolist()
-    assert (centre(1 + MALE) - centre(0))[2] < -50
-    labels = sheet[tile : tile + label, :tile]
+    sheet.write_sheet(job(photo, output=str(target)), wish(), Sheet.attributes)
+    shown = pixels(target)
+    assert shown.shape == (6 * (sheet.TILE + sheet.LABEL), sheet.COLUMNS * sheet.TILE, 3)
+    assert centre(shown, 0).tolist() == centre(shown, 1).tolist()
+    assert (centre(shown, 1 + MALE) - centre(shown, 0))[2] < -50
+    labels = shown[sheet.TILE : sheet.TILE + sheet.LABEL, : sheet.TILE]
     assert labels.min() < 100
     with pytest.raises(Failure, match=r"sheet\.png"):
-        run.write_sheet(job(photo), wish(), target)
+        sheet.write_sheet(job(photo, output=str(target)), wish(), Sheet.attributes)
+
+
+def test_the_sheet_of_strengths_shows_what_is_named_ever_stronger(tmp_path: Path) -> None:
+    path = tmp_path / "grey.png"
+    Image.new("RGB", (90, 90), (128, 128, 128)).save(path)
+    named = wish(add=["bangs=0.5"], aligned=True, strength=2)
+    sheet.write_sheet(job(path), named, Sheet.strength)
+    shown = pixels(tmp_path / "grey-strength-sheet.png")
+    reds = [int(centre(shown, index)[0]) for index in range(1 + len(run.STEPS))]
+    assert reds[:5] == [128, 144, 160, 176, 192]
+    assert reds == sorted(reds)
+
+
+def centre(shown: NDArray[np.int64], index: int) -> NDArray[np.int64]:
+    """The colour in the middle of a tile of a sheet."""
+    row, column = divmod(index, sheet.COLUMNS)
+    half = sheet.TILE // 2
+    return shown[row * (sheet.TILE + sheet.LABEL) + half, column * sheet.TILE + half]
 
 
 def test_the_sheet_reads_standard_input(photo: Path, tmp_path: Path) -> None:
     target = tmp_path / "sheet.png"
-    arguments = ["-", "--sheet", str(target), "--model", "tiny-editor"]
+    arguments = ["-", "--sheet", "attributes", "-o", str(target), "--model", "tiny-editor"]
     result = invoke(*arguments, stdin=photo.read_bytes())
     assert result.exit_code == 0, result.output
     assert target.exists()
 
 
-def test_the_sheet_takes_one_picture_and_no_attributes(photo: Path, tmp_path: Path) -> None:
-    with pytest.raises(Misuse, match="--add"):
-        run.write_sheet(job(photo), wish(add=["bangs"]), tmp_path / "sheet.png")
+def test_a_sheet_takes_one_picture_and_says_which_options_it_has_no_use_for(photo: Path) -> None:
+    with pytest.raises(Misuse, match="leave --add"):
+        sheet.write_sheet(job(photo), wish(add=["bangs"]), Sheet.attributes)
+    with pytest.raises(Misuse, match="with --add"):
+        sheet.write_sheet(job(photo), wish(), Sheet.strength)
+    with pytest.raises(Misuse, match="leave --receipt"):
+        sheet.write_sheet(job(photo), wish(receipt="each"), Sheet.attributes)
+    Image.new("RGB", (60, 60)).save(photo.with_name("other.png"))
     with pytest.raises(Misuse, match="one picture"):
-        run.write_sheet(Job(), wish(), tmp_path / "sheet.png")
+        sheet.write_sheet(job(photo.parent), wish(), Sheet.attributes)
 
 
 def test_the_soft_mask_is_one_inside_and_zero_along_the_border() -> None:
-    mask = run.soft_mask(64)
+    mask = soft_mask(64)
     assert mask[32, 32] == 1
     border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
     assert not border.any()

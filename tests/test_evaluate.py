@@ -18,6 +18,7 @@ from imgan import cli, store
 from imgan.cards import Description
 from imgan.errors import Failure
 from imgan.metrics import fidelity, luma, psnr, ssim
+from imgan.perceptual import open_features
 from imgan.plugins import registry
 
 
@@ -105,16 +106,20 @@ def test_evaluate_upscale_prints_a_row_a_picture_and_the_mean(nearest: str, pict
     code, output = _evaluate("--data", str(pictures), "--model", nearest, "--device", "cpu")
     assert code == 0, output
     header, *rows = [line.split("\t") for line in output.splitlines()]
-    assert header == ["picture", "PSNR", "SSIM", "bicubic PSNR", "bicubic SSIM"]
+    assert header[1:4] == ["PSNR", "SSIM", "distance (bundled features)"]
+    assert header[4:] == ["bicubic PSNR", "bicubic SSIM", "bicubic distance"]
     assert [row[0] for row in rows] == ["a.png", str(Path("more", "b.png")), "mean"]
     figures = np.array([row[1:] for row in rows], float)
     np.testing.assert_allclose(figures[2], figures[:2].mean(axis=0), atol=0.006)
     # Bicubic interpolation restores what bicubic interpolation made better than repeated pixels do.
-    assert (figures[:, 2] > figures[:, 0]).all()
+    assert (figures[:, 3] > figures[:, 0]).all()
     truth = _picture(41, 48)[:40]
     small = Image.fromarray(truth).resize((24, 20), Image.Resampling.BICUBIC)
     bicubic = np.asarray(small.resize((48, 40), Image.Resampling.BICUBIC))
-    np.testing.assert_allclose(figures[0, 2:], fidelity(bicubic, truth, 2), atol=0.006)
+    np.testing.assert_allclose(figures[0, 3:5], fidelity(bicubic, truth, 2), atol=0.006)
+    inside = np.s_[2:-2, 2:-2]
+    distance = open_features("cpu").distance(bicubic[inside], truth[inside])
+    assert figures[0, 5] == pytest.approx(distance, abs=1e-4)
 
 
 def test_evaluate_gives_json_lines(nearest: str, pictures: Path) -> None:

@@ -16,6 +16,7 @@ from PIL import Image
 from imgan import store
 from imgan.cards import Description
 from imgan.errors import Failure, Misuse
+from imgan.metadata import TRAINED
 from imgan.session import open_session
 from imgan_generate.run import sample, sheet, write_faces
 
@@ -67,6 +68,11 @@ def test_a_grid_is_one_sheet_row_by_row(model: str, tmp_path: Path) -> None:
     assert pixels.shape == (16, 24, 3)
     assert np.array_equal(pixels[8:, :8], _faces(model, 5, seed=1)[3])
     assert (pixels[8:, 16:] == 255).all()
+
+
+def test_a_face_says_that_a_network_made_it(model: str, tmp_path: Path) -> None:
+    write_faces(1, 1, False, str(tmp_path / "face.png"), False, model, "cpu")
+    assert TRAINED.encode() in (tmp_path / "face.png").read_bytes()
 
 
 def test_a_sheet_of_one_is_the_face_itself() -> None:

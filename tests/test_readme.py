@@ -1,8 +1,8 @@
 """Every command of the README runs, in the order in which it stands there.
 
 The lines of its ```sh blocks are typed into one folder, so a line finds what the lines before it
-wrote. Only training is cut short: `--steps 2 --batch 2` is added to it. `pip install` and `pytest`
-are not run; what they name must be there.
+wrote. Training and optimisation are cut short: `--steps 2` is added to them. `pip install` and
+`pytest` are not run; what they name must be there.
 """
 
 from __future__ import annotations
@@ -17,14 +17,20 @@ from pathlib import Path
 
 import pytest
 import skimage.data
-from PIL import Image
+from PIL import Image, ImageOps
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 LINES = [line for block in BLOCKS for line in block.splitlines() if line]
-SHORT = " --steps 2 --batch 2"
+SHORT = {
+    "imgan train ": " --steps 2 --batch 2",
+    "imgan texture ": " --steps 2",
+    "imgan reconstruct ": " --steps 2",
+    "imgan stylize photo.jpg --style painting.jpg --method gram ": " --steps 2",
+}
+"""What is added to the commands that begin so."""
 
 
 def steps(line: str) -> list[str]:
@@ -33,11 +39,12 @@ def steps(line: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A person's folder: a photo, a folder of two, photos to train on, aligned faces, a clone."""
+    """A person's folder: photo, painting, a folder of two, photos to train on, faces, a clone."""
     folder = tmp_path_factory.mktemp("readme")
     astronaut = Image.fromarray(skimage.data.astronaut())
     portrait = astronaut.crop((140, 10, 300, 170))
     portrait.save(folder / "photo.jpg")
+    ImageOps.posterize(ImageOps.mirror(portrait), 2).save(folder / "painting.jpg")
     for name in ("dir/a.jpg", "dir/b.png", "photos/a.png", "celeba/000001.jpg"):
         (folder / name).parent.mkdir(exist_ok=True)
         portrait.save(folder / name)
@@ -86,8 +93,7 @@ def check_install(step: str) -> None:
 
 
 def run(step: str, folder: Path, environment: dict[str, str]) -> None:
-    if step.startswith("imgan train "):
-        step += SHORT
+    step += "".join(short for begin, short in SHORT.items() if step.startswith(begin))
     result = subprocess.run(
         ["bash", "-o", "pipefail", "-c", step],
         cwd=folder,

@@ -26,9 +26,9 @@ from imgan_upscale import parse_scale
 from imgan_upscale.run import Upscaler, lock_colours
 
 
-def network(path: Path, scale: int = 4, cast: float = 0.0) -> Path:
+def network(path: Path, scale: int = 4, cast: float = 0.0, seed: int = 0) -> Path:
     """Every pixel becomes scale x scale of it, sharpened a little, plus `cast` in red."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(seed)
     kernel = rng.normal(0, 0.02, (3, scale**2, 3, 3, 3))
     kernel -= kernel.mean(axis=(2, 3, 4), keepdims=True)
     for channel in range(3):

@@ -28,6 +28,20 @@ def register_exporters() -> Iterable[Exporter]:
             paper="Ledig et al. 2017, arXiv:1609.04802",
         ),
         Exporter(
+            name="srgan",
+            entry="imgan_exporters.families:picture",
+            operation="upscale",
+            input="RGB 0..1, any size",
+            paper="Ledig et al. 2017, arXiv:1609.04802",
+        ),
+        Exporter(
+            name="upscale-perceptual",
+            entry="imgan_exporters.families:picture",
+            operation="upscale",
+            input="RGB 0..1, any size",
+            paper="Wang et al. 2018, arXiv:1809.00219 (losses); Lim et al. 2017, arXiv:1707.02921",
+        ),
+        Exporter(
             name="dcgan",
             entry="imgan_exporters.families:generator",
             operation="generate",
@@ -42,9 +56,30 @@ def register_exporters() -> Iterable[Exporter]:
             paper="Radford, Metz, Chintala 2016, arXiv:1511.06434 (section 6.3.2)",
         ),
         Exporter(
+            name="edit-residual",
+            entry="imgan_exporters.families:residual_editor",
+            operation="edit",
+            input="faces aligned as CelebA's, RGB -1..1, and 17 changes of attributes",
+            paper="Liu et al. 2019, arXiv:1904.09709; Pumarola et al. 2018, arXiv:1807.09251",
+        ),
+        Exporter(
             name="edit-classifier",
             entry="imgan_exporters.families:classifier",
             operation="evaluate",
             input=_FACES,
+        ),
+        Exporter(
+            name="stylize",
+            entry="imgan_exporters.families:stylizer",
+            operation="stylize",
+            input="RGB 0..1, any size; mean and deviation of a style; strength 0..1",
+            paper="Huang, Belongie 2017, arXiv:1703.06868",
+        ),
+        Exporter(
+            name="features",
+            entry="imgan_exporters.families:features",
+            operation="features",
+            input="RGB 0..1, any size of 16 px a side or more",
+            paper="Simonyan, Zisserman 2015, arXiv:1409.1556; Zhang et al. 2018, arXiv:1801.03924",
         ),
     ]

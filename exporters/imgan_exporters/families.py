@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from imgan_exporters.onnx import Form, Port
+from pathlib import Path
+from typing import Any
+
+from imgan.cards import Description
+from imgan.perceptual import SCALES
+from imgan.training.task import Task
+from imgan_exporters.onnx import Form, Parity, Port
 
 _FACE = ("batch", 3, 64, 64)
 
@@ -18,5 +24,34 @@ editor = Form(
 )
 """Faces in -1..1, and how much of each attribute to add, to two faces."""
 
+
+def residual_editor(
+    task: Task[Any], target: Path, card: Description, *, half: bool, overwrite: bool
+) -> Parity:
+    """Faces in -1..1, of the size that the run was for, and how much of each of 17 attributes to
+    add, to a residual and its mask."""
+    side = task.settings.size
+    form = Form(
+        (Port("face", ("batch", 3, side, side), -1, 1), Port("change", ("batch", 17), -1, 1)),
+        ("residual", "mask"),
+    )
+    return form(task, target, card, half=half, overwrite=overwrite)
+
+
 classifier = Form((Port("input", _FACE, -1, 1),))
 """Faces in -1..1 to 40 logits."""
+
+stylizer = Form(
+    (
+        Port("picture", ("batch", 3, "height", "width")),
+        Port("mean", ("batch", 480, 1, 1)),
+        Port("deviation", ("batch", 480, 1, 1)),
+        Port("strength", (1,)),
+    ),
+    ("stylised", "own_mean", "own_deviation"),
+)
+"""Pictures of any size, the statistics of a style and how much of it, to stylised pictures and to
+the statistics of the pictures themselves: those of a style are what its own picture gives."""
+
+features = Form((Port("input", ("batch", 3, "height", "width")),), SCALES)
+"""Pictures of 16 px a side or more, RGB in 0..1, to the activations of five layers."""

@@ -18,6 +18,15 @@ from imgan.options import unfold
 from imgan.recipes import Evaluation, Recipe, Settings
 
 
+class Sheet(StrEnum):
+    """What a sheet of one face shows."""
+
+    strength = "strength"
+    """The attributes named, ever stronger."""
+    attributes = "attributes"
+    """Each of the 40 attributes added."""
+
+
 class Engine(StrEnum):
     """How a face is edited."""
 
@@ -48,28 +57,85 @@ class ClassifierSettings(Settings):
 
 
 @dataclass(frozen=True)
+class ResidualSettings(Settings):
+    steps: Annotated[int, Option(help="Updates in the whole run.")] = 20_000
+    size: Annotated[int, Option(help="Side of the faces in pixels: 64 or 128.")] = 64
+    width: Annotated[int, Option(help="Channels of the editor's finest blocks.")] = 48
+    critic_width: Annotated[int, Option(help="Channels of the critic's first layer.")] = 48
+    critic_steps: Annotated[int, Option(help="Updates of the critic for one of the editor.")] = 1
+    adversarial: Annotated[float, Option(help="Weight of looking like a photo.")] = 1.0
+    classification: Annotated[float, Option(help="Weight of the changed attributes.")] = 5.0
+    preservation: Annotated[float, Option(help="Weight of the other attributes.")] = 5.0
+    cycle: Annotated[float, Option(help="Weight of the way there and back.")] = 10.0
+    mask: Annotated[float, Option(help="Weight of the mask's mean.")] = 0.2
+    smoothness: Annotated[float, Option(help="Weight of the mask's total variation.")] = 0.2
+    recognition: Annotated[float, Option(help="Weight of the attributes in the critic.")] = 3.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require(self.size in (64, 128), "size", "64 or 128")
+
+
+@dataclass(frozen=True)
 class Edit:
     """What is to change, in which faces, and by which network."""
 
     add: Annotated[
         list[str] | None,
         Option(
-            metavar="NAMES", help="Attributes to add: bangs, or bangs,smiling.", show_default=False
+            metavar="NAMES",
+            help="Attributes to add: bangs, or bangs=0.7,smiling: a number multiplies --strength.",
+            show_default=False,
         ),
     ] = None
     remove: Annotated[
         list[str] | None,
-        Option(metavar="NAMES", help="Attributes to take away.", show_default=False),
+        Option(metavar="NAMES", help="Attributes to take away, likewise.", show_default=False),
     ] = None
     strength: Annotated[
         float, Option(min=0, help="1 is the mean difference between faces with and without.")
     ] = 1.0
+    auto_strength: Annotated[
+        bool,
+        Option(
+            "--auto-strength",
+            help="Try 0.25, 0.5 and on to 3 times --strength, and stop when a classifier sees the "
+            "attributes, or before the others move more than --max-drift (here 0.1 by default).",
+        ),
+    ] = False
+    max_drift: Annotated[
+        float | None,
+        Option(
+            min=0,
+            help="Write nothing when the other attributes move more than this: the mean change of "
+            "their probabilities, by a classifier.",
+            show_default=False,
+        ),
+    ] = None
+    receipt: Annotated[
+        str | None,
+        Option(
+            metavar="FILE.json|each",
+            help="Write what was measured of the edit, as --json prints it: to a file, for one "
+            "picture, or with the word `each` to photo.jpg.json beside every photo.jpg written.",
+            show_default=False,
+        ),
+    ] = None
+    no_provenance: Annotated[
+        bool,
+        Option(
+            "--no-provenance",
+            help="Leave out the statement that a network changed the photo (in XMP, IPTC's "
+            "DigitalSourceType), which --strip-metadata lets stand.",
+        ),
+    ] = False
     face: Annotated[
         str | None,
         Option(
             metavar="N|X,Y,W,H",
             help="Only the N-th face from the left, or a face boxed by hand, forehead to chin, in "
-            "pixels of the upright photo. Default: every face found.",
+            "pixels of the upright photo. Default: every face found, but profiles and those "
+            "under 48 pixels.",
             show_default=False,
         ),
     ] = None
@@ -93,10 +159,10 @@ def edit(
         bool, Option("--list", help="List the attributes with their measured success.")
     ] = False,
     sheet: Annotated[
-        Path | None,
+        Sheet | None,
         Option(
-            metavar="FILE",
-            help="Write one picture that shows the face with each of the 40 attributes added.",
+            help="Write one picture to choose from: the face with what is named at every strength "
+            "that --auto-strength tries, or with each of the 40 attributes added.",
             show_default=False,
         ),
     ] = None,
@@ -106,11 +172,12 @@ def edit(
     imgan edit photo.jpg --add bangs --remove smiling --strength 1.5
     """
     from imgan_edit import run
+    from imgan_edit.sheet import write_sheet
 
     if show:
         run.list_attributes(wish, job.json)
     elif sheet:
-        run.write_sheet(job, wish, sheet)
+        write_sheet(job, wish, sheet)
     else:
         run.edit(job, wish)
 
@@ -140,6 +207,13 @@ def register_recipes() -> Iterable[Recipe]:
             summary="The judge of `imgan evaluate edit`: 40 attributes of a face.",
             entry="imgan_edit.train:ClassifierTask",
             settings=ClassifierSettings,
+            data="CelebA's folder, with list_attr_celeba.txt (the last 500 faces are held out).",
+        ),
+        Recipe(
+            name="edit-residual",
+            summary="The network of the engine `residual`: what an edit adds to a face, and where.",
+            entry="imgan_edit.train_residual:ResidualTask",
+            settings=ResidualSettings,
             data="CelebA's folder, with list_attr_celeba.txt (the last 500 faces are held out).",
         ),
     ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 from imgan.errors import Misuse
@@ -21,14 +22,82 @@ SLUGS = tuple(name.lower().replace("_", "-") for name in NAMES)
 """The names as they are typed and stand in file names: blond-hair."""
 
 
-def parse(words: Iterable[str]) -> tuple[str, ...]:
-    """The slugs that the words of an option name, each once, in the order given.
+_HAIR = ("black-hair", "blond-hair", "brown-hair", "gray-hair")
+_BEARD = ("5-o-clock-shadow", "goatee", "mustache", "sideburns")
 
-    A word may hold several names between commas; case, `-`, `_` and spaces do not matter. Raises
-    Misuse for a name that is none, with the nearest ones.
+RESIDUAL = (
+    "bald", "bangs", "black-hair", "blond-hair", "brown-hair", "bushy-eyebrows", "eyeglasses",
+    "heavy-makeup", "high-cheekbones", "male", "mouth-slightly-open", "mustache", "no-beard",
+    "pale-skin", "smiling", "wavy-hair", "young",
+)  # fmt: skip
+"""What the engine `residual` edits, in the order of its network's input."""
+
+_FOLLOWS: dict[tuple[str, bool], dict[str, bool]] = {
+    ("bald", True): dict.fromkeys(("bangs", "wavy-hair", "straight-hair", *_HAIR), False),
+    ("bangs", True): {"bald": False, "receding-hairline": False},
+    ("wavy-hair", True): {"bald": False, "straight-hair": False},
+    ("no-beard", True): dict.fromkeys(_BEARD, False),
+    ("mustache", True): {"no-beard": False},
+    ("male", False): {"no-beard": True, **dict.fromkeys(_BEARD, False)},
+    **{
+        (colour, True): {"bald": False, **{other: False for other in _HAIR if other != colour}}
+        for colour in _HAIR
+    },
+}
+
+
+def follows(slug: str, added: bool) -> Mapping[str, bool]:
+    """What cannot stay as it is when an attribute is added, or taken away: slugs, and there or not.
+
+    The hair has one colour, and the bald have none.
     """
-    typed = [part for word in words for part in word.split(",") if part.strip()]
-    return tuple(dict.fromkeys(_slug(part) for part in typed))
+    return _FOLLOWS.get((slug, added), {})
+
+
+def parse(words: Iterable[str]) -> dict[str, float]:
+    """The slugs that the words of an option name, in the order given, and how much of each.
+
+    A word may hold several names between commas, each with a number: `bangs=0.7,young`; 1 is meant
+    without. Case, `-`, `_` and spaces do not matter. Raises Misuse for a name that is none, with
+    the nearest ones, for a number that is not above 0, and for two numbers of one name.
+    """
+    amounts: dict[str, float] = {}
+    for typed in (part for word in words for part in word.split(",") if part.strip()):
+        name, given, number = typed.partition("=")
+        slug, amount = _slug(name), _amount(typed, number) if given else 1.0
+        if amounts.setdefault(slug, amount) != amount:
+            raise Misuse(f"{slug} has two numbers, {amounts[slug]:g} and {amount:g}: leave one out")
+    return amounts
+
+
+def check(added: Iterable[str], removed: Iterable[str]) -> None:
+    """Raises Misuse when two of the slugs cannot be had together: `follows` says which."""
+    wanted = [(slug, True) for slug in added] + [(slug, False) for slug in removed]
+    for index, (slug, there) in enumerate(wanted):
+        for other, other_there in wanted[index + 1 :]:
+            if (
+                other == slug
+                or follows(slug, there).get(other, other_there) != other_there
+                or follows(other, other_there).get(slug, there) != there
+            ):
+                raise Misuse(
+                    f"{_option(there)} {slug} and {_option(other_there)} {other} contradict each "
+                    "other: leave one out"
+                )
+
+
+def _option(there: bool) -> str:
+    return "--add" if there else "--remove"
+
+
+def _amount(typed: str, number: str) -> float:
+    try:
+        amount = float(number)
+    except ValueError:
+        amount = math.nan
+    if 0 < amount < math.inf:
+        return amount
+    raise Misuse(f"{typed.strip()}: give a number above 0 after =, as in bangs=0.7")
 
 
 def _slug(typed: str) -> str:

@@ -11,13 +11,10 @@ from imgan import store
 from imgan.celeba import ATTRIBUTES_FILE, HELD_OUT, read_attributes, square
 from imgan.errors import Failure
 from imgan.images import open_picture, pictures, to_srgb
-from imgan.session import Session, open_session
+from imgan.session import open_session
 from imgan_edit.attributes import SLUGS
-from imgan_edit.run import SIZE, Bytes, Floats, difference, encode, soft_mask
-
-JUDGE = "edit-classifier"
-JUDGES = "evaluate"
-"""The operation that classifiers serve."""
+from imgan_edit.judge import JUDGE, JUDGES, Judge, drift
+from imgan_edit.vector import SIZE, Bytes, Floats, Vector, encode
 
 BATCH = 100
 
@@ -32,9 +29,8 @@ def evaluate(data: Path, model: str | None, device: str) -> tuple[tuple[str, ...
     "added" is the share of the faces without it that have it afterwards, "removed" of those with it
     that have lost it; "others moved" is the mean absolute change of the other 39 probabilities.
     """
-    cards = store.installed()
-    editor = open_session(store.path(store.find(cards, model or "edit-vector", "edit")), device)
-    judge = open_session(store.path(store.find(cards, JUDGE, JUDGES)), device)
+    card = store.find(store.installed(), model or "edit-vector", "edit")
+    editor, judge = Vector(open_session(store.path(card), device)), Judge.open(device)
     faces = held_out(data)
     before = _judged(editor, judge, faces, np.zeros(len(SLUGS), np.float32))
     figures = []
@@ -90,15 +86,14 @@ def _held_out(data: Path) -> list[Path]:
     return pictures(data)[-HELD_OUT:]
 
 
-def _judged(editor: Session, judge: Session, faces: Bytes, change: Floats) -> Floats:
+def _judged(editor: Vector, judge: Judge, faces: Bytes, change: Floats) -> Floats:
     """Probabilities [N, 40] of the attributes after a change [40]."""
     chances = [np.empty((0, len(SLUGS)), np.float32)]
     for start in range(0, len(faces), BATCH):
         crops = faces[start : start + BATCH]
-        moved = difference(editor, crops, np.repeat(change[None], len(crops), 0))
-        edited = (crops + soft_mask(SIZE)[..., None] * moved).round().clip(0, 255)
-        logits = judge.run(encode(edited))
-        chances.append(1 / (1 + np.exp(-logits)))
+        moved, masks = editor(crops, np.repeat(change[None], len(crops), 0))
+        edited = (crops + masks[..., None] * moved).round().clip(0, 255).astype(np.uint8)
+        chances.append(judge.probabilities(edited))
     return np.concatenate(chances)
 
 
@@ -107,8 +102,7 @@ def _figures(before: Floats, after: Floats, attribute: int, sign: int) -> list[f
     if not len(before):
         return [np.nan, np.nan, 0]
     seen = (after[:, attribute] > 0.5) == (sign > 0)
-    others = np.delete(np.abs(after - before), attribute, axis=1)
-    return [float(seen.mean()), float(others.mean()), len(before)]
+    return [float(seen.mean()), drift(before, after, [attribute]), len(before)]
 
 
 def _texts(row: list[float]) -> list[str]:

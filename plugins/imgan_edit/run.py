@@ -1,106 +1,84 @@
-"""The engine `vector`: a face is encoded, moved along attribute vectors, decoded, and compared.
-
-What goes back into the photo is the difference between the decoded face before and after the move,
-never the decoded face itself: what the networks cannot reconstruct stays as it was.
-"""
+"""`imgan edit`: what is asked for is checked, then every face of every picture is edited."""
 
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
-from pathlib import Path
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageDraw
 
 from imgan import batch, faces, store
 from imgan.cards import ModelCard
 from imgan.errors import Failure, Misuse
 from imgan.faces import Face
-from imgan.images import Picture, Samples, open_picture, save_picture, to_srgb
+from imgan.images import Picture
 from imgan.job import Job, Operation
-from imgan.session import Session, open_session
-from imgan_edit import Edit
-from imgan_edit.attributes import SLUGS, parse
+from imgan.metadata import COMPOSITE
+from imgan.perceptual import Perceptual, open_features
+from imgan.session import open_session
+from imgan_edit import Edit, judge, receipt
+from imgan_edit.attributes import SLUGS, check, parse
+from imgan_edit.judge import Judge, drift
+from imgan_edit.place import Found, Place
+from imgan_edit.vector import Floats, Vector
 
 if TYPE_CHECKING:
     from imgan.job import Process
 
-SIZE = 64
-TILE, LABEL, COLUMNS = 128, 16, 7
-"""The sheet: sides of its faces, height of the lines under them, faces in a row."""
+STEPS = tuple(step / 4 for step in range(1, 13))
+"""What `--auto-strength` tries, in parts of `--strength`."""
 
-Floats = NDArray[np.float32]
-Bytes = NDArray[np.uint8]
+DRIFT = 0.1
+"""How far `--auto-strength` may move the other attributes where `--max-drift` does not say."""
 
 
 def edit(job: Job, wish: Edit) -> None:
     """Edit every picture of the job. Raises Misuse for a wish that contradicts itself."""
     added, removed = parse(wish.add or []), parse(wish.remove or [])
-    if both := [slug for slug in added if slug in removed]:
-        raise Misuse(f"--add and --remove both name {both[0]}; leave one out")
+    check(added, removed)
     if not added and not removed:
         raise Misuse("nothing to edit: name an attribute with --add or --remove (--list has them)")
-    place = Place.of(wish)
-    card = _editor(wish)
-    change = np.zeros(len(SLUGS), np.float32)
-    change[[SLUGS.index(slug) for slug in added]] = wish.strength
-    change[[SLUGS.index(slug) for slug in removed]] = -wish.strength
+    place, card = Place.of(wish), editor(wish)
+    plan = Plan(
+        place=place,
+        change=change(added, removed, wish.strength),
+        asked=tuple(SLUGS.index(slug) for slug in [*added, *removed]),
+        auto=wish.auto_strength,
+        max_drift=wish.max_drift,
+        strength=wish.strength,
+        measured=job.json or wish.receipt is not None,
+        stated=not wish.no_provenance,
+    )
     settings = {
-        "add": sorted(added),
-        "remove": sorted(removed),
+        "add": added,
+        "remove": removed,
         "strength": wish.strength,
         "face": wish.face,
         "aligned": wish.aligned,
+        "auto_strength": wish.auto_strength,
+        "max_drift": wish.max_drift,
+        "receipt": wish.receipt,
+        "provenance": plan.stated,
     }
+    judges = (judge.card().sha256,) if plan.judged else ()
     batch.run(
         job,
         Operation(
             name="edit",
             suffix="-".join([*added, *(f"no-{slug}" for slug in removed)]),
             settings=settings,
-            models=(card.sha256,),
-            start=partial(_start, card, job.device, change, place),
+            models=(card.sha256, *judges),
+            start=lambda: _start(plan, card, job.device),
+            receipt=wish.receipt,
         ),
     )
 
 
-def write_sheet(job: Job, wish: Edit, target: Path) -> None:
-    """One picture of the face as it is and with each of the 40 attributes added.
-
-    Of several faces it takes the leftmost, or the one that `--face` picks.
-    """
-    if wish.add or wish.remove:
-        raise Misuse("--sheet shows every attribute: leave --add and --remove out")
-    if job.inputs is None or len(job.inputs) != 1:
-        raise Misuse("--sheet takes one picture: name it, or - for standard input")
-    place, card, source = Place.of(wish), _editor(wish), job.inputs[0]
-    picture = open_picture(sys.stdin.buffer.read() if source == "-" else Path(source))
-    try:
-        found, chosen = place.faces(picture)
-    except Failure as failure:
-        raise Failure(f"{source}: {failure}") from failure
-    face = found[chosen[0]]
-    session = open_session(store.path(card), job.device)
-    crops = np.repeat(faces.align(picture, face, SIZE)[None], len(SLUGS), 0)
-    differences = difference(session, crops, wish.strength * np.eye(len(SLUGS), dtype=np.float32))
-    portrait = Picture(faces.align(picture, face, TILE))
-    tiles = [
-        faces.paste(portrait, faces.whole(TILE, TILE), change, soft_mask(SIZE)).pixels
-        for change in differences
-    ]
-    sheet = _sheet([portrait.pixels, *tiles], ["as it is", *SLUGS])
-    save_picture(Picture(sheet), target, quality=job.quality, overwrite=job.overwrite)
-
-
 def list_attributes(wish: Edit, as_json: bool) -> None:
     """Print the attributes and the editor's figures: how often adding and removing them is seen."""
-    figures = _editor(wish).figures
+    figures = editor(wish).figures
     for slug in SLUGS:
         added, removed = figures.get(added_figure(slug)), figures.get(removed_figure(slug))
         if as_json:
@@ -119,130 +97,185 @@ def removed_figure(slug: str) -> str:
     return f"{slug} removed"
 
 
-def encode(crops: Bytes | Floats) -> Floats:
-    """Faces [N, 64, 64, 3] in 0..255 as the networks see them: [N, 3, 64, 64] in -1..1."""
-    return crops.transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1
-
-
-def difference(session: Session, crops: Bytes, change: Floats) -> Floats:
-    """What a change [N, 40] moves in faces [N, 64, 64, 3]: [N, 64, 64, 3] in 255ths.
-
-    The network takes `face` [N, 3, 64, 64] in -1..1 and `change`, and gives `reconstruction` and
-    `edited` like `face`.
-    """
-    result = session.run_many({"face": encode(crops), "change": change})
-    moved: Floats = (result["edited"] - result["reconstruction"]) * 127.5
-    return moved.transpose(0, 2, 3, 1)
-
-
-def soft_mask(size: int) -> Floats:
-    """Where an edit counts, [size, size] in 0..1: a rounded square that fades to 0 at the border.
-
-    With r = (x^4 + y^4)^(1/4), which is 1 on the border's pixels and above it in the corners, the
-    weight is 1 up to r = 0.65 and then a smooth step.
-    """
-    side = np.linspace(-1, 1, size, dtype=np.float32) ** 4
-    radius = (side[:, None] + side) ** 0.25
-    t = ((1 - radius) / 0.35).clip(0, 1)
-    return t * t * (3 - 2 * t)
-
-
-@dataclass(frozen=True)
-class Place:
-    """Which faces of a photo: all that are found, or one."""
-
-    number: int | None = None
-    """Counted from the left, from 1."""
-    box: tuple[float, float, float, float] | None = None
-    """x, y, width, height in pixels of the upright photo."""
-    aligned: bool = False
-
-    @classmethod
-    def of(cls, wish: Edit) -> Place:
-        """Read `--face` and `--aligned`. Raises Misuse."""
-        if wish.face is None:
-            return cls(aligned=wish.aligned)
-        if wish.aligned:
-            raise Misuse("--face and --aligned contradict each other: leave one out")
-        try:
-            match [float(part) for part in wish.face.split(",")]:
-                case [number] if number >= 1 and number.is_integer():
-                    return cls(number=int(number))
-                case [x, y, width, height] if min(width, height) > 0 and np.isfinite(x + y):
-                    return cls(box=(x, y, width, height))
-        except ValueError:
-            pass
-        raise Misuse(
-            f"--face {wish.face}: give a number from 1, counted from the left, or x,y,width,height "
-            "in pixels"
-        )
-
-    def faces(self, picture: Picture) -> tuple[list[Face], list[int]]:
-        """The faces of a photo from left to right, and the indices of those to edit.
-
-        Raises Failure when there is none, or not the one that is asked for.
-        """
-        height, width = picture.pixels.shape[:2]
-        if self.aligned:
-            return [faces.whole(width, height)], [0]
-        if self.box:
-            x, y, w, h = self.box
-            if x >= width or y >= height or x + w <= 0 or y + h <= 0 or w > width or h > height:
-                raise Failure(
-                    f"the box of --face does not fit a picture of {width}x{height} pixels"
-                )
-            return [faces.boxed(*self.box)], [0]
-        found = faces.find(to_srgb(picture.pixels, picture.source))
-        if not found:
-            raise Failure(
-                "no face found; box it with --face x,y,width,height, or give --aligned if the "
-                "picture is a face and nothing else"
-            )
-        if self.number is None:
-            return found, list(range(len(found)))
-        if self.number > len(found):
-            raise Failure(f"no face {self.number}: {len(found)} found; --face counts from the left")
-        return found, [self.number - 1]
-
-
-def _editor(wish: Edit) -> ModelCard:
+def editor(wish: Edit) -> ModelCard:
+    """The card that the wish names. Raises what `store.find` raises."""
     return store.find(store.installed(), wish.model or f"edit-{wish.engine}", "edit")
 
 
-def _start(card: ModelCard, device: str, change: Floats, place: Place) -> Process:
-    session = open_session(store.path(card), device)
-    mask = soft_mask(SIZE)
+def change(added: Mapping[str, float], removed: Mapping[str, float], strength: float) -> Floats:
+    """What an editor takes, [40]: how much of each attribute to add, or below 0 to remove."""
+    amounts = np.zeros(len(SLUGS), np.float32)
+    for sign, named in ((strength, added), (-strength, removed)):
+        for slug, amount in named.items():
+            amounts[SLUGS.index(slug)] = sign * amount
+    return amounts
 
-    def process(picture: Picture) -> tuple[Picture, Mapping[str, object]]:
-        found, chosen = place.faces(picture)
-        crops = np.stack([faces.align(picture, found[i], SIZE) for i in chosen])
-        differences = difference(session, crops, np.repeat(change[None], len(chosen), 0))
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to be done to every picture."""
+
+    place: Place
+    change: Floats
+    """[40], of `strength`."""
+    asked: Sequence[int]
+    """The attributes named, by their place in CelebA's order."""
+    auto: bool
+    max_drift: float | None
+    strength: float
+    measured: bool
+    """Whether anybody reads what is measured."""
+    stated: bool
+    """Whether the result says that it was edited."""
+
+    @property
+    def judged(self) -> bool:
+        """Whether the classifier has a say in the result."""
+        return self.auto or self.max_drift is not None
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """An edit of one face: what is pasted, [size, size, 3] in 255ths, where, and how it came."""
+
+    face: Face
+    moved: Floats
+    mask: Floats
+    strength: float
+    ended: str | None = None
+    """Why `--auto-strength` went no further."""
+
+    def on(self, picture: Picture) -> Picture:
+        return faces.paste(picture, self.face, self.moved, self.mask)
+
+
+@dataclass(frozen=True)
+class Editing:
+    """The work on a picture, with the networks that the plan needs."""
+
+    plan: Plan
+    card: ModelCard
+    networks: Vector
+    judge: Judge | None
+    features: Perceptual | None
+
+    def __call__(self, picture: Picture) -> tuple[Picture, Mapping[str, object]]:
+        plan, found = self.plan, self.plan.place.find(picture)
+        strokes = [
+            self._raised(picture, face) if plan.auto else self._stroke(picture, face)
+            for face in (found.faces[i] for i in found.chosen)
+        ]
+        edited = picture
+        for stroke in strokes:
+            edited = stroke.on(edited)
+        facts = _facts(found)
+        if self.judge is not None:
+            facts |= self._judged(picture, edited, found, strokes)
+        source = replace(edited.source, notes=edited.source.notes + found.notes)
+        if plan.stated:
+            source = replace(source, made=COMPOSITE)
+        return replace(edited, source=source), facts
+
+    def _stroke(self, picture: Picture, face: Face, part: float = 1) -> Stroke:
+        crops = faces.align(picture, face, self.networks.size)[None]
+        moved, masks = self.networks(crops, part * self.plan.change[None])
         if picture.source.grey:
             # A grey photo stays grey: only the lightness moves (ITU-R BT.601).
-            lightness = differences @ np.array([0.299, 0.587, 0.114], np.float32)
-            differences = np.repeat(lightness[..., None], 3, -1)
-        for i, moved in zip(chosen, differences, strict=True):
-            picture = faces.paste(picture, found[i], moved, mask)
-        return picture, {
-            "faces": len(found),
-            "boxes": [[round(side, 1) for side in face.box] for face in found],
-            "edited": [i + 1 for i in chosen],
+            lightness = moved @ np.array([0.299, 0.587, 0.114], np.float32)
+            moved = np.repeat(lightness[..., None], 3, -1)
+        return Stroke(face, moved[0], masks[0], part * self.plan.strength)
+
+    def _raised(self, picture: Picture, face: Face) -> Stroke:
+        """The weakest edit whose attributes the classifier sees, or the strongest within the limit.
+
+        Raises Failure when the weakest is beyond it.
+        """
+        assert self.judge is not None
+        plan = self.plan
+        limit = DRIFT if plan.max_drift is None else plan.max_drift
+        photo, seat = faces.cut(picture, face)
+        before = self.judge.sees(photo, seat)
+        best: Stroke | None = None
+        for part in STEPS:
+            stroke = self._stroke(photo, seat, part)
+            after = self.judge.sees(stroke.on(photo), seat)
+            moved = drift(before, after, plan.asked)
+            if moved > limit:
+                if best is None:
+                    raise Failure(
+                        f"even at strength {stroke.strength:g} the other attributes move by "
+                        f"{moved:.3f}, over the limit of {limit:g} (--max-drift)"
+                    )
+                return replace(best, ended=f"at the next step the others move by {moved:.3f}")
+            best = replace(stroke, face=face)
+            if ((after > 0.5) == (plan.change > 0))[list(plan.asked)].all():
+                return replace(best, ended="seen by the classifier")
+        assert best is not None
+        return replace(best, ended="not seen at the last step")
+
+    def _judged(
+        self, before: Picture, after: Picture, found: Found, strokes: Sequence[Stroke]
+    ) -> dict[str, object]:
+        """What is measured, if anybody reads it. Raises Failure beyond `--max-drift`."""
+        assert self.judge is not None
+        limit = self.plan.max_drift
+        edits = []
+        for index, stroke in zip(found.chosen, strokes, strict=True):
+            old, new = (self.judge.sees(photo, stroke.face) for photo in (before, after))
+            moved = drift(old, new, self.plan.asked)
+            if limit is not None and moved > limit:
+                raise Failure(
+                    f"face {index + 1}: the other attributes moved by {moved:.3f}, over "
+                    f"--max-drift {limit:g}; not written"
+                )
+            if self.features is None:
+                continue
+            ended = {} if stroke.ended is None else {"ended": stroke.ended}
+            edits.append(
+                {
+                    "face": index + 1,
+                    "box": _rounded(stroke.face),
+                    "strength": stroke.strength,
+                    **ended,
+                    **receipt.of_face(
+                        before, after, stroke.face, (old, new), self.plan.asked, self.features
+                    ),
+                }
+            )
+        if self.features is None:
+            return {}
+        placed = [(stroke.face, stroke.mask) for stroke in strokes]
+        return {
+            "model": self.card.name,
+            "model_sha256": self.card.sha256,
+            "classifier": judge.JUDGE,
+            "largest_change_outside_mask": receipt.change_outside(before, after, placed),
+            "edits": edits,
         }
 
-    return process
+
+def _start(plan: Plan, card: ModelCard, device: str) -> Process:
+    return Editing(
+        plan,
+        card,
+        Vector(open_session(store.path(card), device)),
+        Judge.open(device) if plan.judged or plan.measured else None,
+        open_features(device) if plan.measured else None,
+    )
 
 
-def _sheet(tiles: Sequence[Samples], labels: Sequence[str]) -> Bytes:
-    """Tiles in rows, each above its label."""
-    rows = -(-len(tiles) // COLUMNS)
-    sheet = Image.new("RGB", (COLUMNS * TILE, rows * (TILE + LABEL)), "white")
-    draw = ImageDraw.Draw(sheet)
-    for index, (tile, label) in enumerate(zip(tiles, labels, strict=True)):
-        row, column = divmod(index, COLUMNS)
-        x, y = column * TILE, row * (TILE + LABEL)
-        sheet.paste(Image.fromarray(tile), (x, y))
-        draw.text((x + TILE / 2, y + TILE + LABEL / 2), label, "black", anchor="mm")
-    return np.asarray(sheet)
+def _facts(found: Found) -> dict[str, object]:
+    return {
+        "faces": len(found.faces),
+        "boxes": [_rounded(face) for face in found.faces],
+        "edited": [i + 1 for i in found.chosen],
+        "turned_away": [i + 1 for i in found.turned],
+        "too_small": [_rounded(face) for face in found.small],
+    }
+
+
+def _rounded(face: Face) -> list[float]:
+    return [round(side, 1) for side in face.box]
 
 
 def _percent(figure: float | str | None) -> str:

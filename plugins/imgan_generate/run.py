@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 
 from imgan import store
 from imgan.errors import Failure, Misuse
-from imgan.images import Picture, format_of, save_picture
+from imgan.images import Picture, Source, format_of, save_picture
+from imgan.metadata import TRAINED
 from imgan.session import Session, open_session
 
 LATENT = 100
@@ -41,7 +42,7 @@ def write_faces(
     faces = sample(session, count, seed)
     pictures = [sheet(faces)] if grid else list(faces)
     for target, pixels in zip(targets, pictures, strict=True):
-        picture = Picture(np.ascontiguousarray(pixels))
+        picture = Picture(np.ascontiguousarray(pixels), source=Source(made=TRAINED))
         if target is None:
             save_picture(picture, sys.stdout.buffer, format="png")
             continue

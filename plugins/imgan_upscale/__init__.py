@@ -22,9 +22,14 @@ from imgan.recipes import Evaluation, Recipe, Settings
 DEFAULT_MODELS = {2: "upscale-x4", 4: "upscale-x4"}
 """The scales that `imgan upscale` knows, and the model for each; x2 is x4 and a downscale."""
 
+SHARPNESS = ("upscale-x4", "upscale-x4-sharp")
+"""The two models that `--sharpness` goes between: of fidelity and of perception."""
+
 
 @dataclass(frozen=True)
-class CompactSettings(Settings):
+class UpscaleSettings(Settings):
+    """What every recipe for an upscaler has."""
+
     rate: Annotated[float, Option(help="Learning rate at the start; a cosine takes it to 0.")] = (
         5e-4
     )
@@ -33,11 +38,15 @@ class CompactSettings(Settings):
     blocks: Annotated[int, Option(help="Residual blocks; more than --init-from's may be.")] = 8
     crop: Annotated[int, Option(help="Side of the small crop, in pixels.")] = 32
     degrade: Annotated[bool, Option(help="Blur, noise and JPEG in the small crop.")] = False
-    squared: Annotated[bool, Option(help="Mean squared error as the loss, not L1.")] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require(self.scale in (2, 4, 8), "scale", "2, 4 or 8")
+
+
+@dataclass(frozen=True)
+class CompactSettings(UpscaleSettings):
+    squared: Annotated[bool, Option(help="Mean squared error as the loss, not L1.")] = False
 
 
 @dataclass(frozen=True)
@@ -49,6 +58,50 @@ class SRResNetSettings(CompactSettings):
     squared: Annotated[bool, Option(help="Mean squared error as the loss, not L1.")] = True
 
 
+@dataclass(frozen=True)
+class AdversarialSettings(UpscaleSettings):
+    """What the recipes with a discriminator have; the defaults are SRGAN's as published."""
+
+    rate: Annotated[float, Option(help="Learning rate; a tenth of it in the second half.")] = 1e-4
+    blocks: Annotated[int, Option(help="Residual blocks.")] = 16
+    crop: Annotated[int, Option(help="Side of the small crop, in pixels.")] = 24
+    features: Annotated[
+        str, Option(help="Deep features of the content loss: bundled, or vgg19.")
+    ] = "bundled"
+    adversarial: Annotated[float, Option(help="Weight of the adversarial loss.")] = 1e-3
+    critic_width: Annotated[int, Option(help="Channels of the discriminator's first layer.")] = 64
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require(self.adversarial >= 0, "adversarial", "0 or more")
+        # Deep features need 16 pixels a side, also of a crop that lost `scale` of them.
+        least = 16 // self.scale + 1
+        self.require(self.crop >= least, "crop", f"{least} or more at --scale {self.scale}")
+
+
+@dataclass(frozen=True)
+class PerceptualSettings(AdversarialSettings):
+    rate: Annotated[float, Option(help="Learning rate at the start; a cosine takes it to 0.")] = (
+        1e-4
+    )
+    steps: Annotated[int, Option(help="Updates in the whole run.")] = 2_500
+    batch: Annotated[int, Option(help="Pictures a step, over all processes.")] = 4
+    blocks: Annotated[int, Option(help="Residual blocks; more than --init-from's may be.")] = 8
+    adversarial: Annotated[float, Option(help="Weight of the adversarial loss.")] = 0.1
+    critic_width: Annotated[int, Option(help="Channels of the discriminator's first layer.")] = 32
+    l1: Annotated[float, Option(help="Weight of the L1 loss on pixels.")] = 2.0
+    grid: Annotated[
+        float, Option(help="Weight of the L1 loss on the pixel shuffle's phases, smoothed.")
+    ] = 5.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("l1", "grid"):
+            self.require(getattr(self, name) >= 0, name, "0 or more")
+        # Five blocks are smoothed over, and a shift takes one.
+        self.require(self.crop >= 6, "crop", "6 or more")
+
+
 def upscale(
     job: Job,
     model: Annotated[
@@ -58,6 +111,14 @@ def upscale(
             show_default=False,
         ),
     ] = None,
+    sharpness: Annotated[
+        float,
+        Option(
+            min=0,
+            max=1,
+            help="0 restores what can be inferred, 1 also makes up texture that looks likely.",
+        ),
+    ] = 0.0,
 ) -> None:
     """Enlarge pictures 2 or 4 times: `imgan upscale x4 photo.jpg`.
 
@@ -69,17 +130,35 @@ def upscale(
     from imgan_upscale.run import start
 
     scale, inputs = parse_scale(job.inputs or [])
-    card = store.find(store.installed(), model or DEFAULT_MODELS[scale], "upscale")
+    installed = store.installed()
+    parts = [
+        (store.find(installed, name, "upscale"), part)
+        for name, part in choose_models(scale, model, sharpness).items()
+    ]
     run(
         replace(job, inputs=inputs),
         Operation(
             name="upscale",
             suffix=f"x{scale}",
-            settings={"scale": scale},
-            models=(card.sha256,),
-            start=partial(start, card, scale, job.device),
+            settings={"scale": scale, "sharpness": sharpness},
+            models=tuple(card.sha256 for card, _ in parts),
+            start=partial(start, parts, scale, job.device),
         ),
     )
+
+
+def choose_models(scale: int, model: str | None, sharpness: float) -> dict[str, float]:
+    """The models to run, and the part of each in the result; the parts add up to 1.
+
+    Raises Misuse when sharpness is asked of a model that has no sharper twin.
+    """
+    if not sharpness:
+        return {model or DEFAULT_MODELS[scale]: 1.0}
+    faithful, sharp = SHARPNESS
+    if model not in (None, faithful):
+        raise Misuse(f"--sharpness goes from {faithful} to {sharp}: leave --model {model} out")
+    parts = {faithful: 1 - sharpness, sharp: sharpness}
+    return {name: part for name, part in parts.items() if part}
 
 
 def parse_scale(words: list[str]) -> tuple[int, list[str]]:
@@ -123,6 +202,20 @@ def register_recipes() -> Iterable[Recipe]:
             settings=SRResNetSettings,
             data=data,
         ),
+        Recipe(
+            name="srgan",
+            summary="SRGAN as published (Ledig et al. 2017), from a run of srresnet.",
+            entry="imgan_upscale.adversarial:SRGANTask",
+            settings=AdversarialSettings,
+            data=data,
+        ),
+        Recipe(
+            name="upscale-perceptual",
+            summary="The compact upscaler with texture, from its --init-from weights.",
+            entry="imgan_upscale.adversarial:PerceptualTask",
+            settings=PerceptualSettings,
+            data=data,
+        ),
     ]
 
 
@@ -131,7 +224,7 @@ def register_evaluations() -> Iterable[Evaluation]:
     return [
         Evaluation(
             name="upscale",
-            summary="PSNR and SSIM on luma beside bicubic, for pictures that are made small first.",
+            summary="PSNR, SSIM and perceptual distance, and bicubic's, for pictures made small.",
             entry="imgan_upscale.evaluate:evaluate",
         )
     ]

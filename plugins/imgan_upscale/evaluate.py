@@ -12,12 +12,16 @@ from imgan import store
 from imgan.errors import Failure
 from imgan.images import Picture, open_picture, pictures, to_srgb
 from imgan.metrics import fidelity
+from imgan.perceptual import open_features
 from imgan.session import open_session
 from imgan.tiles import Pixels
 from imgan_upscale import DEFAULT_MODELS
 from imgan_upscale.run import Upscaler, native_scale
 
-HEADER = ("picture", "PSNR", "SSIM", "bicubic PSNR", "bicubic SSIM")
+DISTANCE = "distance (bundled features)"
+HEADER = (
+    "picture", "PSNR", "SSIM", DISTANCE, "bicubic PSNR", "bicubic SSIM", "bicubic distance",
+)  # fmt: skip
 
 
 def evaluate(
@@ -27,7 +31,8 @@ def evaluate(
 
     A picture is cut to a multiple of the model's scale, made smaller by antialiased bicubic
     interpolation and enlarged again as `imgan upscale` does it, and by bicubic interpolation. PSNR
-    (dB) and SSIM are those of luma, `scale` pixels cut off each side.
+    (dB) and SSIM are those of luma, the distance is `imgan.perceptual`'s (0 is equal); all with
+    `scale` pixels cut off each side.
 
     Raises Misuse when the model is no upscaler, Failure when a picture cannot be used.
     """
@@ -35,6 +40,13 @@ def evaluate(
     session = open_session(store.path(card), device)
     scale = native_scale(session)
     upscaler = Upscaler(session, scale)
+    features = open_features(device)
+
+    def measure(picture: Pixels, truth: Pixels) -> tuple[float, ...]:
+        inside = np.s_[scale:-scale, scale:-scale]
+        distance = features.distance(picture[inside], truth[inside])
+        return *fidelity(picture, truth, scale), distance
+
     names, figures = [], []
     for path, truth in _truths(data, scale):
         large = Image.fromarray(truth)
@@ -45,22 +57,22 @@ def evaluate(
         bicubic = small.resize(large.size, Image.Resampling.BICUBIC)
         names.append(str(path.relative_to(data)))
         figures.append(
-            fidelity(np.asarray(result.pixels, np.uint8), truth, scale)
-            + fidelity(np.asarray(bicubic), truth, scale)
+            measure(np.asarray(result.pixels, np.uint8), truth)
+            + measure(np.asarray(bicubic), truth)
         )
     rows = zip([*names, "mean"], [*figures, np.mean(figures, axis=0)], strict=True)
     return HEADER, [(name, *_text(*row)) for name, row in rows]
 
 
 def _truths(data: Path, scale: int) -> Iterator[tuple[Path, Pixels]]:
-    least = 11 + 2 * scale
+    least = 16 + 2 * scale
     for path in pictures(data):
         picture = open_picture(path)
         height, width = (side // scale * scale for side in picture.pixels.shape[:2])
         if min(height, width) < least:
-            raise Failure(f"{path}: {width}x{height} px; SSIM at x{scale} needs {least} a side")
+            raise Failure(f"{path}: {width}x{height} px; measuring x{scale} needs {least} a side")
         yield path, to_srgb(picture.pixels, picture.source)[:height, :width]
 
 
-def _text(psnr: float, ssim: float, bicubic_psnr: float, bicubic_ssim: float) -> tuple[str, ...]:
-    return f"{psnr:.2f}", f"{ssim:.4f}", f"{bicubic_psnr:.2f}", f"{bicubic_ssim:.4f}"
+def _text(*figures: float) -> tuple[str, ...]:
+    return tuple(f"{x:.2f}" if i % 3 == 0 else f"{x:.4f}" for i, x in enumerate(figures))

@@ -6,6 +6,7 @@ import io
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 import torch
@@ -20,19 +21,21 @@ from imgan.training.data import Bytes, load_rgb
 from imgan.training.descent import Descent
 from imgan.training.loop import cosine, set_rate
 from imgan.training.task import Task
-from imgan_upscale import CompactSettings, SRResNetSettings
+from imgan_upscale import CompactSettings, SRResNetSettings, UpscaleSettings
 from imgan_upscale.net import Compact, SRResNet
 
 BICUBIC = Resampling.BICUBIC
 KERNELS = (BICUBIC, Resampling.BILINEAR, Resampling.BOX, Resampling.LANCZOS)
 
+U = TypeVar("U", bound=UpscaleSettings)
 
-class _Upscaler(Task[CompactSettings]):
-    """The upscaled small crop against the crop it came from: Adam, cosine decay to zero."""
+
+class UpscalerTask(Task[U], Generic[U]):
+    """An upscaler with Adam and a moving average, and its crops; `step` is what it learns from."""
 
     shipped = "upscaler"
 
-    def __init__(self, data: Path, settings: CompactSettings, network: nn.Module) -> None:
+    def __init__(self, data: Path, settings: U, network: nn.Module) -> None:
         super().__init__(settings)
         self.networks["upscaler"] = network
         self.optimizers["upscaler"] = torch.optim.Adam(network.parameters(), settings.rate)
@@ -48,16 +51,6 @@ class _Upscaler(Task[CompactSettings]):
         rng = np.random.default_rng([self.settings.seed, step])
         return self.crops.draw(rng, self.settings.batch)
 
-    def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
-        small, large = batch
-        optimizer = self.optimizers["upscaler"]
-        set_rate(optimizer, cosine(self.settings, step))
-        with descent.autocast():
-            error = self.networks["upscaler"](small) - large
-            l1, mse = error.abs().mean(), error.square().mean()
-        descent.minimise(mse if self.settings.squared else l1, optimizer)
-        return {"l1": l1.detach(), "mse": mse.detach()}
-
     def sample(self) -> Tensor:
         """Rows of nearest-neighbour input, output and truth."""
         small, large = self.crops.draw(np.random.default_rng(0), 6)
@@ -69,7 +62,21 @@ class _Upscaler(Task[CompactSettings]):
         return torch.cat(columns, dim=2)
 
 
-class CompactTask(_Upscaler):
+class _FidelityTask(UpscalerTask[CompactSettings]):
+    """The upscaled small crop against the crop it came from; cosine decay to zero."""
+
+    def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
+        small, large = batch
+        optimizer = self.optimizers["upscaler"]
+        set_rate(optimizer, cosine(self.settings, step))
+        with descent.autocast():
+            error = self.networks["upscaler"](small) - large
+            l1, mse = error.abs().mean(), error.square().mean()
+        descent.minimise(mse if self.settings.squared else l1, optimizer)
+        return {"l1": l1.detach(), "mse": mse.detach()}
+
+
+class CompactTask(_FidelityTask):
     """The shipped network, `imgan train upscale`."""
 
     def __init__(self, data: Path, settings: CompactSettings) -> None:
@@ -77,7 +84,7 @@ class CompactTask(_Upscaler):
         super().__init__(data, settings, network)
 
 
-class SRResNetTask(_Upscaler):
+class SRResNetTask(_FidelityTask):
     """SRResNet as published, `imgan train srresnet`."""
 
     def __init__(self, data: Path, settings: SRResNetSettings) -> None:
@@ -88,7 +95,7 @@ class SRResNetTask(_Upscaler):
 class Crops:
     """Random pairs of a large crop and its downscaled twin, both [N, 3, h, w] RGB in 0..1."""
 
-    def __init__(self, data: Path, settings: CompactSettings) -> None:
+    def __init__(self, data: Path, settings: UpscaleSettings) -> None:
         self.settings = settings
         self.large: list[Bytes] = []
         self.small: list[Bytes] = []

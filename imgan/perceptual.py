@@ -1,0 +1,73 @@
+"""How different two pictures look, by deep features and onnxruntime."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from imgan import store
+from imgan.errors import Failure
+from imgan.session import Session, open_session
+from imgan.tiles import Pixels, Planes, to_planes
+
+MODEL = "features"
+"""The card of the bundled network."""
+
+OPERATION = "features"
+
+SCALES = ("conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3")
+"""The layers that are compared: the last of VGG-16 before each pooling, and its deepest."""
+
+EPSILON = 1e-6
+"""Added to a squared length, so that a place where nothing fires has no direction."""
+
+LEAST = 16
+"""Pixels a side that five scales need."""
+
+
+class Perceptual:
+    """The distance of `imgan.training.perceptual.distance` between pictures, without torch."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+
+    def distance(self, a: Pixels, b: Pixels) -> float:
+        """Of two [H, W, 3] sRGB pictures of one size, 8 or 16 bits: 0 when equal, at most 2.
+
+        Raises Failure when their sizes differ or a side is under 16 px, and what
+        `Session.run_many` raises.
+        """
+        return self.compare(a, b)[0]
+
+    def compare(self, a: Pixels, b: Pixels) -> tuple[float, float]:
+        """`distance`, and the cosine between the means over all places of the deepest features: 1
+        when equal, and lower the more the content differs. Raises what `distance` raises."""
+        if a.shape != b.shape or min(a.shape[:2]) < LEAST:
+            sizes = " and ".join(f"{p.shape[1]}x{p.shape[0]}" for p in (a, b))
+            raise Failure(
+                f"{sizes} px: a perceptual distance is that of two pictures of one size, "
+                f"{LEAST} px a side or more"
+            )
+        layers = self.session.run_many({"input": np.stack([to_planes(a), to_planes(b)])})
+        distance = float(np.mean([_apart(*map(_unit, layers[scale])) for scale in SCALES]))
+        one, other = layers[SCALES[-1]].astype(np.float64).mean(axis=(2, 3))
+        lengths = np.linalg.norm(one) * np.linalg.norm(other)
+        # Two pictures in which nothing fires are alike.
+        return distance, float(one @ other / lengths) if lengths else 1.0
+
+
+def open_features(device: str = "auto", model: str | None = None) -> Perceptual:
+    """The bundled network, or another of its kind by a card's name, on a device.
+
+    Raises what `store.find`, `store.path` and `open_session` raise.
+    """
+    card = store.find(store.installed(), model or MODEL, OPERATION)
+    return Perceptual(open_session(store.path(card), device))
+
+
+def _unit(layer: Planes) -> Planes:
+    length = np.sqrt(np.square(layer).sum(axis=0) + EPSILON)
+    return np.asarray(layer / length)
+
+
+def _apart(one: Planes, other: Planes) -> float:
+    return float(np.square(one - other).sum(axis=0).mean())

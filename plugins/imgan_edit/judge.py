@@ -1,0 +1,51 @@
+"""What a classifier of attributes sees in a face, before an edit and after it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from imgan import faces, store
+from imgan.cards import ModelCard
+from imgan.faces import Face
+from imgan.images import Picture
+from imgan.session import Session, open_session
+from imgan_edit.vector import SIZE, Bytes, Floats, encode
+
+JUDGE = "edit-classifier"
+JUDGES = "evaluate"
+"""The operation that classifiers serve."""
+
+
+def card() -> ModelCard:
+    """The shipped classifier's. Raises what `store.find` raises."""
+    return store.find(store.installed(), JUDGE, JUDGES)
+
+
+@dataclass(frozen=True)
+class Judge:
+    """The classifier, warm."""
+
+    session: Session
+
+    @classmethod
+    def open(cls, device: str) -> Judge:
+        return cls(open_session(store.path(card()), device))
+
+    def probabilities(self, crops: Bytes) -> Floats:
+        """Of the attributes [N, 40], in faces [N, 64, 64, 3]."""
+        chances: Floats = 1 / (1 + np.exp(-self.session.run(encode(crops))))
+        return chances
+
+    def sees(self, picture: Picture, face: Face) -> Floats:
+        """Probabilities [40] for a face in a photo."""
+        chances: Floats = self.probabilities(faces.align(picture, face, SIZE)[None])[0]
+        return chances
+
+
+def drift(before: Floats, after: Floats, asked: Sequence[int]) -> float:
+    """How far an edit moved what it was not asked to: the mean absolute change of the probabilities
+    [..., 40], without those of the attributes asked for."""
+    return float(np.delete(np.abs(after - before), asked, axis=-1).mean())

@@ -1,0 +1,191 @@
+"""The networks of the engine `residual`. Faces: [N, 3, S, S] RGB in -1..1, aligned as CelebA's.
+
+S is 64 or 128. Most of the arithmetic is done at 32x32 and below, whatever S is: only the first and
+the last convolution know it. Weights for 64 go into networks for 128, which then do the same to the
+halved picture.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate, leaky_relu
+from torch.nn.utils.parametrizations import spectral_norm
+
+from imgan_edit.attributes import RESIDUAL
+from imgan_edit.net import ATTRIBUTE_COUNT
+
+GRID = 32
+"""Side of the finest grid on which the networks compute."""
+
+CODE = 64
+"""Numbers that a change becomes before it steers the blocks."""
+
+SLOPE = 0.1
+
+BOUND = 5.0
+"""The mask's logits stay below this on either side of 0, and the mask itself within 1/150."""
+
+
+class Editor(nn.Module):
+    """What a change of attributes adds to a face, and where; 2.3 M parameters at width 48.
+
+    `change` [N, 17], in the order of `attributes.RESIDUAL`: how much of each to add (1), to remove
+    (-1) or to leave (0). Returns the residual, [N, 3, S, S] within twice the largest change on
+    either side of 0, and the mask, [N, 1, S, S] in 0..1; `apply` puts them onto the face.
+
+    With s = max|change|, the networks r and m see change / s alone, and the residual is
+    s r(face, change / s): it grows with the strength, and a change of nothing is none, by
+    construction. The mask is GANimation's (Pumarola et al. 2018), the difference of attributes in
+    place of the attributes themselves STGAN's (Liu et al. 2019). A U-Net without normalisation, in
+    which the change scales and shifts the middle of every block (FiLM, Perez et al. 2018).
+    """
+
+    def __init__(self, size: int = 64, width: int = 48) -> None:
+        super().__init__()
+        factor = size // GRID
+        fine, middle, coarse = width, 2 * width, 10 * width // 3
+        self.embed = nn.Sequential(nn.Linear(len(RESIDUAL), CODE), nn.LeakyReLU(SLOPE))
+        self.unshuffle = nn.PixelUnshuffle(factor)
+        self.stem = nn.Conv2d(3 * factor**2, fine, 3, padding=1)
+        self.down32 = _Block(fine)
+        self.to16 = nn.Conv2d(fine, middle, 3, 2, padding=1)
+        self.down16 = _Block(middle)
+        self.to8 = nn.Conv2d(middle, coarse, 3, 2, padding=1)
+        self.bottom = nn.ModuleList(_Block(coarse) for _ in range(3))
+        self.from8 = nn.Conv2d(coarse, middle, 1)
+        self.up16 = _Block(middle)
+        self.from16 = nn.Conv2d(middle, fine, 1)
+        self.up32 = _Block(fine)
+        self.head = nn.Conv2d(fine, 4 * factor**2, 3, padding=1)
+        self.shuffle = nn.PixelShuffle(factor)
+        for conv in (self.stem, self.to16, self.to8, self.from8, self.from16):
+            nn.init.kaiming_normal_(conv.weight, SLOPE)
+        nn.init.normal_(self.head.weight, std=1e-2)
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+        with torch.no_grad():
+            # The mask begins small: an eighth.
+            self.head.bias[3 * factor**2 :] = -2  # type: ignore[index]
+        self.register_load_state_dict_pre_hook(_grow_editor)
+
+    def forward(self, face: Tensor, change: Tensor) -> tuple[Tensor, Tensor]:
+        strength = change.abs().amax(1, keepdim=True)
+        code = self.embed(change / strength.clamp(min=1e-6))
+        at32 = self.down32(self.stem(self.unshuffle(face)), code)
+        at16 = self.down16(self.to16(at32), code)
+        x = self.to8(at16)
+        for block in self.bottom:
+            x = block(x, code)
+        x = self.up16(_doubled(self.from8(x)) + at16, code)
+        x = self.up32(_doubled(self.from16(x)) + at32, code)
+        residual, mask = self.shuffle(self.head(leaky_relu(x, SLOPE))).split((3, 1), 1)
+        # A mask of 0 would keep the residual from learning, and a residual of 0 the mask.
+        bounded = BOUND * (mask / BOUND).tanh()
+        return 2 * strength[..., None, None] * residual.tanh(), bounded.sigmoid()
+
+
+def apply(face: Tensor, residual: Tensor, mask: Tensor) -> Tensor:
+    """The edited face; it may leave -1..1, as the photo's own arithmetic clips it."""
+    return face + mask * residual
+
+
+class _Block(nn.Module):
+    """x + conv(film(conv(x))), and close to x at first; film is a scale and a shift by the code."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(width, width, 3, padding=1)
+        self.film = nn.Linear(CODE, 2 * width)
+        self.second = nn.Conv2d(width, width, 3, padding=1)
+        for conv in (self.first, self.second):
+            nn.init.kaiming_normal_(conv.weight, SLOPE)
+            nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
+        with torch.no_grad():
+            self.second.weight *= 0.1
+
+    def forward(self, x: Tensor, code: Tensor) -> Tensor:
+        scale, shift = self.film(code)[..., None, None].chunk(2, 1)
+        inner = self.first(leaky_relu(x, SLOPE)) * (1 + scale) + shift
+        return x + self.second(leaky_relu(inner, SLOPE))
+
+
+class Critic(nn.Module):
+    """Is it a photo, and of whom: [N, 3, S, S] to logits [N, 1, 4, 4] and features [N, 64 width].
+
+    `judge` makes logits of the 40 attributes from the features. Strided convolutions with spectral
+    normalisation (Miyato et al. 2018), except in the layers that the attributes alone go through.
+    """
+
+    def __init__(self, size: int = 64, width: int = 48) -> None:
+        super().__init__()
+        self.factor = size // GRID
+        self.stem = spectral_norm(
+            nn.Conv2d(3, width, 2 * self.factor, self.factor, self.factor // 2)
+        )
+        self.body = nn.ModuleList(
+            spectral_norm(nn.Conv2d(power * width, 2 * power * width, 4, 2, 1))
+            for power in (1, 2, 4)
+        )
+        self.real = spectral_norm(nn.Conv2d(8 * width, 1, 3, padding=1))
+        self.view = nn.Conv2d(8 * width, 4 * width, 3, padding=1)
+        self.attributes = nn.Linear(4 * width * 16, ATTRIBUTE_COUNT)
+        self.register_load_state_dict_pre_hook(_grow_critic)
+
+    def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
+        # The norm of a picture grows with its side, which spectral normalisation does not know.
+        x = leaky_relu(self.stem(faces * (2 / self.factor)), 0.2)
+        for conv in self.body:
+            x = leaky_relu(conv(x), 0.2)
+        return self.real(x), leaky_relu(self.view(x), 0.2).flatten(1)
+
+    def judge(self, features: Tensor) -> Tensor:
+        """Logits [N, 40]."""
+        return self.attributes(features)
+
+
+def _grow_editor(editor: Editor, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
+    """Weights for a smaller size become weights for this one, before they are loaded.
+
+    The stem takes the mean of the pixels where it took one, the head repeats each: the network does
+    to a picture what the smaller one does to the halved picture, enlarged by nearest neighbour.
+    """
+    for name, axis, planes in (("stem.weight", 1, 3), ("head.weight", 0, 4), ("head.bias", 0, 4)):
+        key = prefix + name
+        if key not in state:
+            continue
+        small = state[key].transpose(0, axis)
+        times = math.isqrt(editor.get_parameter(name).shape[axis] // len(small))
+        if times < 2:
+            continue
+        side = math.isqrt(len(small) // planes)
+        pixels = small.reshape(planes, side, side, *small.shape[1:])
+        grown = _repeated(pixels, (1, 2), times).flatten(0, 2).transpose(0, axis)
+        state[key] = grown / times**2 if name == "stem.weight" else grown
+
+
+def _grow_critic(critic: Critic, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
+    """As `_grow_editor`: the first kernels, and what spectral normalisation knows of them."""
+    weight = f"{prefix}stem.parametrizations.weight.original"
+    if weight not in state:
+        return
+    small = state[weight]
+    times = 2 * critic.factor // small.shape[-1]
+    if times < 2:
+        return
+    state[weight] = _repeated(small, (2, 3), times) / times**2
+    vector = f"{prefix}stem.parametrizations.weight.0._v"
+    kernel = state[vector].view(small.shape[1:])
+    state[vector] = _repeated(kernel, (1, 2), times).flatten() / times
+
+
+def _repeated(tensor: Tensor, axes: tuple[int, int], times: int) -> Tensor:
+    for axis in axes:
+        tensor = tensor.repeat_interleave(times, axis)
+    return tensor
+
+
+def _doubled(x: Tensor) -> Tensor:
+    return interpolate(x, scale_factor=2.0, mode="nearest")

@@ -1,0 +1,290 @@
+"""Training the network of the engine `residual`: editor against critic."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import (
+    affine_grid,
+    binary_cross_entropy_with_logits,
+    dropout,
+    grid_sample,
+    relu,
+)
+
+from imgan.celeba import ATTRIBUTES_FILE, HELD_OUT, read_attributes, square
+from imgan.errors import Failure
+from imgan.images import pictures
+from imgan.training.data import load_rgb, stack
+from imgan.training.descent import Descent
+from imgan.training.faces import Faces
+from imgan.training.loop import cosine, set_rate
+from imgan.training.task import Task
+from imgan_edit import ResidualSettings
+from imgan_edit.attributes import RESIDUAL, SLUGS, follows
+from imgan_edit.residual import Critic, Editor, apply
+
+EDITED = np.array([SLUGS.index(slug) for slug in RESIDUAL])
+"""Where the editor's attributes stand among the 40."""
+
+SHOWN = ("bangs", "blond-hair", "eyeglasses", "male", "mustache", "smiling", "young")
+"""The columns of a sample sheet, after the face as it is."""
+
+ROWS = 6
+
+WARM = 0.03
+"""The part of a run in which the editor's rate rises, while the critic learns what attributes are.
+
+Before that, every edit is a wrong one, and the mask would learn to hide it.
+"""
+
+LEAST = 0.25
+"""Of several attributes that change at once the weakest does by at least this much."""
+
+SHIFT, ZOOM, TURN = 0.03, 0.05, 0.05
+"""How far a picture is moved (of its side), scaled, and turned (radians), at most."""
+
+BRIGHTNESS, CONTRAST, TINT = 0.08, 0.1, 0.03
+"""How far a picture is relit at most: added, multiplied, and added to each channel."""
+
+Floats = NDArray[np.float32]
+Indices = NDArray[np.int64]
+
+
+class ResidualTask(Task[ResidualSettings]):
+    """Editor and critic in turn: Adam with beta1 0.5, the rate falls to zero along half a cosine.
+
+    The critic learns the hinge loss (Miyato et al. 2018, equation 16) and, on photos alone, their
+    attributes, of which the rare ones count for more. The editor learns, on one screen:
+
+    - adversarial: what the critic takes for a photo;
+    - classification: cross-entropy of the attributes that change with what they are to be;
+    - preservation: how far the other ones, of all 40, are from what the critic saw in the face
+      (cross-entropy less its least value, the entropy);
+    - cycle: L1 between a face and itself after an edit there and back, on half of the batch;
+    - mask: its mean, so that what need not change does not; smoothness: its total variation.
+
+    The terms are those of STGAN (Liu et al. 2019) and GANimation (Pumarola et al. 2018), all as
+    means; their weights are of the same order as there.
+    """
+
+    shipped = "editor"
+
+    def __init__(self, data: Path, settings: ResidualSettings) -> None:
+        super().__init__(settings)
+        self.data = data
+        self.networks["editor"] = Editor(settings.size, settings.width)
+        self.networks["critic"] = Critic(settings.size, settings.critic_width)
+        for name, network in self.networks.items():
+            self.optimizers[name] = torch.optim.Adam(
+                network.parameters(), settings.rate, betas=(0.5, 0.999)
+            )
+        self.average("editor")
+
+    @cached_property
+    def wishes(self) -> Wishes:
+        """Read at the first step: an export needs no pictures."""
+        return Wishes(self.data, self.settings.size)
+
+    def batch(self, step: int) -> tuple[Tensor, ...]:
+        rng = np.random.default_rng([self.settings.seed, step])
+        return self.wishes.draw(rng, self.settings.batch * self.settings.critic_steps)
+
+    def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
+        rate = cosine(self.settings, step)
+        set_rate(self.optimizers["critic"], rate)
+        begun = min(1.0, (step + 1) / (WARM * self.settings.steps))
+        set_rate(self.optimizers["editor"], rate * begun)
+        count = self.settings.critic_steps
+        *earlier, last = ([part[k::count] for part in batch] for k in range(count))
+        editor = self.networks["editor"]
+        for faces, change, labels, _ in earlier:
+            with descent.autocast(), torch.no_grad():
+                edited = apply(faces, *editor(faces, change))
+            self._criticise(faces, edited, labels, descent)
+        faces, change, labels, wanted = last
+        with descent.autocast():
+            residual, mask = editor(faces, change)
+            edited = apply(faces, residual, mask)
+        of_critic = self._criticise(faces, edited.detach(), labels, descent)
+        # No power iteration of the spectral norms while the editor learns from them.
+        critic = self.networks["critic"].eval()
+        assert isinstance(critic, Critic)
+        with descent.autocast():
+            with torch.no_grad():
+                own = critic.judge(critic(faces)[1]).float().sigmoid()
+            real, features = critic(edited)
+            moved, kept = attribute_losses(critic.judge(features).float(), own, labels, wanted)
+            # Every second one: of single changes, which come first, and of several at once.
+            back = apply(edited[::2], *editor(edited[::2], -change[::2]))
+            terms = {
+                "adversarial": -real.mean(),
+                "classification": moved,
+                "preservation": kept,
+                "cycle": (back - faces[::2]).abs().mean(),
+                "mask": mask.mean(),
+                "smoothness": total_variation(mask),
+            }
+            weighted = [getattr(self.settings, name) * term for name, term in terms.items()]
+            loss = torch.stack(weighted).sum()
+        descent.minimise(loss, self.optimizers["editor"])
+        return {name: term.detach() for name, term in (terms | of_critic).items()}
+
+    def _criticise(
+        self, faces: Tensor, edited: Tensor, labels: Tensor, descent: Descent
+    ) -> dict[str, Tensor]:
+        """One update of the critic."""
+        critic = self.networks["critic"].train()
+        assert isinstance(critic, Critic)
+        rarity = torch.from_numpy(self.wishes.rarity).to(faces.device)
+        with descent.autocast():
+            real, features = critic(torch.cat([faces, edited]))
+            on_faces, on_edited = real.chunk(2)
+            hinge = relu(1 - on_faces).mean() + relu(1 + on_edited).mean()
+            seen = critic.judge(dropout(features[: len(faces)], 0.3))
+            attributes = binary_cross_entropy_with_logits(seen, labels, pos_weight=rarity)
+            loss = hinge + self.settings.recognition * attributes
+        descent.minimise(loss, self.optimizers["critic"])
+        accuracy = ((seen > 0) == (labels > 0.5)).float().mean()
+        return {"critic": hinge.detach(), "recognition": attributes.detach(), "accuracy": accuracy}
+
+    @torch.no_grad()
+    def sample(self) -> Tensor:
+        """Rows of held-out faces: as it is, then each attribute of `SHOWN` made what it is not."""
+        faces, labels = self._held_out
+        editor = self.trained("editor")
+        device = next(editor.parameters()).device
+        columns = [faces]
+        for slug in SHOWN:
+            wanted = np.stack([flipped(row, SLUGS.index(slug)) for row in labels])
+            change = torch.from_numpy((wanted - labels)[:, EDITED])
+            parts = editor(faces.to(device), change.to(device))
+            columns.append(apply(faces, *(part.cpu() for part in parts)))
+        sheet = torch.cat(columns, 3) / 2 + 0.5
+        return torch.cat(list(sheet), 1)
+
+    @cached_property
+    def _held_out(self) -> tuple[Tensor, Floats]:
+        paths = pictures(self.data)[-HELD_OUT:][:ROWS]
+        pixels = stack([square(load_rgb(path), self.settings.size) for path in paths])
+        _, table = read_attributes(self.data / ATTRIBUTES_FILE)
+        faces = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
+        return faces, np.stack([table[path.name] for path in paths])
+
+
+class Wishes:
+    """Faces, and what is to change in them.
+
+    Raises Failure when the folder has no attributes, or for one of the 17 no face with it or none
+    without.
+    """
+
+    def __init__(self, data: Path, size: int) -> None:
+        self.faces = Faces(data, size)
+        if self.faces.labels is None:
+            raise Failure(f"{data}: no {ATTRIBUTES_FILE} in it, which the editor learns from")
+        self.labels = self.faces.labels
+        self._having = [
+            tuple(np.flatnonzero(self.labels[:, attribute] == has) for has in (0, 1))
+            for attribute in EDITED
+        ]
+        for slug, having in zip(RESIDUAL, self._having, strict=True):
+            if not all(map(len, having)):
+                raise Failure(f"{data}: it takes faces with and without {slug} to learn it")
+
+    @cached_property
+    def rarity(self) -> Floats:
+        """By how much having an attribute counts for more than not having it, [40], 1/4 to 4."""
+        share = self.labels.mean(0).clip(1e-3, 1 - 1e-3)
+        return np.sqrt((1 - share) / share).clip(0.25, 4).astype(np.float32)
+
+    def draw(self, rng: Generator, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Faces, the change [N, 17], labels [N, 40], and what they are to be, [N, 40] in 0..1.
+
+        An attribute is drawn first, then whether the face has it, then the face: rare ones come as
+        often as others. In the first half of the batch that attribute becomes what it is not, with
+        what follows. In the second half all become what those of another face are, each to a degree
+        of its own. So an edit cannot be told by what it shows: the critic sees each attribute about
+        as often in edited faces as in photos.
+        """
+        drawn = rng.integers(len(EDITED), size=count)
+        has = rng.integers(2, size=count)
+        indices = np.array(
+            [rng.choice(self._having[a][h]) for a, h in zip(drawn, has, strict=True)]
+        )
+        labels = self.labels[indices]
+        wanted = labels.copy()
+        half = (count + 1) // 2
+        for i in range(half):
+            wanted[i] = flipped(labels[i], EDITED[drawn[i]])
+        others = labels[half:, EDITED]
+        degrees = rng.uniform(LEAST, 1, others.shape) * (np.roll(others, 1, 0) - others)
+        # The largest is 1: the network never sees how strong a change is as a whole.
+        degrees /= np.abs(degrees).max(1, keepdims=True, initial=LEAST)
+        wanted[half:, EDITED] += degrees
+        faces = self.faces.take(indices, rng.random(count) < 0.5)
+        change = (wanted - labels)[:, EDITED]
+        return (
+            disturbed(faces, rng),
+            torch.from_numpy(change),
+            torch.from_numpy(labels),
+            torch.from_numpy(wanted),
+        )
+
+
+def flipped(labels: Floats, attribute: int) -> Floats:
+    """Labels [40] with one made what it is not, and what follows from it."""
+    wanted = labels.copy()
+    wanted[attribute] = 1 - labels[attribute]
+    for slug, there in follows(SLUGS[attribute], bool(wanted[attribute])).items():
+        wanted[SLUGS.index(slug)] = there
+    return wanted
+
+
+def disturbed(faces: Tensor, rng: Generator) -> Tensor:
+    """Faces [N, 3, S, S] in -1..1, each moved, scaled, turned and relit a little."""
+
+    def draw(most: float, *shape: int) -> Tensor:
+        return torch.from_numpy(rng.uniform(-most, most, (len(faces), *shape))).float()
+
+    zoom, turn = 1 + draw(ZOOM), draw(TURN)
+    cosines, sines = zoom * turn.cos(), zoom * turn.sin()
+    # In the grid's coordinates the side is 2.
+    x, y = 2 * draw(SHIFT), 2 * draw(SHIFT)
+    matrices = torch.stack([cosines, -sines, x, sines, cosines, y], 1).view(-1, 2, 3)
+    grid = affine_grid(matrices, list(faces.shape), align_corners=False)
+    # Bicubic: bilinear would blur, and the editor would never have seen a sharp photo.
+    moved = grid_sample(faces, grid, "bicubic", "border", align_corners=False)
+    relit = moved * (1 + draw(CONTRAST, 1, 1, 1)) + draw(BRIGHTNESS, 1, 1, 1)
+    return (relit + draw(TINT, 3, 1, 1)).clamp(-1, 1)
+
+
+def attribute_losses(
+    logits: Tensor, own: Tensor, labels: Tensor, wanted: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Means over what was to change, and over what was not; all [N, 40].
+
+    The first is the cross-entropy with `wanted`. The second is that with `own`, the probabilities
+    before the edit, less their entropy: it is 0 where nothing moved.
+    """
+    changes = (wanted != labels).float()
+    target = torch.where(changes > 0, wanted, own)
+    cross = binary_cross_entropy_with_logits(logits, target, reduction="none")
+    sure = own.clamp(1e-6, 1 - 1e-6)
+    entropy = -(sure * sure.log() + (1 - sure) * (1 - sure).log())
+    stays = 1 - changes
+    moved = (changes * cross).sum() / changes.sum().clamp(min=1)
+    kept = (stays * (cross - entropy)).sum() / stays.sum().clamp(min=1)
+    return moved, kept
+
+
+def total_variation(mask: Tensor) -> Tensor:
+    """Mean difference of neighbours, down and across."""
+    return mask.diff(dim=2).abs().mean() + mask.diff(dim=3).abs().mean()

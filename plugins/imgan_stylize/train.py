@@ -1,0 +1,183 @@
+"""Training the decoder of the fast method: any photo in the style of any picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from PIL import Image
+from torch import Tensor, nn
+from torch.nn.functional import l1_loss, mse_loss
+
+from imgan.errors import Failure
+from imgan.images import pictures
+from imgan.training import perceptual
+from imgan.training.data import Bytes, load_rgb
+from imgan.training.descent import Descent
+from imgan.training.loop import cosine, set_rate
+from imgan.training.task import Task
+from imgan_stylize import FastSettings
+from imgan_stylize.net import LAYERS, Decoder, Stylizer, adain, statistics, style_of
+
+LARGEST = 1024
+"""The longer side of the pictures in memory: what `imgan stylize` works at."""
+
+ZOOM = 2.5
+"""A crop shows up to this many times its own side of the picture, brought down to it."""
+
+DEEPEST = "conv4_1"
+"""Where the content is compared."""
+
+SAMPLES = 6
+"""Rows of a sample sheet."""
+
+
+class StylizeTask(Task[FastSettings]):
+    """AdaIN's decoder through a frozen encoder: Adam, cosine decay to zero.
+
+    Loss: f(g(t)) against t in conv4_1 (equation 12), plus style_weight times the differences of
+    mean and deviation between f(g(t)) and f(s) in four layers (equation 13), where f is the
+    encoder, g the decoder and t the content's activations with the style's statistics. Each layer
+    counts by its own scale: what a mean square is there in what is wanted.
+
+    The share `rebuild` of the steps, the first ones, have |g(f(x)) - x| as their loss, for photos
+    and styles in turn: an inverse of the encoder is the better part of the decoder, and is learnt
+    so at two fifths of the arithmetic. Losses that a step does not have are reported as 0.
+    """
+
+    shipped = "decoder"
+
+    def __init__(self, data: Path, settings: FastSettings) -> None:
+        super().__init__(settings)
+        self.data = data
+        # Among the networks, so that a run keeps the encoder that its decoder was made for.
+        self.networks["encoder"] = perceptual.load()
+        decoder = self.networks["decoder"] = Decoder()
+        self.optimizers["decoder"] = torch.optim.Adam(decoder.parameters(), settings.rate)
+        self.average("decoder")
+
+    @cached_property
+    def pairs(self) -> Pairs:
+        """Read at the first step: an export needs no pictures."""
+        return Pairs(self.data, self.settings)
+
+    def batch(self, step: int) -> tuple[Tensor, ...]:
+        rng = np.random.default_rng([self.settings.seed, step])
+        return self.pairs.draw(rng, self.settings.batch)
+
+    def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
+        photos, styles = batch
+        encoder, optimizer = self.networks["encoder"], self.optimizers["decoder"]
+        set_rate(optimizer, cosine(self.settings, step))
+        if step < self.settings.rebuild * self.settings.steps:
+            return self._rebuild((photos, styles)[step % 2], descent)
+        with descent.autocast():
+            with torch.no_grad():
+                wanted, activations = encoder(styles, LAYERS), encoder(photos, LAYERS)
+                target = adain(activations, style_of(activations), style_of(wanted))
+            got = encoder(self.networks["decoder"](target), LAYERS)
+            content = mse_loss(got[DEEPEST], target[DEEPEST]) / target[DEEPEST].square().mean()
+            style = torch.stack([_style(got[layer], wanted[layer]) for layer in LAYERS]).sum()
+        descent.minimise(content + self.settings.style_weight * style, optimizer)
+        pixels = torch.zeros_like(content)
+        return {"pixels": pixels, "content": content.detach(), "style": style.detach()}
+
+    def _rebuild(self, pictures: Tensor, descent: Descent) -> Mapping[str, Tensor]:
+        """One step towards the encoder's inverse."""
+        with descent.autocast():
+            with torch.no_grad():
+                activations = self.networks["encoder"](pictures, LAYERS)
+            rebuilt = self.networks["decoder"](activations)
+            pixels = l1_loss(rebuilt, pictures)
+        descent.minimise(pixels, self.optimizers["decoder"])
+        nothing = torch.zeros_like(pixels)
+        return {"pixels": pixels.detach(), "content": nothing, "style": nothing}
+
+    def product(self) -> nn.Module:
+        """Encoder, AdaIN and decoder: one network for any picture and any style."""
+        return Stylizer(self.networks["encoder"], self.trained("decoder")).cpu().eval()
+
+    @torch.no_grad()
+    def sample(self) -> Tensor:
+        """Rows of photo, style and result."""
+        photos, styles = self.pairs.draw(np.random.default_rng(0), SAMPLES)
+        decoder = self.trained("decoder")
+        device = next(decoder.parameters()).device
+        stylizer = Stylizer(self.networks["encoder"], decoder).to(device)
+        style = style_of(stylizer.encoder(styles.to(device), LAYERS))
+        result, *_ = stylizer(photos.to(device), *style, torch.ones(1, device=device))
+        columns = [torch.cat(list(column), dim=1) for column in (photos, styles, result.cpu())]
+        return torch.cat(columns, dim=2)
+
+
+class Pairs:
+    """Crops of photos and of styles, both [N, 3, crop, crop] RGB in 0..1."""
+
+    def __init__(self, data: Path, settings: FastSettings) -> None:
+        self.settings = settings
+        self.photos = _load(data, settings.crop)
+        self.styles = _load(Path(settings.styles), settings.crop) if settings.styles else []
+
+    def draw(self, rng: Generator, count: int) -> tuple[Tensor, Tensor]:
+        """`count` pairs: a pure function of the generator's state."""
+        photos = [self._crop(self.photos, rng) for _ in range(count)]
+        styles = [self._style(rng) for _ in range(count)]
+        return _to_tensor(photos), _to_tensor(styles)
+
+    def _style(self, rng: Generator) -> Bytes:
+        of_photo = not self.styles or rng.random() < self.settings.photo_styles
+        style = self._crop(self.photos if of_photo else self.styles, rng)
+        return recolour(style, rng) if rng.random() < self.settings.recolour else style
+
+    def _crop(self, images: list[Image.Image], rng: Generator) -> Bytes:
+        image, side = images[rng.integers(len(images))], self.settings.crop
+        seen = min(round(side * ZOOM ** rng.random()), *image.size)
+        left, top = (int(rng.integers(length - seen + 1)) for length in image.size)
+        box = (left, top, left + seen, top + seen)
+        crop = np.asarray(image.resize((side, side), Image.Resampling.BILINEAR, box))
+        return crop[:, :: 1 - 2 * int(rng.integers(2))]
+
+
+def recolour(picture: Bytes, rng: Generator) -> Bytes:
+    """The picture in other colours: any hue, other saturation, contrast and brightness.
+
+    240 paintings by one hand have few palettes; with turned colours they have as many as needed.
+    """
+    angle = rng.uniform(-math.pi, math.pi)
+    # Rodrigues' rotation of RGB about the grey axis.
+    across = np.cross(np.eye(3), np.full(3, 1 / math.sqrt(3)))
+    grey = np.full((3, 3), 1 / 3)
+    turned = math.cos(angle) * (np.eye(3) - grey) + math.sin(angle) * across
+    colour = rng.uniform(0.7, 1.3) * (grey + rng.uniform(0.3, 1.6) * turned)
+    middle = 127.5
+    shifted = (picture - middle) @ colour.T + middle + rng.uniform(-30, 30)
+    return shifted.clip(0, 255).astype(np.uint8)
+
+
+def _load(folder: Path, crop: int) -> list[Image.Image]:
+    """A folder's pictures, no larger than LARGEST. Raises Failure when none holds a crop."""
+    images = []
+    for path in pictures(folder):
+        image = load_rgb(path)
+        image.thumbnail((LARGEST, LARGEST))
+        if min(image.size) >= crop:
+            images.append(image)
+    if not images:
+        raise Failure(f"{folder}: no picture is {crop} px on both sides; take a smaller --crop")
+    return images
+
+
+def _style(got: Tensor, wanted: Tensor) -> Tensor:
+    """Equation 13 in one layer, as a share of the mean square of the style's activation."""
+    pairs = zip(statistics(got), statistics(wanted), strict=True)
+    difference = torch.stack([mse_loss(mine, theirs) for mine, theirs in pairs]).sum()
+    return difference / wanted.square().mean()
+
+
+def _to_tensor(crops: list[Bytes]) -> Tensor:
+    return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float() / 255

@@ -1,0 +1,318 @@
+"""The network and the trainer of the engine `residual`, tiny, on made-up faces."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, interpolate
+
+from imgan.cards import Description
+from imgan.celeba import ATTRIBUTES_FILE, HELD_OUT
+from imgan.errors import Failure, Misuse
+from imgan.plugins import registry
+from imgan.recipes import resolve
+from imgan.session import open_session
+from imgan.training.loop import CHECKPOINT, fit, start_from
+from imgan.training.weights import read_weights
+from imgan_edit import ResidualSettings
+from imgan_edit.attributes import NAMES, RESIDUAL, SLUGS, follows
+from imgan_edit.residual import Critic, Editor, apply
+from imgan_edit.train_residual import (
+    EDITED,
+    ResidualTask,
+    Wishes,
+    attribute_losses,
+    disturbed,
+    flipped,
+)
+
+TRAINED = 24
+TINY = ResidualSettings(
+    steps=4, batch=4, average=0.5, width=3, critic_width=2, save_every=2, sample_every=4
+)
+
+
+@pytest.fixture(scope="module")
+def celeba(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in CelebA's layout: noise, and each attribute in half of the faces."""
+    folder = tmp_path_factory.mktemp("celeba")
+    rng = np.random.default_rng(0)
+    lines = [str(TRAINED + HELD_OUT), " ".join(NAMES)]
+    for number in range(TRAINED + HELD_OUT):
+        name = f"{number:06d}.png"
+        Image.fromarray(rng.integers(0, 256, (5, 4, 3), dtype=np.uint8)).save(folder / name)
+        lines.append(f"{name} {' '.join(map(str, rng.choice((-1, 1), len(NAMES))))}")
+    (folder / ATTRIBUTES_FILE).write_text("\n".join(lines))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def wishes(celeba: Path) -> Wishes:
+    return Wishes(celeba, 64)
+
+
+def _task(celeba: Path, settings: ResidualSettings = TINY, seed: int = 0) -> ResidualTask:
+    torch.manual_seed(seed)
+    return ResidualTask(celeba, settings)
+
+
+def _lively(network: Editor) -> Editor:
+    """With a head that is not near zero."""
+    with torch.no_grad():
+        network.head.weight.normal_(std=0.1)
+        network.head.bias.normal_()  # type: ignore[union-attr]
+    return network.eval()
+
+
+def _inputs(size: int, count: int = 2) -> tuple[Tensor, Tensor]:
+    return torch.rand(count, 3, size, size) * 2 - 1, torch.rand(count, len(RESIDUAL)) * 2 - 1
+
+
+def test_the_attributes_are_the_seventeen() -> None:
+    assert len(RESIDUAL) == 17
+    assert [SLUGS[i] for i in EDITED] == list(RESIDUAL)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("size", [64, 128])
+def test_no_change_leaves_the_face_and_strength_scales_the_residual(size: int) -> None:
+    torch.manual_seed(0)
+    editor = _lively(Editor(size, 3))
+    face, change = _inputs(size)
+    residual, mask = editor(face, change)
+    assert residual.shape == (2, 3, size, size)
+    assert mask.shape == (2, 1, size, size)
+    assert residual.abs().max() > 0.1
+    assert torch.equal(apply(face, *editor(face, 0 * change)), face)
+    stronger, same = editor(face, 3 * change)
+    assert torch.allclose(stronger, 3 * residual, atol=1e-4)
+    assert torch.allclose(same, mask, atol=1e-5)
+    assert not torch.allclose(editor(face, -change)[0], -residual, atol=1e-2)
+
+
+@torch.no_grad()
+def test_a_grown_editor_does_to_the_halved_picture_what_the_small_one_does() -> None:
+    torch.manual_seed(0)
+    small, large = _lively(Editor(64, 3)), Editor(128, 3).eval()
+    large.load_state_dict(small.state_dict())
+    face, change = _inputs(128)
+    for got, wanted in zip(large(face, change), small(avg_pool2d(face, 2), change), strict=True):
+        assert torch.allclose(got, interpolate(wanted, scale_factor=2.0), atol=1e-4)
+
+
+@torch.no_grad()
+def test_a_grown_critic_sees_in_the_picture_what_the_small_one_sees_in_the_halved() -> None:
+    torch.manual_seed(0)
+    small, large = Critic(64, 2), Critic(128, 2)
+    small.train()(_inputs(64)[0])
+    large.load_state_dict(small.state_dict())
+    faces = _inputs(128)[0]
+    for got, wanted in zip(large.eval()(faces), small.eval()(avg_pool2d(faces, 2)), strict=True):
+        assert torch.allclose(got, wanted, atol=1e-5)
+    # In training its spectral norm is still right.
+    assert torch.allclose(
+        large.train()(faces)[0], small.train()(avg_pool2d(faces, 2))[0], atol=1e-5
+    )
+
+
+def test_a_run_at_128_starts_from_one_at_64(celeba: Path, tmp_path: Path) -> None:
+    fit(_task(celeba, replace(TINY, steps=1)), tmp_path)
+    task = _task(celeba, replace(TINY, size=128), seed=1)
+    weights = read_weights(tmp_path, task.shipped)
+    assert start_from(task, weights) == []
+    averaged = task.averages["editor"].module.get_parameter("head.weight")
+    assert torch.equal(averaged, weights["editor"]["head.weight"].repeat(4, 1, 1, 1)[_quads()])
+    with pytest.raises(Misuse, match="does not fit the network editor"):
+        start_from(_task(celeba, replace(TINY, width=4)), weights)
+    with pytest.raises(Misuse, match="does not fit the network editor"):
+        start_from(_task(celeba), {"editor": task.networks["editor"].state_dict()})
+
+
+def _quads() -> list[int]:
+    """For each of 4 planes of 4x4 pixels, the pixel of a 2x2 one that it repeats."""
+    return [
+        4 * plane + 2 * (y // 2) + x // 2 for plane in range(4) for y in range(4) for x in range(4)
+    ]
+
+
+def test_a_cut_run_ends_as_an_uncut_one(celeba: Path, tmp_path: Path) -> None:
+    for run in ("whole", "cut"):
+        (tmp_path / run).mkdir()
+    fit(_task(celeba), tmp_path / "whole")
+    fit(_task(celeba), tmp_path / "cut", until=2)
+    fit(_task(celeba, seed=1), tmp_path / "cut")
+    whole, cut = (
+        torch.load(tmp_path / run / CHECKPOINT, weights_only=True) for run in ("whole", "cut")
+    )
+    for part in ("networks", "averages"):
+        for name, state in whole[part].items():
+            for key, tensor in state.items():
+                assert torch.equal(tensor, cut[part][name][key]), key
+    with Image.open(tmp_path / "whole" / "samples" / "0000004.png") as sheet:
+        assert sheet.size == (8 * 64, 6 * 64)
+
+
+def test_both_networks_learn_in_a_step_whatever_the_critic_takes(
+    celeba: Path, tmp_path: Path
+) -> None:
+    task = _task(celeba, replace(TINY, steps=1, critic_steps=2))
+    assert all(len(part) == 8 for part in task.batch(0))
+    before = {name: [p.clone() for p in n.parameters()] for name, n in task.networks.items()}
+    fit(task, tmp_path)
+    for name, network in task.networks.items():
+        after = dict(network.named_parameters())
+        still = [key for key, old in zip(after, before[name], strict=True) if old.equal(after[key])]
+        # Before the hinges bend, photos and edits move this bias by as much, up and down.
+        assert still in ([], ["real.bias"]), name
+    steps = {
+        name: {int(state["step"]) for state in optimizer.state.values()}
+        for name, optimizer in task.optimizers.items()
+    }
+    assert steps == {"editor": {1}, "critic": {2}}
+
+
+class Places(Critic):
+    """To it every attribute is the brightness of a part of the face."""
+
+    def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
+        return super().forward(faces)[0], 4 * _places(faces)
+
+    def judge(self, features: Tensor) -> Tensor:
+        return features
+
+
+def _places(faces: Tensor) -> Tensor:
+    return adaptive_avg_pool2d(faces.mean(1), (8, len(SLUGS) // 8)).flatten(1)
+
+
+def test_the_edits_of_a_batch_are_learnt(
+    celeba: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(TINY, steps=15, rate=4e-3, width=6, adversarial=0.0, cycle=1.0)
+    task = _task(celeba, settings)
+    task.networks["critic"] = Places(64, 2)
+    task.optimizers["critic"] = torch.optim.Adam(task.networks["critic"].parameters())
+    batch = task.batch(0)
+    monkeypatch.setattr(task, "batch", lambda step: batch)
+    missed: list[float] = []
+    fit(task, tmp_path, report=lambda step, figures: missed.append(figures["classification"]))
+    assert missed[0] > 0.6
+    assert missed[-1] < 0.75 * missed[0]
+
+
+def test_wishes_are_the_same_for_a_step_and_differ_between_steps(celeba: Path) -> None:
+    first, again = (_task(celeba).batch(3) for _ in range(2))
+    assert all(map(torch.equal, first, again))
+    assert not torch.equal(first[0], _task(celeba).batch(4)[0])
+
+
+def test_half_of_the_wishes_change_one_attribute_and_half_take_those_of_another(
+    wishes: Wishes,
+) -> None:
+    faces, change, labels, wanted = wishes.draw(np.random.default_rng(0), 16)
+    assert faces.shape == (16, 3, 64, 64)
+    assert torch.equal(change, (wanted - labels)[:, EDITED])
+    assert ((wanted >= 0) & (wanted <= 1)).all()
+    for i in range(8):
+        assert any(
+            torch.equal(wanted[i], torch.from_numpy(flipped(labels[i].numpy(), attribute)))
+            for attribute in EDITED
+        )
+    towards = labels.roll(1, 0)[9:, EDITED] - labels[9:, EDITED]
+    assert torch.equal(change[9:].sign(), towards)
+    assert torch.equal(change[8:].abs().amax(1), torch.ones(8))
+    assert ((change[8:].abs() > 0) & (change[8:].abs() < 1)).any()
+
+
+def test_rare_attributes_are_drawn_as_often_as_others(wishes: Wishes) -> None:
+    rare = EDITED[RESIDUAL.index("bald")]
+    labels = wishes.labels.copy()
+    labels[1:, rare], labels[0, rare] = 0, 1
+    few = Wishes.__new__(Wishes)
+    few.faces, few.labels = wishes.faces, labels
+    few._having = [tuple(np.flatnonzero(labels[:, a] == has) for has in (0, 1)) for a in EDITED]
+    _, change, _, _ = few.draw(np.random.default_rng(0), 400)
+    removed = (change[:200, RESIDUAL.index("bald")] == -1).float().mean()
+    assert removed > 1 / 34 / 2
+    assert few.rarity[rare] == 4
+
+
+def test_the_hair_has_one_colour_and_the_bald_have_none() -> None:
+    labels = np.zeros(len(SLUGS), np.float32)
+    labels[SLUGS.index("black-hair")] = labels[SLUGS.index("bangs")] = 1
+    blond = flipped(labels, SLUGS.index("blond-hair"))
+    assert {SLUGS[i] for i in np.flatnonzero(blond)} == {"blond-hair", "bangs"}
+    bald = flipped(labels, SLUGS.index("bald"))
+    assert {SLUGS[i] for i in np.flatnonzero(bald)} == {"bald"}
+    assert labels.sum() == 2
+    for slug in SLUGS:
+        for added in (False, True):
+            assert set(follows(slug, added)) <= set(SLUGS) - {slug}
+
+
+def test_only_what_moves_against_the_wish_costs() -> None:
+    own = torch.full((1, 40), 0.3)
+    labels = torch.zeros(1, 40)
+    wanted = labels.clone()
+    wanted[0, 5] = 1
+    logits = own.logit()
+    logits[0, 5] = 20
+    moved, kept = attribute_losses(logits, own, labels, wanted)
+    assert moved < 1e-6
+    assert abs(kept) < 1e-6
+    logits[0, 5], logits[0, 6] = -2, 3
+    moved, kept = attribute_losses(logits, own, labels, wanted)
+    assert moved > 2
+    assert kept > 0.03
+    assert attribute_losses(logits, own, labels, labels)[0] == 0
+
+
+def test_a_disturbed_face_is_near_the_face() -> None:
+    span = torch.linspace(-0.5, 0.5, 64)
+    faces = (span + span[:, None]).expand(8, 3, -1, -1).clone()
+    moved = disturbed(faces, np.random.default_rng(0))
+    far = (moved - faces).abs().mean((1, 2, 3))
+    assert (far > 0.005).all()
+    assert (far < 0.25).all()
+    assert len({round(float(value), 6) for value in far}) == 8
+
+
+def test_an_exported_editor_does_what_the_trained_one_does(celeba: Path, tmp_path: Path) -> None:
+    task = _task(celeba, replace(TINY, size=128))
+    target = tmp_path / "editor.onnx"
+    entry = registry().exporters["edit-residual"].entry
+    card = Description(name="mine", operation="edit")
+    parity = resolve(entry)(task, target, card, half=False, overwrite=False)
+    assert parity.worst < 1e-4
+    face, change = _inputs(128, 3)
+    outputs = open_session(target, "cpu").run_many({"face": face.numpy(), "change": change.numpy()})
+    with torch.no_grad():
+        residual, mask = task.product()(face, change)
+    assert np.allclose(outputs["residual"], residual, atol=1e-4)
+    assert np.allclose(outputs["mask"], mask, atol=1e-4)
+    assert start_from(task, read_weights(target, task.shipped)) == []
+
+
+def test_other_sizes_are_refused() -> None:
+    with pytest.raises(Misuse, match="--size 96: it must be 64 or 128"):
+        ResidualSettings(size=96)
+
+
+def test_data_without_labels_or_without_an_attribute_says_so(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 5)).save(tmp_path / "face.png")
+    with pytest.raises(Failure, match=ATTRIBUTES_FILE):
+        Wishes(tmp_path, 64)
+    lines = ["502", " ".join(NAMES)]
+    for number in range(HELD_OUT + 2):
+        Image.new("RGB", (4, 5)).save(tmp_path / f"{number:06d}.png")
+        lines.append(f"{number:06d}.png {' '.join(['-1'] * len(NAMES))}")
+    (tmp_path / "face.png").unlink()
+    (tmp_path / ATTRIBUTES_FILE).write_text("\n".join(lines))
+    with pytest.raises(Failure, match="with and without bald"):
+        Wishes(tmp_path, 64)
