@@ -251,12 +251,13 @@ def test_a_tile_fits_after_it_has_grown_from_a_coarser_one(
         return picture, 0.0
 
     monkeypatch.setattr("imgan_stylize.gram.descend", stay)
-    monkeypatch.setattr("imgan_stylize.gram.COARSEST", 32)
+    monkeypatch.setattr("imgan_stylize.gram.OF_NOISE", 32)
     painter().texture(painting, (64, 64), ["conv1_1"], 60, tile=True)
     grown = begun[-1]
     assert grown.shape[2:] == (64, 64)
     # Turned by half, the seam lies in the middle: growing must not have seen it.
-    monkeypatch.setattr(Painter, "_noise", lambda self, size: begun[0].roll((16, 16), (2, 3)))
+    turned = begun[0].roll((16, 16), (2, 3))
+    monkeypatch.setattr(Painter, "_noise", lambda self, size, colour: turned)
     painter().texture(painting, (64, 64), ["conv1_1"], 60, tile=True)
     torch.testing.assert_close(begun[-1], grown.roll((32, 32), (2, 3)))
 

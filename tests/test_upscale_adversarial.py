@@ -40,6 +40,7 @@ from imgan_upscale.adversarial import (
     PatchDiscriminator,
     PerceptualTask,
     SRGANTask,
+    grid,
     out_of_step,
     relativistic,
 )
@@ -182,12 +183,13 @@ def test_the_perceptual_upscaler_starts_from_the_shipped_file(photos: Path) -> N
     )
 
 
-def test_what_feeds_the_pixel_shuffle_stays_as_it_was(photos: Path, tmp_path: Path) -> None:
-    before = _perceptual(photos).networks["upscaler"].state_dict()
-    fit(_perceptual(photos), tmp_path, until=2)
-    after = _learnt(tmp_path)["networks"]["upscaler"]
-    kept = {key for key, weights in before.items() if torch.equal(after[key], weights)}
-    assert kept == {"tail.weight", "tail.bias", "skip.weight", "skip.bias"}
+def test_a_grid_of_dots_is_seen_and_texture_is_not() -> None:
+    dots = torch.zeros(1, 3, 64, 64)
+    dots[..., ::4, ::4] = 0.16
+    texture = 0.01 * torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    assert grid(dots, 4) == pytest.approx(0.01)
+    assert texture.abs().mean() > 0.75 * dots.abs().mean()
+    assert grid(texture, 4) < 0.25 * grid(dots, 4)
 
 
 def test_the_discriminator_is_the_published_one() -> None:
@@ -234,6 +236,7 @@ def test_the_same_part_of_both_is_compared_and_it_begins_anywhere() -> None:
         (AdversarialSettings, {"adversarial": -1.0}, "0 or more"),
         (AdversarialSettings, {"crop": 4}, "5 or more at --scale 4"),
         (PerceptualSettings, {"l1": -0.1}, "0 or more"),
+        (PerceptualSettings, {"crop": 5}, "6 or more"),
     ],
 )
 def test_settings_that_mean_nothing_are_misuse(

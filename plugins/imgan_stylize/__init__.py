@@ -43,6 +43,9 @@ class FastSettings(Settings):
     style_weight: Annotated[float, Option(help="The style's loss, in units of the content's.")] = (
         5.0
     )
+    identity_weight: Annotated[
+        float, Option(help="Weight of L1 between a photo and itself in its own style.")
+    ] = 20.0
     rebuild: Annotated[
         float, Option(help="Share of the steps, the first, that only rebuild pictures.")
     ] = 0.05
@@ -52,7 +55,8 @@ class FastSettings(Settings):
         super().__post_init__()
         for name in ("photo_styles", "recolour", "rebuild"):
             self.require(0 <= getattr(self, name) <= 1, name, "0 to 1")
-        self.require(self.style_weight >= 0, "style_weight", "0 or more")
+        for name in ("style_weight", "identity_weight"):
+            self.require(getattr(self, name) >= 0, name, "0 or more")
         self.require(self.crop >= 16, "crop", "16 or more")
         if self.styles:
             # A run is gone on with from anywhere.

@@ -239,7 +239,7 @@ class Painter:
         the photo's own detail is there at each.
         """
         coarsest = COARSEST if transfer.init is Init.content else OF_NOISE
-        sizes = scales(*photo.shape[:2], coarsest)
+        sizes = scales(*photo.shape[:2], coarsest=coarsest)
         photos = {size: self._seen(photo, max(size), size) for size in sizes}
         layers = split_layers(transfer.style_layers)
 
@@ -289,7 +289,7 @@ class Painter:
             seen = look(self.features, self._seen(photo, max(level), level), {layer})
             return Goal(content=seen, tv_weight=self.search.tv)
 
-        sizes = scales(*photo.shape[:2], OF_NOISE)
+        sizes = scales(*photo.shape[:2], coarsest=OF_NOISE)
         return self._climb(self._noise(sizes[0]), sizes, goal, _resized)
 
     def _climb(

@@ -45,9 +45,9 @@ class StylizeTask(Task[FastSettings]):
     encoder, g the decoder and t the content's activations with the style's statistics. Each layer
     counts by its own scale: what a mean square is there in what is wanted.
 
-    The share `rebuild` of the steps, the first ones, have |g(f(x)) - x| as their loss, for photos
-    and styles in turn: an inverse of the encoder is the better part of the decoder, and is learnt
-    so at two fifths of the arithmetic. Losses that a step does not have are reported as 0.
+    To these comes identity_weight times |g(f(x)) - x| (Park & Lee 2019, equation 7): a photo in its
+    own style is that photo. Features alone do not mind hatching, which is soon all over. In the
+    share `rebuild` of the steps, the first ones, it is the only loss, and the others are 0.
     """
 
     shipped = "decoder"
@@ -74,29 +74,33 @@ class StylizeTask(Task[FastSettings]):
         photos, styles = batch
         encoder, optimizer = self.networks["encoder"], self.optimizers["decoder"]
         set_rate(optimizer, cosine(self.settings, step))
-        if step < self.settings.rebuild * self.settings.steps:
-            return self._rebuild((photos, styles)[step % 2], descent)
+        decoder = self.networks["decoder"]
         with descent.autocast():
             with torch.no_grad():
-                wanted, activations = encoder(styles, LAYERS), encoder(photos, LAYERS)
-                target = adain(activations, style_of(activations), style_of(wanted))
-            got = encoder(self.networks["decoder"](target), LAYERS)
-            content = mse_loss(got[DEEPEST], target[DEEPEST]) / target[DEEPEST].square().mean()
-            style = torch.stack([_style(got[layer], wanted[layer]) for layer in LAYERS]).sum()
-        descent.minimise(content + self.settings.style_weight * style, optimizer)
-        pixels = torch.zeros_like(content)
-        return {"pixels": pixels, "content": content.detach(), "style": style.detach()}
+                activations = encoder(photos, LAYERS)
+            pixels = l1_loss(decoder(activations), photos)
+            content, style = torch.zeros(2, device=pixels.device)
+            if step >= self.settings.rebuild * self.settings.steps:
+                content, style = self._losses(activations, styles)
+            loss = (
+                self.settings.identity_weight * pixels
+                + content
+                + self.settings.style_weight * style
+            )
+        descent.minimise(loss, optimizer)
+        losses = {"pixels": pixels, "content": content, "style": style}
+        return {name: value.detach() for name, value in losses.items()}
 
-    def _rebuild(self, pictures: Tensor, descent: Descent) -> Mapping[str, Tensor]:
-        """One step towards the encoder's inverse."""
-        with descent.autocast():
-            with torch.no_grad():
-                activations = self.networks["encoder"](pictures, LAYERS)
-            rebuilt = self.networks["decoder"](activations)
-            pixels = l1_loss(rebuilt, pictures)
-        descent.minimise(pixels, self.optimizers["decoder"])
-        nothing = torch.zeros_like(pixels)
-        return {"pixels": pixels.detach(), "content": nothing, "style": nothing}
+    def _losses(self, activations: Mapping[str, Tensor], styles: Tensor) -> tuple[Tensor, Tensor]:
+        """Equations 12 and 13 for the photos' activations and pictures of styles."""
+        encoder = self.networks["encoder"]
+        with torch.no_grad():
+            wanted = encoder(styles, LAYERS)
+            target = adain(activations, style_of(activations), style_of(wanted))
+        got = encoder(self.networks["decoder"](target), LAYERS)
+        content = mse_loss(got[DEEPEST], target[DEEPEST]) / target[DEEPEST].square().mean()
+        style = torch.stack([_style(got[layer], wanted[layer]) for layer in LAYERS]).sum()
+        return content, style
 
     def product(self) -> nn.Module:
         """Encoder, AdaIN and decoder: one network for any picture and any style."""

@@ -19,8 +19,8 @@ from imgan.job import Job, Operation
 from imgan.options import unfold
 from imgan.recipes import Evaluation, Recipe, Settings
 
-DEFAULT_MODELS = {2: "upscale-x4", 4: "upscale-x4"}
-"""The scales that `imgan upscale` knows, and the model for each; x2 is x4 and a downscale."""
+DEFAULT_MODELS = {2: "upscale-x2", 4: "upscale-x4"}
+"""The scales that `imgan upscale` knows, and the model for each."""
 
 SHARPNESS = ("upscale-x4", "upscale-x4-sharp")
 """The two models that `--sharpness` goes between: of fidelity and of perception."""
@@ -107,7 +107,8 @@ def upscale(
     model: Annotated[
         str | None,
         Option(
-            help="An upscaler from `imgan models`. Default: upscale-x4, for clean photos.",
+            help="An upscaler from `imgan models`. Default: upscale-x4 or upscale-x2, for clean "
+            "photos.",
             show_default=False,
         ),
     ] = None,
