@@ -239,7 +239,8 @@ class Painter:
         the photo's own detail is there at each.
         """
         coarsest = COARSEST if transfer.init is Init.content else OF_NOISE
-        sizes = scales(*photo.shape[:2], coarsest=coarsest)
+        height, width, _ = photo.shape
+        sizes = scales(height, width, coarsest)
         photos = {size: self._seen(photo, max(size), size) for size in sizes}
         layers = split_layers(transfer.style_layers)
 
@@ -289,7 +290,8 @@ class Painter:
             seen = look(self.features, self._seen(photo, max(level), level), {layer})
             return Goal(content=seen, tv_weight=self.search.tv)
 
-        sizes = scales(*photo.shape[:2], coarsest=OF_NOISE)
+        height, width, _ = photo.shape
+        sizes = scales(height, width, OF_NOISE)
         return self._climb(self._noise(sizes[0]), sizes, goal, _resized)
 
     def _climb(
