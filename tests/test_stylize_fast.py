@@ -253,7 +253,9 @@ def _task(photos: Path, settings: FastSettings = TINY) -> StylizeTask:
     return StylizeTask(photos, settings)
 
 
-@pytest.mark.parametrize(("rebuild", "names"), [(1.0, {"pixels"}), (0.0, {"content", "style"})])
+@pytest.mark.parametrize(
+    ("rebuild", "names"), [(1.0, {"pixels"}), (0.0, {"pixels", "content", "style"})]
+)
 def test_a_few_steps_lower_the_loss(tmp_path: Path, rebuild: float, names: set[str]) -> None:
     """Dark pictures: a decoder begins with grey ones."""
     Image.fromarray(_picture(40, 52) // 4).save(tmp_path / "dark.png")
