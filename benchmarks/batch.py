@@ -2,7 +2,7 @@
 
     python benchmarks/batch.py [COUNT [SIDE]]
 
-COUNT (default 60) JPEG files of SIDE x SIDE pixels (default 256). The loop has its pictures in
+COUNT (default 24) JPEG files of SIDE x SIDE pixels (default 256). The loop has its pictures in
 memory and throws its results away. The command is a whole process: it starts, loads the network,
 decodes, locks the colours, encodes and remembers what it did. Aim: at least 0.9.
 """
@@ -25,7 +25,7 @@ from imgan.session import open_session
 from imgan.tiles import to_planes
 
 
-def main(count: int = 60, side: int = 256) -> None:
+def main(count: int = 24, side: int = 256) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ["IMGAN_HOME"] = os.environ["XDG_STATE_HOME"] = str(folder / "home")
