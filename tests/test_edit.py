@@ -38,51 +38,62 @@ def save(path: Path, nodes: list, inputs: dict, outputs: dict, **constants: NDAr
     onnx.save(model, str(path))
 
 
-@pytest.fixture(autouse=True)
-def home(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An editor (bangs and male add red, smiling adds green, male takes blue), and a judge."""
-    folder = tmp_path_factory.mktemp("home")
-    monkeypatch.setenv("IMGAN_HOME", str(folder))
-    monkeypatch.setenv("XDG_STATE_HOME", str(folder))
-    face = ["n", 3, 64, 64]
+FACE = ["n", 3, 64, 64]
+
+
+def write_editor(path: Path, **colours: tuple[float, float, float]) -> None:
+    """An editor that adds to the whole face a colour for each attribute, in -1..1 at strength 1."""
     vectors = np.zeros((40, 3), np.float32)
-    vectors[BANGS], vectors[SMILING], vectors[MALE] = (0.5, 0, 0), (0, 0.5, 0), (0.2, 0, -0.5)
+    for slug, colour in colours.items():
+        vectors[SLUGS.index(slug)] = colour
     save(
-        folder / "editor.onnx",
+        path,
         [
             helper.make_node("MatMul", ["change", "vectors"], ["moved"]),
             helper.make_node("Reshape", ["moved", "shape"], ["colour"]),
             helper.make_node("Identity", ["face"], ["reconstruction"]),
             helper.make_node("Add", ["reconstruction", "colour"], ["edited"]),
         ],
-        {"face": face, "change": ["n", 40]},
-        {"reconstruction": face, "edited": face},
+        {"face": FACE, "change": ["n", 40]},
+        {"reconstruction": FACE, "edited": FACE},
         vectors=vectors,
         shape=np.array([-1, 3, 1, 1]),
     )
-    # Each of the three is there when the mean of its colour says so; the others never are.
+
+
+def write_judge(path: Path, **colours: tuple[float, float, float]) -> None:
+    """A judge that sees an attribute when the face's mean colour, times these, is above 0.
+
+    It never sees the others.
+    """
     weights, bias = np.zeros((3, 40), np.float32), np.full(40, -5, np.float32)
-    weights[0, BANGS] = weights[1, SMILING] = 8
-    weights[2, MALE] = -8
-    bias[[BANGS, SMILING, MALE]] = 0
+    for slug, colour in colours.items():
+        weights[:, SLUGS.index(slug)], bias[SLUGS.index(slug)] = colour, 0
     save(
-        folder / "judge.onnx",
+        path,
         [
             helper.make_node("GlobalAveragePool", ["input"], ["mean"]),
             helper.make_node("Flatten", ["mean"], ["colour"]),
             helper.make_node("Gemm", ["colour", "weights", "bias"], ["output"]),
         ],
-        {"input": face},
+        {"input": FACE},
         {"output": ["n", 40]},
         weights=weights,
         bias=bias,
     )
+
+
+@pytest.fixture(autouse=True)
+def networks(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An editor (bangs and male add red, smiling adds green, male takes blue), and a judge."""
+    write_editor(home / "editor.onnx", bangs=(0.5, 0, 0), smiling=(0, 0.5, 0), male=(0.2, 0, -0.5))
+    write_judge(home / "judge.onnx", bangs=(8, 0, 0), smiling=(0, 8, 0), male=(0, 0, -8))
     figures = {run.added_figure("bangs"): 0.5, run.removed_figure("bangs"): 1}
     store.add(
-        folder / "editor.onnx",
+        home / "editor.onnx",
         Description(name="tiny-editor", operation="edit", figures=figures),
     )
-    store.add(folder / "judge.onnx", Description(name="tiny-judge", operation="evaluate"))
+    store.add(home / "judge.onnx", Description(name="tiny-judge", operation="evaluate"))
     monkeypatch.setattr(evaluate, "JUDGE", "tiny-judge")
     monkeypatch.setattr(judge, "JUDGE", "tiny-judge")
 

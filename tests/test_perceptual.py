@@ -22,8 +22,9 @@ from imgan.perceptual import Perceptual, open_features
 from imgan.plugins import registry
 from imgan.session import open_session
 from imgan.training import perceptual
+from imgan.training.data import to_tensor
 from imgan.training.loop import CHECKPOINT, fit, start_from
-from imgan.training.perceptual import VGG16, Features, distance, gram, load, to_tensor
+from imgan.training.perceptual import VGG16, Features, distance, gram, load
 from imgan.training.weights import read_weights
 from imgan_exporters import families
 from imgan_exporters.onnx import write

@@ -9,12 +9,11 @@ from typing import Any
 from xml.etree import ElementTree
 
 import numpy as np
-import onnx
 import pytest
 import typer
-from numpy.typing import NDArray
-from onnx import TensorProto, helper, numpy_helper
+from onnx import helper
 from PIL import Image
+from test_edit import save, write_editor, write_judge
 from typer.testing import CliRunner, Result
 
 import imgan_edit
@@ -33,16 +32,6 @@ GREY = 100
 CHANNELS = ("conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3")
 
 
-def save(path: Path, nodes: list, inputs: dict, outputs: dict, **constants: NDArray) -> None:
-    def values(shapes: dict) -> list:
-        return [helper.make_tensor_value_info(n, TensorProto.FLOAT, s) for n, s in shapes.items()]
-
-    weights = [numpy_helper.from_array(array, name) for name, array in constants.items()]
-    graph = helper.make_graph(nodes, "tiny", values(inputs), values(outputs), weights)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
-    onnx.save(model, str(path))
-
-
 @pytest.fixture(autouse=True)
 def networks(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bangs are red, smiling is green: a quarter of -1..1 at strength 1. Male is red too, a little.
@@ -50,38 +39,8 @@ def networks(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     The judge sees an attribute where the face's mean of its colour is above 0. The features are the
     colours themselves, at every depth.
     """
-    face = ["n", 3, 64, 64]
-    vectors = np.zeros((40, 3), np.float32)
-    vectors[BANGS], vectors[SMILING] = (0.25, 0, 0), (0, 0.25, 0)
-    save(
-        home / "editor.onnx",
-        [
-            helper.make_node("MatMul", ["change", "vectors"], ["moved"]),
-            helper.make_node("Reshape", ["moved", "shape"], ["colour"]),
-            helper.make_node("Identity", ["face"], ["reconstruction"]),
-            helper.make_node("Add", ["reconstruction", "colour"], ["edited"]),
-        ],
-        {"face": face, "change": ["n", 40]},
-        {"reconstruction": face, "edited": face},
-        vectors=vectors,
-        shape=np.array([-1, 3, 1, 1]),
-    )
-    weights, bias = np.zeros((3, 40), np.float32), np.full(40, -5, np.float32)
-    weights[0, BANGS] = weights[1, SMILING] = 8
-    weights[0, MALE] = 4
-    bias[[BANGS, SMILING, MALE]] = 0
-    save(
-        home / "judge.onnx",
-        [
-            helper.make_node("GlobalAveragePool", ["input"], ["mean"]),
-            helper.make_node("Flatten", ["mean"], ["colour"]),
-            helper.make_node("Gemm", ["colour", "weights", "bias"], ["output"]),
-        ],
-        {"input": face},
-        {"output": ["n", 40]},
-        weights=weights,
-        bias=bias,
-    )
+    write_editor(home / "editor.onnx", bangs=(0.25, 0, 0), smiling=(0, 0.25, 0))
+    write_judge(home / "judge.onnx", bangs=(8, 0, 0), smiling=(0, 8, 0), male=(4, 0, 0))
     any_size = ["n", 3, "h", "w"]
     save(
         home / "features.onnx",

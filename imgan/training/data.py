@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from PIL import Image
+from torch import Tensor
 
 from imgan.images import open_picture, to_srgb
 
@@ -35,3 +37,8 @@ def shuffled(count: int, batch: int, seed: int, step: int) -> NDArray[np.int64]:
 def stack(images: Sequence[Image.Image]) -> Bytes:
     """Equal-sized RGB pictures as [N, H, W, 3] bytes."""
     return np.stack([np.asarray(image) for image in images])
+
+
+def to_tensor(pictures: Sequence[Bytes]) -> Tensor:
+    """Equal-sized [H, W, 3] byte pictures as [N, 3, H, W] in 0..1."""
+    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255

@@ -48,4 +48,9 @@ class Faces:
         chosen = self.pixels[indices]
         if mirror is not None:
             chosen = np.where(mirror[:, None, None, None], chosen[:, :, ::-1], chosen)
-        return torch.from_numpy(chosen).permute(0, 3, 1, 2).float() / 127.5 - 1
+        return centred(chosen)
+
+
+def centred(pixels: Bytes) -> Tensor:
+    """Faces [N, H, W, 3] in bytes as [N, 3, H, W] float in -1..1."""
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1

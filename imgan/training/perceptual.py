@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
 
@@ -149,11 +147,6 @@ def distance(features: Features, a: Tensor, b: Tensor) -> Tensor:
     """
     one, other = features(a, SCALES), features(b, SCALES)
     return torch.stack([apart(one[scale], other[scale]) for scale in SCALES]).mean(0)
-
-
-def to_tensor(pictures: Sequence[NDArray[np.uint8]]) -> Tensor:
-    """Equal-sized [H, W, 3] byte pictures as [N, 3, H, W] in 0..1."""
-    return torch.from_numpy(np.stack(pictures)).permute(0, 3, 1, 2).float() / 255
 
 
 def apart(a: Tensor, b: Tensor) -> Tensor:

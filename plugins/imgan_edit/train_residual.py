@@ -24,7 +24,7 @@ from imgan.errors import Failure
 from imgan.images import pictures
 from imgan.training.data import load_rgb, stack
 from imgan.training.descent import Descent
-from imgan.training.faces import Faces
+from imgan.training.faces import Faces, centred
 from imgan.training.loop import cosine, set_rate
 from imgan.training.task import Task
 from imgan_edit import ResidualSettings
@@ -175,8 +175,7 @@ class ResidualTask(Task[ResidualSettings]):
         paths = pictures(self.data)[-HELD_OUT:][:ROWS]
         pixels = stack([square(load_rgb(path), self.settings.size) for path in paths])
         _, table = read_attributes(self.data / ATTRIBUTES_FILE)
-        faces = torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
-        return faces, np.stack([table[path.name] for path in paths])
+        return centred(pixels), np.stack([table[path.name] for path in paths])
 
 
 class Wishes:

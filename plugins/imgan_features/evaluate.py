@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from imgan.errors import Failure
 from imgan.images import pictures
 from imgan.perceptual import open_features
-from imgan.training.data import load_rgb
-from imgan.training.perceptual import distance, to_tensor
+from imgan.training.data import load_rgb, to_tensor
+from imgan.training.perceptual import distance
 from imgan_features.distort import STRENGTHS, Bytes
 from imgan_features.teacher import load_teacher
 

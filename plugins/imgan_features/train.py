@@ -16,10 +16,10 @@ from torch.nn.functional import interpolate
 from imgan.errors import Misuse
 from imgan.images import pictures
 from imgan.perceptual import SCALES
-from imgan.training.data import Bytes, load_rgb
+from imgan.training.data import Bytes, load_rgb, to_tensor
 from imgan.training.descent import Descent
 from imgan.training.loop import cosine, set_rate
-from imgan.training.perceptual import Features, apart, to_tensor
+from imgan.training.perceptual import Features, apart
 from imgan.training.task import Task
 from imgan_features import FeaturesSettings
 from imgan_features.distort import distort

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from imgan import store
 from imgan.errors import Failure
 from imgan.images import Picture, open_picture, pictures, to_srgb
 from imgan.training import perceptual
+from imgan.training.data import to_tensor
 from imgan_stylize import FAST_MODEL, Transfer, fast
 from imgan_stylize.fast import Bytes, reduced
 from imgan_stylize.gram import Painter, choose, content_loss, split_layers, style_loss
@@ -77,9 +77,9 @@ class Judge:
     def losses(self, picture: Bytes, photo: Bytes, style: Bytes) -> tuple[float, float]:
         """Of the content and of the style, the latter's mean over its layers."""
         layer, layers = self.transfer.content_layer, split_layers(self.transfer.style_layers)
-        seen = self.features(_tensor(picture), {layer, *layers})
-        wanted = self.features(_tensor(photo), {layer})[layer]
-        grams = self.features(_tensor(style), layers)
+        seen = self.features(to_tensor([picture]), {layer, *layers})
+        wanted = self.features(to_tensor([photo]), {layer})[layer]
+        grams = self.features(to_tensor([style]), layers)
         apart = [style_loss(seen[name], perceptual.gram(grams[name])) for name in layers]
         return float(content_loss(seen[layer], wanted)), float(torch.stack(apart).mean())
 
@@ -94,10 +94,6 @@ def _some(folder: Path, count: int) -> list[tuple[str, Bytes]]:
     chosen = found[:: max(1, len(found) // count)][:count]
     opened = [(path.name, open_picture(path)) for path in chosen]
     return [(name, reduced(to_srgb(p.pixels, p.source), SIZE)) for name, p in opened]
-
-
-def _tensor(picture: Bytes) -> Tensor:
-    return torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 255
 
 
 def _texts(content: float, style: float, gram_content: float, gram_style: float) -> tuple[str, ...]:

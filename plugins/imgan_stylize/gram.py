@@ -22,6 +22,7 @@ from torch.nn.functional import interpolate, pad, relu
 
 from imgan.errors import Failure, Misuse
 from imgan.job import Meter
+from imgan.training.data import to_tensor
 from imgan.training.perceptual import Features, gram
 from imgan_stylize import Init, Optimizer, Search, Transfer
 from imgan_stylize.fast import Bytes, reduced
@@ -330,8 +331,7 @@ class Painter:
         elif picture.shape[:2] != size:
             image = Image.fromarray(picture).resize(size[::-1], Image.Resampling.LANCZOS)
             picture = np.asarray(image)
-        planes = torch.from_numpy(np.ascontiguousarray(picture.transpose(2, 0, 1)))
-        return planes[None].to(self.device).float() / 255
+        return to_tensor([picture]).contiguous().to(self.device)
 
     def _mixed(
         self, styles: Sequence[Bytes], weights: Sequence[float], layers: Sequence[str], longer: int

@@ -17,7 +17,7 @@ from torch.nn.functional import l1_loss, mse_loss
 from imgan.errors import Failure
 from imgan.images import pictures
 from imgan.training import perceptual
-from imgan.training.data import Bytes, load_rgb
+from imgan.training.data import Bytes, load_rgb, to_tensor
 from imgan.training.descent import Descent
 from imgan.training.loop import cosine, set_rate
 from imgan.training.task import Task
@@ -131,7 +131,7 @@ class Pairs:
         """`count` pairs: a pure function of the generator's state."""
         photos = [self._crop(self.photos, rng) for _ in range(count)]
         styles = [self._style(rng) for _ in range(count)]
-        return _to_tensor(photos), _to_tensor(styles)
+        return to_tensor(photos), to_tensor(styles)
 
     def _style(self, rng: Generator) -> Bytes:
         of_photo = not self.styles or rng.random() < self.settings.photo_styles
@@ -181,7 +181,3 @@ def _style(got: Tensor, wanted: Tensor) -> Tensor:
     pairs = zip(statistics(got), statistics(wanted), strict=True)
     difference = torch.stack([mse_loss(mine, theirs) for mine, theirs in pairs]).sum()
     return difference / wanted.square().mean()
-
-
-def _to_tensor(crops: list[Bytes]) -> Tensor:
-    return torch.from_numpy(np.stack(crops)).permute(0, 3, 1, 2).float() / 255

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from imgan.errors import Failure
 from imgan.images import pictures
-from imgan.training.data import Bytes, load_rgb
+from imgan.training.data import Bytes, load_rgb, to_tensor
 from imgan.training.descent import Descent
 from imgan.training.loop import cosine, set_rate
 from imgan.training.task import Task
@@ -124,8 +124,8 @@ class Crops:
     def draw(self, rng: Generator, count: int) -> tuple[Tensor, Tensor]:
         """`count` pairs: a pure function of the generator's state."""
         pairs = [self._pair(rng) for _ in range(count)]
-        small, large = (np.stack(side) for side in zip(*pairs, strict=True))
-        return _to_tensor(small), _to_tensor(large)
+        small, large = zip(*pairs, strict=True)
+        return to_tensor(small), to_tensor(large)
 
     def _pair(self, rng: Generator) -> tuple[Bytes, Bytes]:
         # Of two crops the one with more detail: sky teaches nothing.
@@ -172,7 +172,3 @@ def degrade(large: Bytes, size: int, rng: Generator) -> Bytes:
 def _detail(picture: Bytes) -> float:
     grey = picture[..., 1].astype(np.int16)
     return float(np.abs(np.diff(grey, axis=0)).mean() + np.abs(np.diff(grey, axis=1)).mean())
-
-
-def _to_tensor(pixels: Bytes) -> Tensor:
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 255
