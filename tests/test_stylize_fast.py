@@ -18,6 +18,7 @@ from torch import nn
 from imgan import store
 from imgan.batch import run
 from imgan.cards import Description, ModelCard
+from imgan.carry import LUMA, keep_color
 from imgan.errors import Failure, Misuse
 from imgan.files import digest
 from imgan.images import Picture, Source, open_picture
@@ -28,7 +29,6 @@ from imgan.training.loop import CHECKPOINT, fit
 from imgan_exporters import families
 from imgan_stylize import FastSettings, Transfer, fast
 from imgan_stylize import evaluate as evaluation
-from imgan_stylize.color import LUMA, keep_color
 from imgan_stylize.net import CHANNELS, LAYERS, Decoder, statistics
 from imgan_stylize.train import StylizeTask, recolour
 

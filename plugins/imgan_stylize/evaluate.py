@@ -9,12 +9,12 @@ import numpy as np
 import torch
 
 from imgan import store
+from imgan.carry import Bytes, reduced
 from imgan.errors import Failure
 from imgan.images import Picture, open_picture, pictures, to_srgb
 from imgan.training import perceptual
 from imgan.training.data import to_tensor
 from imgan_stylize import FAST_MODEL, Transfer, fast
-from imgan_stylize.fast import Bytes, reduced
 from imgan_stylize.gram import Painter, choose, content_loss, split_layers, style_loss
 
 PHOTOS, STYLES = "valB", "valA"

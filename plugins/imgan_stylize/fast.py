@@ -1,10 +1,9 @@
 """`imgan stylize --method fast`: one pass through a network, without PyTorch.
 
-The network looks at a small copy of the photo in one go: adaptive instance normalisation needs the
-statistics of the whole picture, so tiles with their own would differ in colour and show. At full
-size a brush stroke of the network, a few dozen pixels long, would be lost among 12 megapixels, too.
-The stylised copy is then enlarged to the photo's size, and gets back the brightness that the photo
-lost on the way down: fine edges are the photo's own, everything coarser is painted.
+The network looks at a small copy of the photo in one go, as `imgan.carry` explains. At full size a
+brush stroke of the network, a few dozen pixels long, would be lost among 12 megapixels, too. The
+copy gets back the brightness that the photo lost on the way down: fine edges are the photo's own,
+everything coarser is painted.
 """
 
 from __future__ import annotations
@@ -14,25 +13,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from imgan import store
 from imgan.cards import ModelCard
-from imgan.codecs import rows
+from imgan.carry import Bytes, Floats, keep_color, reduced, with_detail
 from imgan.errors import Failure, Misuse
 from imgan.images import Picture, from_srgb, to_srgb
 from imgan.session import OutOfMemory, Session, open_session
 from imgan.tiles import quantise, to_planes
-from imgan_stylize.color import LUMA, keep_color
 
 if TYPE_CHECKING:
     from imgan.job import Process
-
-Bytes = NDArray[np.uint8]
-"""[H, W, 3] sRGB."""
-
-Floats = NDArray[np.float32]
 
 STYLE_SIZE = 512
 """The longest side at which a style is looked at: it sets how large the strokes are."""
@@ -143,7 +134,7 @@ class Stylist:
     def __call__(self, picture: Picture) -> tuple[Picture, Mapping[str, object]]:
         photo = to_srgb(picture.pixels, picture.source)
         small = reduced(photo, self.size)
-        stylised = carried_up(photo, small, self.network.paint(small, self.style, self.strength))
+        stylised = with_detail(photo, small, self.network.paint(small, self.style, self.strength))
         if self.keep_color:
             stylised = keep_color(photo, stylised)
         height, width = small.shape[:2]
@@ -155,32 +146,3 @@ def padded(picture: Bytes) -> Bytes:
     """The picture with its own mirror image as a margin, whose sides are multiples of STEP."""
     margins = [(MARGIN, MARGIN + -side % STEP) for side in picture.shape[:2]]
     return np.pad(picture, [*margins, (0, 0)], "symmetric")
-
-
-def reduced(picture: Bytes, size: int) -> Bytes:
-    """The picture with its longer side at most `size`, antialiased; itself if it is no larger."""
-    height, width = picture.shape[:2]
-    longer = max(height, width)
-    if longer <= size:
-        return picture
-    sides = max(1, round(width * size / longer)), max(1, round(height * size / longer))
-    return np.asarray(Image.fromarray(picture).resize(sides, Image.Resampling.LANCZOS))
-
-
-def carried_up(photo: Bytes, small: Bytes, stylised: Bytes) -> Bytes:
-    """A stylised small copy at the photo's size, with the detail that the copy had lost.
-
-    up(stylised) + Y(photo - up(small)), where `up` is bicubic and Y the luminance: the finest bands
-    of a Laplacian pyramid (Burt & Adelson 1983) are the photo's, the others the style's.
-    """
-    if small.shape == photo.shape:
-        return stylised
-    sides = photo.shape[1], photo.shape[0]
-    before, result = (
-        np.array(Image.fromarray(a).resize(sides, Image.Resampling.BICUBIC))
-        for a in (small, stylised)
-    )
-    for band in rows(*photo.shape[:2]):
-        detail = np.subtract(photo[band], before[band], dtype=np.float32) @ LUMA
-        result[band] = np.rint(result[band] + detail[..., None]).clip(0, 255)
-    return result

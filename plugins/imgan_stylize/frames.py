@@ -7,9 +7,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from imgan.carry import Bytes, reduced
 from imgan.errors import Failure
 from imgan.files import whole_file
-from imgan_stylize.fast import Bytes, reduced
 
 MOST = 80
 """Frames: when there are more, every other one goes."""

@@ -20,12 +20,12 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate, pad, relu
 
+from imgan.carry import Bytes, reduced
 from imgan.errors import Failure, Misuse
 from imgan.job import Meter
 from imgan.training.data import to_tensor
 from imgan.training.perceptual import Features, gram
 from imgan_stylize import Init, Optimizer, Search, Transfer
-from imgan_stylize.fast import Bytes, reduced
 from imgan_stylize.frames import Film
 
 COARSEST, OF_NOISE = 256, 96

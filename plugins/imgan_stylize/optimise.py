@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from imgan.carry import LUMA, Bytes, keep_color, reduced, with_detail
 from imgan.images import Picture, from_srgb, to_srgb
 from imgan.job import Meter
 from imgan.training.perceptual import Features, load
 from imgan_stylize import Search, Transfer
-from imgan_stylize.color import LUMA, keep_color
-from imgan_stylize.fast import Bytes, carried_up, reduced
 from imgan_stylize.frames import Film
 from imgan_stylize.gram import Painter, choose, split_layers
 from imgan_stylize.sheet import sheet
@@ -53,7 +52,7 @@ def start_transfer(
             content = grey(small)
             looks = [matched(style, content) for style in styles]
         painted, loss = painter.stylise(content, looks, weights, transfer, strength)
-        result = carried_up(photo, small, painted)
+        result = with_detail(photo, small, painted)
         if colours_stay:
             result = keep_color(photo, result)
         if film is not None and transfer.frames is not None:

@@ -14,6 +14,7 @@ from PIL import Image
 
 from imgan import batch, perceptual, store
 from imgan.cards import ModelCard
+from imgan.carry import Bytes, reduced
 from imgan.codecs import rows
 from imgan.errors import Failure, Misuse
 from imgan.files import digest
@@ -21,7 +22,6 @@ from imgan.images import Picture, format_of, open_picture, pictures, save_pictur
 from imgan.job import Job, Meter, Operation
 from imgan.recipes import option, resolve
 from imgan_stylize import FAST_MODEL, Grid, Look, Method, Search, Transfer, fast
-from imgan_stylize.fast import Bytes, reduced
 from imgan_stylize.sheet import CELL, sheet
 
 if TYPE_CHECKING:

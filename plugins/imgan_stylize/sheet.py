@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from imgan_stylize.fast import Bytes
+from imgan.carry import Bytes
 
 CELL = 224
 """The longer side of a picture in a table, unless people want it larger."""

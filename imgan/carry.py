@@ -1,0 +1,126 @@
+"""From what a network made of a small copy of a photo back to the photo's size.
+
+Networks that take statistics of the whole picture cannot be tiled: tiles with their own would
+differ in colour and show. So they look at a small copy in one go, and what they did to it is
+carried up: as detail of the photo on what they made (`with_detail`), or as a change of colours that
+the photo's own pixels go through (`guided`). All pictures are [H, W, 3] sRGB bytes.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from imgan.codecs import rows
+
+Bytes = NDArray[np.uint8]
+Floats = NDArray[np.float32]
+
+LUMA = np.array([0.299, 0.587, 0.114], np.float32)
+"""Y of ITU-R BT.601 out of RGB."""
+
+WINDOW = 1 / 24
+"""Radius of the windows in which `guided` takes the change for affine, of the longer side."""
+
+FLAT = 1e-3
+"""Variance (of values in 0..1) below which `guided` takes a window for flat."""
+
+
+def reduced(picture: Bytes, size: int) -> Bytes:
+    """The picture with its longer side at most `size`, antialiased; itself if it is no larger."""
+    height, width = picture.shape[:2]
+    longer = max(height, width)
+    if longer <= size:
+        return picture
+    sides = max(1, round(width * size / longer)), max(1, round(height * size / longer))
+    return np.asarray(Image.fromarray(picture).resize(sides, Image.Resampling.LANCZOS))
+
+
+def with_detail(photo: Bytes, small: Bytes, made: Bytes) -> Bytes:
+    """What was made of a small copy at the photo's size, with the detail that the copy had lost.
+
+    up(made) + Y(photo - up(small)), where `up` is bicubic and Y the luminance: the finest bands of
+    a Laplacian pyramid (Burt & Adelson 1983) are the photo's, the others are what was made.
+    """
+    if small.shape == photo.shape:
+        return made
+    before, result = (enlarged(picture, photo.shape) for picture in (small, made))
+    for band in rows(*photo.shape[:2]):
+        detail = np.subtract(photo[band], before[band], dtype=np.float32) @ LUMA
+        result[band] = np.rint(result[band] + detail[..., None]).clip(0, 255)
+    return result
+
+
+def guided(photo: Bytes, small: Bytes, made: Bytes) -> Bytes:
+    """The photo through the change of colours that led from `small` to `made`.
+
+    In each window made - small = A small + b as nearly as can be, with a ridge of `FLAT` on A, a
+    matrix over the three colours: a guided filter (He et al. 2013, equation 19) of the change. A
+    and b, averaged over the windows, are enlarged and meet the photo's own pixels (He & Sun 2015).
+    So edges and fine detail are the photo's, and texture that was made up is not there.
+    """
+    guide, after = (np.divide(picture, 255, dtype=np.float32) for picture in (small, made))
+    change = after - guide
+    radius = max(1, round(WINDOW * max(small.shape[:2])))
+    moments = [guide, change, _outer(guide, guide), _outer(guide, change)]
+    of_guide, of_change, squares, products = (_boxed(moment, radius) for moment in moments)
+    shape = (*small.shape[:2], 3, 3)
+    variance = (squares - _outer(of_guide, of_guide)).reshape(shape)
+    covariance = (products - _outer(of_guide, of_change)).reshape(shape)
+    slopes = np.linalg.solve(variance + FLAT * np.eye(3, dtype=np.float32), covariance)
+    offsets = of_change - np.einsum("hwi,hwij->hwj", of_guide, slopes)
+    planes = _boxed(np.concatenate([slopes.reshape(*shape[:2], 9), 255 * offsets], 2), radius)
+    height, width = photo.shape[:2]
+    down = small.shape[0] / height
+    images = [Image.fromarray(plane) for plane in np.moveaxis(planes, 2, 0)]
+    result = np.empty_like(photo)
+    for band in rows(height, width):
+        box = (0, band.start * down, small.shape[1], min(band.stop * down, small.shape[0]))
+        size = width, band.stop - band.start
+        parts = [np.asarray(i.resize(size, Image.Resampling.BILINEAR, box)) for i in images]
+        for channel in range(3):
+            plane = parts[9 + channel] + photo[band][..., channel]
+            for i in range(3):
+                plane += parts[3 * i + channel] * photo[band][..., i]
+            result[band][..., channel] = np.rint(plane).clip(0, 255)
+    return result
+
+
+def keep_color(photo: Bytes, changed: Bytes) -> Bytes:
+    """The luminance of `changed` with the chroma of `photo`.
+
+    Luminance-only transfer (Gatys et al. 2016, arXiv:1606.05897) in YIQ, where a change of Y alone
+    is the same change of red, green and blue. What leaves the range is clipped.
+    """
+    result = np.empty_like(photo)
+    for band in rows(*photo.shape[:2]):
+        change = np.subtract(changed[band], photo[band], dtype=np.float32) @ LUMA
+        result[band] = np.rint(photo[band] + change[..., None]).clip(0, 255)
+    return result
+
+
+def enlarged(picture: Bytes, shape: tuple[int, ...]) -> Bytes:
+    """The picture at height and width `shape`, bicubic; an array of its own."""
+    size = shape[1], shape[0]
+    return np.array(Image.fromarray(picture).resize(size, Image.Resampling.BICUBIC))
+
+
+def _outer(a: Floats, b: Floats) -> Floats:
+    """[H, W, 9]: every product of a channel of `a` and one of `b`."""
+    return (a[..., :, None] * b[..., None, :]).reshape(*a.shape[:2], 9)
+
+
+def _boxed(planes: Floats, radius: int) -> Floats:
+    """Means over windows of 2 radius + 1 pixels a side, as far as they lie in [H, W, C]."""
+    for axis in (0, 1):
+        count = planes.shape[axis]
+        sums = np.cumsum(planes, axis, np.float64)
+        sums = np.insert(sums, 0, 0, axis)
+        places = np.arange(count)
+        upper, lower = (places + radius + 1).clip(max=count), (places - radius).clip(min=0)
+        shape = [1, 1, 1]
+        shape[axis] = count
+        width = (upper - lower).reshape(shape)
+        planes = ((sums.take(upper, axis) - sums.take(lower, axis)) / width).astype(np.float32)
+    return planes

@@ -1,0 +1,82 @@
+"""What was made of a small copy, brought to the photo's size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from imgan.carry import enlarged, guided, keep_color, reduced, with_detail
+
+Bytes = NDArray[np.uint8]
+
+
+@pytest.fixture(scope="module")
+def photo() -> Bytes:
+    """Soft patches of colour, a sharp edge, and grain; away from black and white."""
+    rng = np.random.default_rng(0)
+    coarse = Image.fromarray(rng.integers(80, 176, (5, 6, 3), dtype=np.uint8))
+    picture = np.array(coarse.resize((240, 200), Image.Resampling.BICUBIC)).astype(int)
+    picture[:, 117:] -= 40
+    return (picture + rng.integers(-6, 7, (200, 240, 1))).clip(0, 255).astype(np.uint8)
+
+
+def test_a_copy_is_reduced_only_when_it_is_larger(photo: Bytes) -> None:
+    assert reduced(photo, 240) is photo
+    assert reduced(photo, 60).shape == (50, 60, 3)
+
+
+@pytest.mark.parametrize("carry", [with_detail, guided])
+def test_what_was_left_alone_stays_as_it_was(
+    photo: Bytes, carry: Callable[[Bytes, Bytes, Bytes], Bytes]
+) -> None:
+    small = reduced(photo, 60)
+    assert np.abs(carry(photo, small, small).astype(int) - photo).mean() < 1
+
+
+def test_a_change_of_colours_goes_through_the_photos_own_pixels(photo: Bytes) -> None:
+    small = reduced(photo, 60)
+    mixed = np.array([[0.5, 0.2, 0.1], [0.1, 0.6, 0.1], [0.0, 0.1, 0.7]])
+
+    def change(picture: Bytes) -> Bytes:
+        return (picture @ mixed + (20, 30, 10)).round().astype(np.uint8)
+
+    wanted = change(photo).astype(int)
+    result = guided(photo, small, change(small)).astype(int)
+    assert np.abs(result - wanted).mean() < 1.5
+    plain = enlarged(change(small), photo.shape).astype(int)
+    assert np.abs(result - wanted).mean() < np.abs(plain - wanted).mean() / 2
+
+
+def test_made_up_texture_is_not_carried_up_by_the_guided_filter(photo: Bytes) -> None:
+    small = reduced(photo, 60)
+    rng = np.random.default_rng(1)
+    grained = (small + rng.integers(-40, 41, small.shape)).clip(0, 255).astype(np.uint8)
+    assert np.abs(guided(photo, small, grained).astype(int) - photo).mean() < 8
+    assert np.abs(with_detail(photo, small, grained).astype(int) - photo).mean() > 12
+
+
+def test_a_picture_of_the_working_size_is_taken_as_it_is(photo: Bytes) -> None:
+    made = 255 - photo
+    assert with_detail(photo, photo, made) is made
+
+
+def test_bands_of_a_large_photo_fit_together(
+    photo: Bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = reduced(photo, 60)
+    whole = guided(photo, small, 255 - small)
+    bands = [slice(top, min(top + 7, 200)) for top in range(0, 200, 7)]
+    monkeypatch.setattr("imgan.carry.rows", lambda height, width: bands)
+    assert np.abs(guided(photo, small, 255 - small).astype(int) - whole).max() <= 1
+
+
+def test_kept_colours_have_the_other_luminance(photo: Bytes) -> None:
+    grey = np.repeat(photo.mean(2, keepdims=True).round().astype(np.uint8), 3, 2)
+    kept = keep_color(photo, grey).astype(float)
+    luma = np.array([0.299, 0.587, 0.114])
+    assert np.abs(kept @ luma - grey @ luma).max() <= 1
+    assert np.abs((kept - photo).std(2)).max() <= 1
