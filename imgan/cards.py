@@ -43,6 +43,8 @@ class Description:
     """The command that trained it."""
     url: str | None = None
     """Where the file can be fetched (http or https)."""
+    traits: Mapping[str, float | str] = field(default_factory=dict, hash=False)
+    """What the operation has to know of the network, such as {"from": "summer", "to": "winter"}."""
     figures: Mapping[str, float | str] = field(default_factory=dict, hash=False)
     """What was measured, such as {"Set5 PSNR": 31.6}."""
 
@@ -67,14 +69,14 @@ class ModelCard(Description):
 
 
 def read_cards(source: Path) -> tuple[ModelCard, ...]:
-    """The cards of a `models.toml`: a table `[[model]]` each, every key but `url` required.
+    """The cards of a `models.toml`: a table `[[model]]` each, all but `url` and `traits` required.
 
     Raises Failure, with file, model and key, on anything else.
     """
-    cards = {}
+    cards, required = {}, _CARD_KEYS - {"url", "traits"}
     with _named(source):
         for table in _tables(source):
-            card = ModelCard(**_checked(table, required=_CARD_KEYS - {"url"}), folder=source.parent)
+            card = ModelCard(**_checked(table, required), folder=source.parent)
             if card.name in cards:
                 raise Failure(f"model {card.name!r} is there twice")
             cards[card.name] = card
@@ -99,6 +101,11 @@ def read_description(source: Path) -> tuple[Description, str | None]:
         return Description(**stated), sha256
 
 
+def name_of(file: Path) -> str:
+    """A model's name from a file's: small letters, digits, and what may stand between them."""
+    return re.sub(r"[^a-z0-9._-]+", "-", file.stem.lower()).strip("._-") or "model"
+
+
 def card_to_json(card: Description) -> str:
     """The description alone, for `metadata_props`: a file cannot hold its own SHA-256."""
     return json.dumps({key: value for key, value in _items(card) if key in _STATED_KEYS})
@@ -118,15 +125,14 @@ def card_from_json(text: str, source: Path) -> Description:
 
 def card_to_toml(card: ModelCard) -> str:
     """A table `[[model]]` that `read_cards` reads back."""
-    lines = ["[[model]]"]
+    lines, tables = ["[[model]]"], []
     for key, value in _items(card):
-        if key != "figures":
+        if not isinstance(value, Mapping):
             lines.append(f"{key} = {_literal(value)}")
-    lines += [
-        "[model.figures]",
-        *(f"{_literal(k)} = {_literal(v)}" for k, v in card.figures.items()),
-    ]
-    return "\n".join(lines) + "\n"
+        elif value or key == "figures":
+            tables.append(f"[model.{key}]")
+            tables += [f"{_literal(k)} = {_literal(v)}" for k, v in value.items()]
+    return "\n".join([*lines, *tables]) + "\n"
 
 
 def _literal(value: str | float) -> str:
@@ -209,6 +215,7 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "input": _TEXT,
     "command": _TEXT,
     "url": (lambda value: value is None or _matches(r"https?://[!-~]+")(value), "an http(s) URL"),
+    "traits": (_are_figures, "a table of finite numbers or lines of text"),
     "figures": (_are_figures, "a table of finite numbers or lines of text"),
     "file": (_matches("[A-Za-z0-9][A-Za-z0-9._-]*"), "the name of a file, without a folder"),
     "sha256": (_matches("[0-9a-f]{64}"), "64 hexadecimal digits in small letters"),

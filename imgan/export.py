@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
-from imgan.cards import NOT_STATED, Description, read_description
+from imgan.cards import NOT_STATED, Description, name_of, read_description
 from imgan.errors import Failure, Misuse
 from imgan.plugins import registry
 from imgan.recipes import Exporter, resolve
@@ -32,6 +31,13 @@ def export(
     name: Annotated[
         str | None,
         Option(help="What `--model` will take. Default: FILE's name.", show_default=False),
+    ] = None,
+    network: Annotated[
+        str | None,
+        Option(
+            help="Of a run that trains several: forward or backward of a cyclegan.",
+            show_default=False,
+        ),
     ] = None,
     card: Annotated[
         Path | None,
@@ -59,9 +65,11 @@ def export(
     if recipe is None or exporter is None:
         lack = "recipe" if recipe is None else "exporter"
         raise Failure(f"{run}: no plugin here has the {lack} {record.recipe}")
-    description = describe(exporter, record.command, name or _name(output), card)
+    description = describe(exporter, record.command, name or name_of(output), card)
     write = resolve(exporter.entry)
     task = resolve("imgan.training.run:restore")(recipe, record, run)
+    if network is not None:
+        task.ship(network)
     parity = write(task, output, description, half=fp16, overwrite=overwrite)
     print(
         f"{output}: {output.stat().st_size:,} bytes, {description.name} ({description.operation})"
@@ -89,8 +97,3 @@ def describe(exporter: Exporter, command: str, name: str, card: Path | None) -> 
     values = {field.name: getattr(given, field.name) for field in fields(given)}
     stated = {key: value for key, value in values.items() if value not in (NOT_STATED, None, {})}
     return replace(known, **{**stated, "name": name})
-
-
-def _name(output: Path) -> str:
-    """A model's name from a file's: small letters, digits, and what may stand between them."""
-    return re.sub(r"[^a-z0-9._-]+", "-", output.stem.lower()).strip("._-") or "model"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from imgan import store
 from imgan.errors import Failure
@@ -53,6 +54,16 @@ class Perceptual:
         lengths = np.linalg.norm(one) * np.linalg.norm(other)
         # Two pictures in which nothing fires are alike.
         return distance, float(one @ other / lengths) if lengths else 1.0
+
+    def means(self, picture: Pixels) -> dict[str, NDArray[np.float64]]:
+        """Of a [H, W, 3] sRGB picture, for each of `SCALES`, the activations [C] brought to unit
+        length at every place, as in `distance`, and averaged over the places.
+
+        Raises what `Session.run_many` raises.
+        """
+        layers = self.session.run_many({"input": to_planes(picture)[None]})
+        units = {scale: _unit(layers[scale][0]) for scale in SCALES}
+        return {scale: unit.mean(axis=(1, 2), dtype=np.float64) for scale, unit in units.items()}
 
 
 def open_features(device: str = "auto", model: str | None = None) -> Perceptual:

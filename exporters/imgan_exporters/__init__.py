@@ -1,12 +1,13 @@
-"""How the runs of the built-in recipes become ONNX."""
+"""How the runs of the built-in recipes, and the checkpoints of other projects, become ONNX."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from imgan.hookspecs import hookimpl
-from imgan.recipes import Exporter
+from imgan.recipes import Exporter, Importer
 
+_CHECKPOINTS = (".pth", ".pt", ".ckpt", ".safetensors")
 _FACES = "faces aligned as CelebA's, RGB -1..1, 64x64"
 
 
@@ -69,6 +70,26 @@ def register_exporters() -> Iterable[Exporter]:
             input=_FACES,
         ),
         Exporter(
+            name="cyclegan",
+            entry="imgan_exporters.families:translator",
+            operation="translate",
+            input="RGB -1..1, any size",
+            paper="Zhu et al. 2017, arXiv:1703.10593",
+        ),
+        Exporter(
+            name="pix2pix",
+            entry="imgan_exporters.families:translator",
+            operation="translate",
+            input="RGB -1..1",
+            paper="Isola et al. 2017, arXiv:1611.07004",
+        ),
+        Exporter(
+            name="translate-classifier",
+            entry="imgan_exporters.families:domain_classifier",
+            operation="evaluate",
+            input="RGB 0..1, 64 px on the shorter side",
+        ),
+        Exporter(
             name="stylize",
             entry="imgan_exporters.families:stylizer",
             operation="stylize",
@@ -81,5 +102,23 @@ def register_exporters() -> Iterable[Exporter]:
             operation="features",
             input="RGB 0..1, any size of 16 px a side or more",
             paper="Simonyan, Zisserman 2015, arXiv:1409.1556; Zhang et al. 2018, arXiv:1801.03924",
+        ),
+    ]
+
+
+@hookimpl
+def register_importers() -> Iterable[Importer]:
+    return [
+        Importer(
+            name="reference",
+            reads="generators of the reference CycleGAN and pix2pix code",
+            suffixes=_CHECKPOINTS,
+            entry="imgan_exporters.reference:convert",
+        ),
+        Importer(
+            name="spandrel",
+            reads="super-resolution networks that spandrel knows",
+            suffixes=_CHECKPOINTS,
+            entry="imgan_exporters.super_resolution:convert",
         ),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,15 @@ def residual_editor(
 classifier = Form((Port("input", _FACE, -1, 1),))
 """Faces in -1..1 to 40 logits."""
 
+
+def domain_classifier(
+    task: Task[Any], target: Path, card: Description, *, half: bool, overwrite: bool
+) -> Parity:
+    """Pictures of any size, RGB in 0..1, to a logit of the domain that the card calls "to"."""
+    traits = {"from": task.settings.source, "to": task.settings.target, **card.traits}
+    return picture(task, target, replace(card, traits=traits), half=half, overwrite=overwrite)
+
+
 stylizer = Form(
     (
         Port("picture", ("batch", 3, "height", "width")),
@@ -55,3 +65,28 @@ the statistics of the pictures themselves: those of a style are what its own pic
 
 features = Form((Port("input", ("batch", 3, "height", "width")),), SCALES)
 """Pictures of 16 px a side or more, RGB in 0..1, to the activations of five layers."""
+
+
+def translator_form(side: int | None) -> Form:
+    """Pictures to pictures, RGB in -1..1: of `side` pixels a side, or of any size."""
+    return Form((Port("input", ("batch", 3, side or "height", side or "width"), -1, 1),))
+
+
+def translator(
+    task: Task[Any], target: Path, card: Description, *, half: bool, overwrite: bool
+) -> Parity:
+    """A generator of a translator's run; of a CycleGAN "backward" goes the other way."""
+    settings = task.settings
+    ends = [settings.source, settings.target]
+    traits: dict[str, float | str] = {"side": settings.crop}
+    if task.shipped == "backward":
+        ends.reverse()
+        traits["direction"] = "backward"
+    if getattr(settings, "faces", False):
+        traits["faces"] = "aligned"
+    if getattr(settings, "pairs", None) and not settings.swap:
+        traits["sees"] = str(settings.pairs)
+    fixed = getattr(settings, "generator", None) == "unet"
+    known = replace(card, traits={"from": ends[0], "to": ends[1], **traits, **card.traits})
+    form = translator_form(settings.crop if fixed else None)
+    return form(task, target, known, half=half, overwrite=overwrite)

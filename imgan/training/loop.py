@@ -108,6 +108,11 @@ def cosine(settings: Settings, step: int) -> float:
     return settings.rate * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
 
 
+def linear(settings: Settings, step: int) -> float:
+    """The learning rate at a step: constant in the first half, then a line to 0."""
+    return settings.rate * min(1.0, 2 * (1 - step / settings.steps))
+
+
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Set the learning rate of every group: schedules are functions of the step, not objects."""
     for group in optimizer.param_groups:

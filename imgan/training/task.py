@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from imgan.errors import Misuse
 from imgan.recipes import Settings
 
 if TYPE_CHECKING:
@@ -55,6 +56,13 @@ class Task(ABC, Generic[S]):
         averaged = self.averages.get(name)
         network = self.networks[name] if averaged is None else averaged.module
         return network.eval()
+
+    def ship(self, name: str) -> None:
+        """Let `product` be another of the networks that are averaged. Raises Misuse for others."""
+        if name not in self.averages:
+            known = " or ".join(self.averages)
+            raise Misuse(f"--network {name}: this run can be exported as {known}")
+        self.shipped = name  # type: ignore[misc]
 
     def product(self) -> nn.Module:
         """What `imgan export` writes: a network in evaluation mode, on the CPU."""

@@ -50,16 +50,16 @@ class VectorEditor(nn.Module):
 
 
 class Classifier(nn.Module):
-    """The judge: a plain convolutional network, [N, 3, 64, 64] -> 40 logits."""
+    """The judge: a plain convolutional network, [N, 3, 64, 64] -> `count` logits."""
 
-    def __init__(self, width: int = 24) -> None:
+    def __init__(self, width: int = 24, count: int = ATTRIBUTE_COUNT) -> None:
         super().__init__()
         layers = _block(3, width, 1)
         for power in (1, 2, 4):
             layers += _block(power * width, 2 * power * width, 2)
             layers += _block(2 * power * width, 2 * power * width, 1)
         self.layers = nn.Sequential(*layers)
-        self.head = nn.Sequential(nn.Dropout(0.3), nn.Linear(8 * width, ATTRIBUTE_COUNT))
+        self.head = nn.Sequential(nn.Dropout(0.3), nn.Linear(8 * width, count))
 
     def forward(self, face: Tensor) -> Tensor:
         return self.head(self.layers(face).mean((2, 3)))

@@ -1,0 +1,279 @@
+"""`imgan translate`: pictures from one domain to another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Option
+
+from imgan.cards import ModelCard, read_cards
+from imgan.hookspecs import hookimpl
+from imgan.job import Job
+from imgan.options import unfold
+from imgan.recipes import Evaluation, Recipe, Settings
+
+
+class Network(StrEnum):
+    """The generator of a pix2pix."""
+
+    unet = "unet"
+    """As published: for pictures of one size."""
+    resnet = "resnet"
+    """CycleGAN's: for pictures of any size."""
+
+
+class Pairs(StrEnum):
+    """Pairs made out of single pictures: what the generator sees of each."""
+
+    edges = "edges"
+    """Its edges, dark on white."""
+    gray = "gray"
+    """Its luminance."""
+
+
+@dataclass(frozen=True)
+class DomainSettings(Settings):
+    """What leads from one domain to another, or tells them apart, names both."""
+
+    source: Annotated[str, Option(help="What the pictures are, such as summer.")] = "a"
+    target: Annotated[str, Option(help="What they become, such as winter.")] = "b"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("source", "target"):
+            word = getattr(self, name)
+            self.require(word.isalnum() and word.islower(), name, "a word in small letters")
+
+
+@dataclass(frozen=True)
+class TranslateSettings(DomainSettings):
+    """What both recipes have; the defaults are as published, CycleGAN and pix2pix alike."""
+
+    batch: Annotated[int, Option(help="Pictures a step, over all processes.")] = 1
+    rate: Annotated[
+        float, Option(help="Learning rate of the first half; in the second it falls to 0.")
+    ] = 2e-4
+    crop: Annotated[int, Option(help="Side of what the networks see, in pixels.")] = 256
+    load: Annotated[
+        int | None,
+        Option(
+            help="Shorter side of what crops are cut from. Default: 286/256 of --crop.",
+            show_default=False,
+        ),
+    ] = None
+    width: Annotated[int, Option(help="Channels of the generator's first layer.")] = 64
+    blocks: Annotated[int, Option(help="Residual blocks of the generator.")] = 9
+    resize: Annotated[
+        bool, Option(help="Enlarge by nearest neighbour, not by transposed convolutions.")
+    ] = False
+    separable: Annotated[bool, Option(help="Depthwise separable residual blocks.")] = False
+    critic_width: Annotated[int, Option(help="Channels of the critics' first layer.")] = 64
+    augment: Annotated[
+        bool, Option(help="Differentiable augmentation of what the critics see.")
+    ] = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require(self.crop >= 32 and self.crop % 4 == 0, "crop", "a multiple of 4 from 32 on")
+        self.require(self.shorter_side >= self.crop, "load", f"{self.crop} (--crop) or more")
+
+    @property
+    def shorter_side(self) -> int:
+        """Of the pictures that crops are cut from, in pixels."""
+        return round(self.crop * 286 / 256) if self.load is None else self.load
+
+    def weights(self, *names: str) -> None:
+        """For `__post_init__`: raise Misuse for a weight below 0."""
+        for name in names:
+            self.require(getattr(self, name) >= 0, name, "0 or more")
+
+
+@dataclass(frozen=True)
+class CycleGANSettings(TranslateSettings):
+    steps: Annotated[int, Option(help="Updates in the whole run.")] = 240_000
+    cycle: Annotated[float, Option(help="Weight of the way there and back.")] = 10.0
+    identity: Annotated[
+        float, Option(help="Weight of leaving alone what is there already, in parts of --cycle.")
+    ] = 0.5
+    contrastive: Annotated[
+        float, Option(help="Weight of the patches' contrastive loss; --cycle 0 makes it CUT.")
+    ] = 0.0
+    pool: Annotated[int, Option(help="Earlier results that the critics are also shown.")] = 50
+    teacher: Annotated[
+        str, Option(help="A run of wider generators whose results are to be met.")
+    ] = ""
+    distil: Annotated[float, Option(help="Weight of meeting the teacher's results.")] = 10.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.weights("cycle", "identity", "contrastive", "distil")
+        if self.teacher:
+            # Absolute, so that a run can be resumed and exported from any folder.
+            object.__setattr__(self, "teacher", str(Path(self.teacher).resolve()))
+
+
+@dataclass(frozen=True)
+class Pix2PixSettings(TranslateSettings):
+    steps: Annotated[int, Option(help="Updates in the whole run.")] = 26_400
+    generator: Annotated[Network, Option(help="U-Net, or CycleGAN's.")] = Network.unet
+    pairs: Annotated[
+        Pairs | None,
+        Option(help="Make pairs out of the pictures of any folder.", show_default=False),
+    ] = None
+    swap: Annotated[
+        bool, Option(help="Learn the other way round, from the second picture to the first.")
+    ] = False
+    faces: Annotated[
+        bool, Option(help="Cut out the face in the first picture, and the same of the second.")
+    ] = False
+    l1: Annotated[float, Option(help="Weight of the L1 loss.")] = 100.0
+    adversarial: Annotated[float, Option(help="Weight of the adversarial loss.")] = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.weights("l1", "adversarial")
+        if self.generator is Network.unet:
+            whole = self.crop & (self.crop - 1) == 0
+            self.require(whole, "crop", "a power of 2 for the U-Net")
+
+
+@dataclass(frozen=True)
+class ClassifierSettings(DomainSettings):
+    steps: Annotated[int, Option(help="Updates in the whole run.")] = 1500
+    batch: Annotated[int, Option(help="Crops a step, over all processes.")] = 32
+    rate: Annotated[float, Option(help="Learning rate at the start; a cosine takes it to 0.")] = (
+        1e-3
+    )
+    width: Annotated[int, Option(help="Channels of the first layer.")] = 16
+
+
+@dataclass(frozen=True)
+class Translation:
+    """What pictures are to become, and by which network."""
+
+    to: Annotated[
+        str | None,
+        Option(metavar="DOMAIN", help="What they become: --list shows it.", show_default=False),
+    ] = None
+    source: Annotated[
+        str | None,
+        Option(
+            "--from",
+            metavar="DOMAIN",
+            help="What they are, where several models lead to one domain.",
+            show_default=False,
+        ),
+    ] = None
+    model: Annotated[
+        str | None, Option(help="A translator from `imgan models`.", show_default=False)
+    ] = None
+    strength: Annotated[
+        float, Option(min=0, max=1, help="0 leaves the photo as it is, 1 translates it.")
+    ] = 1.0
+    keep_structure: Annotated[
+        bool,
+        Option(
+            "--keep-structure",
+            help="Keep the photo's own edges and the detail of its luminance.",
+        ),
+    ] = False
+    size: Annotated[
+        int | None,
+        Option(
+            min=64,
+            max=2048,
+            help="Longer side at which the network works, in pixels. Default: the model's.",
+            show_default=False,
+        ),
+    ] = None
+    face: Annotated[
+        int | None,
+        Option(
+            min=1,
+            help="For models of faces: the N-th from the left. Default: the largest.",
+            show_default=False,
+        ),
+    ] = None
+    no_provenance: Annotated[
+        bool,
+        Option(
+            "--no-provenance",
+            help="Leave out the statement that a network changed the photo (in XMP, IPTC's "
+            "DigitalSourceType), which --strip-metadata lets stand.",
+        ),
+    ] = False
+
+
+def translate(
+    job: Job,
+    wish: Translation,
+    show: Annotated[
+        bool, Option("--list", help="List the domains, with what was measured of them.")
+    ] = False,
+) -> None:
+    """Turn pictures of one kind into another: `imgan translate photo.jpg --to winter`."""
+    from imgan_translate import run
+
+    if show:
+        run.list_domains(job.json)
+    else:
+        run.translate(job, wish)
+
+
+@hookimpl
+def register_commands(app: typer.Typer) -> None:
+    app.command()(unfold(unfold(translate, "wish", Translation), "job", Job))
+
+
+@hookimpl
+def register_models() -> Iterable[ModelCard]:
+    return read_cards(Path(__file__).parent / "models.toml")
+
+
+@hookimpl
+def register_recipes() -> Iterable[Recipe]:
+    return [
+        Recipe(
+            name="cyclegan",
+            summary="CycleGAN: two generators, from and to, out of pictures without pairs.",
+            entry="imgan_translate.unpaired:CycleGANTask",
+            settings=CycleGANSettings,
+            data="A folder with trainA (--source) and trainB (--target).",
+        ),
+        Recipe(
+            name="pix2pix",
+            summary="pix2pix: one generator, out of pairs.",
+            entry="imgan_translate.paired:Pix2PixTask",
+            settings=Pix2PixSettings,
+            data="A folder of two folders with equal names, or of pictures side by side; "
+            "with --pairs any folder.",
+        ),
+        Recipe(
+            name="translate-classifier",
+            summary="The judge of `imgan evaluate translate`: of which domain is a picture?",
+            entry="imgan_translate.classifier:ClassifierTask",
+            settings=ClassifierSettings,
+            data="A folder with trainA (--source) and trainB (--target).",
+        ),
+    ]
+
+
+@hookimpl
+def register_evaluations() -> Iterable[Evaluation]:
+    return [
+        Evaluation(
+            name="translate",
+            summary="How near translated pictures come to their target, and what they keep.",
+            entry="imgan_translate.evaluate:evaluate",
+        ),
+        Evaluation(
+            name="translate-classifier",
+            summary="How often the judge of translations is right on held-out pictures.",
+            entry="imgan_translate.evaluate:evaluate_judge",
+        ),
+    ]

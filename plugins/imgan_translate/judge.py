@@ -1,0 +1,50 @@
+"""What a classifier of two domains takes a picture for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from imgan import store
+from imgan.cards import ModelCard
+from imgan.session import Session, open_session
+from imgan.tiles import Pixels, to_planes
+
+SIDE = 64
+"""The shorter side at which pictures are judged, in pixels."""
+
+JUDGES = "evaluate"
+"""The operation that classifiers serve."""
+
+
+@dataclass(frozen=True)
+class Judge:
+    """A classifier, warm, and the domain that it answers for: its own, or the other (`flipped`)."""
+
+    session: Session
+    flipped: bool = False
+
+    def sees(self, pictures: Iterable[Pixels]) -> float:
+        """The share of [H, W, 3] sRGB pictures, 8 bits, that it takes for the domain."""
+        return float(np.mean([(self._logit(p) > 0) != self.flipped for p in pictures]))
+
+    def _logit(self, picture: Pixels) -> float:
+        small = ImageOps.cover(Image.fromarray(picture), (SIDE, SIDE), Image.Resampling.BICUBIC)
+        return float(self.session.run(to_planes(np.asarray(small))[None])[0, 0])
+
+
+def judges() -> list[ModelCard]:
+    """The installed classifiers of two domains, by name."""
+    return [c for c in store.installed() if c.operation == JUDGES and {"from", "to"} <= {*c.traits}]
+
+
+def find_judge(source: object, target: object, device: str) -> Judge | None:
+    """The first judge that tells the two domains apart, whichever its own is; None without one."""
+    for card in judges():
+        own = card.traits["from"], card.traits["to"]
+        if own in ((source, target), (target, source)):
+            return Judge(open_session(store.path(card), device), flipped=own[1] != target)
+    return None

@@ -1,0 +1,253 @@
+"""CycleGAN's training: two generators, there and back, against two critics, without pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy, l1_loss, normalize
+
+from imgan.errors import Misuse
+from imgan.training.augment import augmented
+from imgan.training.data import Bytes, shuffled
+from imgan.training.descent import Descent
+from imgan.training.loop import linear, set_rate
+from imgan.training.run import Record
+from imgan.training.task import Task
+from imgan.training.weights import read_weights
+from imgan_translate import CycleGANSettings, TranslateSettings
+from imgan_translate.net import Patch, ResNet, begin
+from imgan_translate.photos import cropped, read, rows
+
+ROWS = 6
+"""Of a sample sheet."""
+
+PATCHES, TEMPERATURE, CODE = 256, 0.07, 256
+"""The contrastive loss (Park et al. 2020): patches a view, tau, and numbers a patch becomes."""
+
+
+class CycleGANTask(Task[CycleGANSettings]):
+    """CycleGAN (Zhu et al. 2017): forward G: A -> B and backward F: B -> A, Adam, beta1 0.5.
+
+    The generators learn, each way, with the critic D of the domain they lead to:
+
+    - adversarial: (D(G(a)) - 1)^2, least squares (Mao et al. 2017);
+    - cycle: |F(G(a)) - a|, equation 2;
+    - identity: |G(b) - b|, section 5.2, in parts of the cycle's weight;
+    - contrastive: `contrast`, what CUT (Park et al. 2020) has in the cycle's place;
+    - distil: |G(a) - T(a)|, with the generators T of a wider run.
+
+    The critics learn (D(b) - 1)^2 / 2 + D(p)^2 / 2, where p comes from a pool of earlier results
+    (Shrivastava et al. 2017). The rate is constant, then falls to 0 along a line.
+    """
+
+    shipped = "forward"
+
+    def __init__(self, data: Path, settings: CycleGANSettings) -> None:
+        super().__init__(settings)
+        self.data = data
+        generators: list[nn.Parameter] = []
+        for name in ("forward", "backward"):
+            self.networks[name] = network = resnet(settings)
+            begin(network)
+            self.average(name)
+            generators += network.parameters()
+            if settings.contrastive:
+                self.networks[f"{name} codes"] = codes = Codes(network)
+                generators += codes.parameters()
+        self.optimizers["generators"] = _adam(generators, settings)
+        for name in ("forward", "backward"):
+            self.networks[f"{name} critic"] = critic = Patch(3, settings.critic_width)
+            begin(critic)
+            self.networks[f"{name} pool"] = Pool(settings.pool, settings.crop)
+            self.optimizers[f"{name} critic"] = _adam(list(critic.parameters()), settings)
+
+    @cached_property
+    def photos(self) -> tuple[list[Bytes], list[Bytes]]:
+        """Of A and of B; read at the first step: an export needs no pictures."""
+        a, b = (read(self.data / f"train{side}", self.settings.shorter_side) for side in "AB")
+        return a, b
+
+    @cached_property
+    def teachers(self) -> Mapping[str, nn.Module]:
+        """The frozen generators of `--teacher`, by the names of ours; none without it."""
+        if not self.settings.teacher:
+            return {}
+        run = Path(self.settings.teacher)
+        record, weights = Record.read(run), read_weights(run, self.shipped)
+        if record.recipe != "cyclegan":
+            raise Misuse(f"--teacher {run}: name a run of `imgan train cyclegan`")
+        found = {}
+        for name in ("forward", "backward"):
+            network = resnet(CycleGANSettings(**record.settings)).requires_grad_(False).eval()
+            network.load_state_dict(weights[name])
+            found[name] = network.to(next(self.networks[name].parameters()).device)
+        return found
+
+    def batch(self, step: int) -> tuple[Tensor, ...]:
+        settings = self.settings
+        rng = np.random.default_rng([settings.seed, step])
+        crops: list[Tensor] = []
+        for seed, photos in enumerate(self.photos):
+            # Another seed for each, or equally many photos of A and B would always meet.
+            chosen = shuffled(len(photos), settings.batch, 2 * settings.seed + seed, step)
+            crops += cropped([[photos[i]] for i in chosen], settings, rng)
+        return tuple(crops)
+
+    def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
+        for optimizer in self.optimizers.values():
+            set_rate(optimizer, linear(self.settings, step))
+        made: dict[str, Tensor] = {}
+        losses: dict[str, Tensor] = {}
+        with descent.autocast():
+            for name, inputs, targets in self._ways(batch):
+                made[name] = self.networks[name](inputs)
+                for term, loss in self._terms(name, inputs, targets, made[name]).items():
+                    losses[term] = losses.get(term, 0) + loss
+            weighted = [self._weight(term) * loss for term, loss in losses.items()]
+        descent.minimise(torch.stack(weighted).sum(), self.optimizers["generators"])
+        for name, _, targets in self._ways(batch):
+            losses[f"{name} critic"] = self._criticise(name, targets, made[name].detach(), descent)
+        return {name: loss.detach() for name, loss in losses.items()}
+
+    def _ways(self, batch: tuple[Tensor, ...]) -> tuple[tuple[str, Tensor, Tensor], ...]:
+        a, b = batch
+        return ("forward", a, b), ("backward", b, a)
+
+    def _terms(self, name: str, inputs: Tensor, targets: Tensor, made: Tensor) -> dict[str, Tensor]:
+        """The losses of one way that have a weight."""
+        generator, settings = self.networks[name], self.settings
+        back = self.networks["backward" if name == "forward" else "forward"]
+        judged = self.networks[f"{name} critic"](self._seen(made))
+        terms = {"adversarial": (judged.float() - 1).square().mean()}
+        if settings.cycle:
+            terms["cycle"] = l1_loss(back(made), inputs)
+        if settings.contrastive:
+            codes = self.networks[f"{name} codes"]
+            assert isinstance(generator, ResNet)
+            assert isinstance(codes, Codes)
+            terms["contrastive"] = contrast(generator, codes, inputs, made)
+        if settings.identity and settings.cycle:
+            terms["identity"] = l1_loss(generator(targets), targets)
+        if self.teachers:
+            with torch.no_grad():
+                wanted = self.teachers[name](inputs)
+            terms["distil"] = l1_loss(made, wanted)
+        return terms
+
+    def _weight(self, term: str) -> float:
+        settings = self.settings
+        weights = {
+            "adversarial": 1.0,
+            "cycle": settings.cycle,
+            "identity": settings.cycle * settings.identity,
+            "contrastive": settings.contrastive,
+            "distil": settings.distil,
+        }
+        return weights[term]
+
+    def _seen(self, pictures: Tensor) -> Tensor:
+        return augmented(pictures) if self.settings.augment else pictures
+
+    def _criticise(self, name: str, real: Tensor, made: Tensor, descent: Descent) -> Tensor:
+        """One update of a critic; its loss."""
+        pool, critic = self.networks[f"{name} pool"], self.networks[f"{name} critic"]
+        assert isinstance(pool, Pool)
+        earlier = pool.swap(made)
+        with descent.autocast():
+            on_real, on_made = critic(self._seen(real)).float(), critic(self._seen(earlier)).float()
+            loss = ((on_real - 1).square().mean() + on_made.square().mean()) / 2
+        descent.minimise(loss, self.optimizers[f"{name} critic"])
+        return loss
+
+    @torch.no_grad()
+    def sample(self) -> Tensor:
+        """Rows: of A, what it becomes, and back; of B likewise. Held-out photos where there are."""
+        columns = []
+        ways = (("A", "forward", "backward"), ("B", "backward", "forward"))
+        for side, there, back in ways:
+            folder = self.data / f"val{side}"
+            if not folder.is_dir():
+                folder = self.data / f"train{side}"
+            photos = read(folder, self.settings.crop)
+            chosen = [[photos[i * len(photos) // ROWS]] for i in range(ROWS)]
+            (inputs,) = cropped(chosen, self.settings, np.random.default_rng(0))
+            device = next(self.networks[there].parameters()).device
+            made = self.trained(there)(inputs.to(device))
+            columns += [inputs, made, self.trained(back)(made)]
+        return rows(*columns)
+
+
+class Codes(nn.Module):
+    """A small network a view, which turns the features of a patch into 256 numbers of length 1."""
+
+    def __init__(self, generator: ResNet) -> None:
+        super().__init__()
+        with torch.no_grad():
+            channels = [view.shape[1] for view in generator.views(torch.zeros(1, 3, 32, 32))]
+        self.heads = nn.ModuleList(
+            nn.Sequential(nn.Linear(count, CODE), nn.ReLU(), nn.Linear(CODE, CODE))
+            for count in channels
+        )
+        begin(self)
+
+
+def contrast(generator: ResNet, codes: Codes, inputs: Tensor, made: Tensor) -> Tensor:
+    """PatchNCE (Park et al. 2020, equation 3), the mean over views.
+
+    In the features of the generator's first half, a patch of the result is to be told by the patch
+    of the input at the same place, among those at 255 other places of that input.
+    """
+    losses = []
+    views = zip(codes.heads, generator.views(inputs), generator.views(made), strict=True)
+    for head, old, new in views:
+        places = torch.randperm(old[0, 0].numel(), device=old.device)[:PATCHES]
+        key, query = (
+            normalize(head(view.flatten(2)[:, :, places].transpose(1, 2)).float(), dim=2)
+            for view in (old.detach(), new)
+        )
+        alike = query @ key.detach().transpose(1, 2) / TEMPERATURE
+        right = torch.arange(len(places), device=alike.device).expand(len(alike), -1)
+        losses.append(cross_entropy(alike.transpose(1, 2), right))
+    return torch.stack(losses).mean()
+
+
+class Pool(nn.Module):
+    """Earlier results, in bytes. A network without parameters, so that checkpoints hold it."""
+
+    def __init__(self, count: int, side: int) -> None:
+        super().__init__()
+        self.register_buffer("pictures", torch.zeros(count, 3, side, side, dtype=torch.uint8))
+        self.register_buffer("filled", torch.zeros((), dtype=torch.long))
+        self.pictures: Tensor
+        self.filled: Tensor
+
+    def swap(self, made: Tensor) -> Tensor:
+        """Each picture of [N, 3, S, S] in -1..1 itself or, half of the time, an earlier one, whose
+        place it takes. Until the pool is full they only go in."""
+        shown = []
+        for picture in made.float():
+            held = ((picture + 1) * 127.5).round().byte()
+            count = int(self.filled)
+            if count < len(self.pictures):
+                self.pictures[count] = held
+                self.filled += 1
+            elif torch.rand(()) < 0.5:
+                place = int(torch.randint(count, ()))
+                picture = self.pictures[place].float() / 127.5 - 1
+                self.pictures[place] = held
+            shown.append(picture)
+        return torch.stack(shown)
+
+
+def resnet(settings: TranslateSettings) -> ResNet:
+    """The generator that the settings describe."""
+    return ResNet(settings.width, settings.blocks, settings.resize, settings.separable)
+
+
+def _adam(parameters: list[nn.Parameter], settings: CycleGANSettings) -> torch.optim.Adam:
+    return torch.optim.Adam(parameters, settings.rate, betas=(0.5, 0.999))
