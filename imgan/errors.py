@@ -12,6 +12,10 @@ class Failure(Exception):
     exit_code = 1
 
 
+class Foreign(Failure):
+    """A file of another kind than is read here; the message is what it holds."""
+
+
 class Misuse(Failure):
     """A command that cannot mean anything as typed. Exit code 2."""
 

@@ -9,7 +9,7 @@ import pluggy
 import typer
 
 from imgan.cards import ModelCard
-from imgan.recipes import Evaluation, Exporter, Recipe
+from imgan.recipes import Evaluation, Exporter, Importer, Recipe
 
 hookspec = pluggy.HookspecMarker("imgan")
 hookimpl = pluggy.HookimplMarker("imgan")
@@ -33,6 +33,11 @@ def register_recipes() -> Iterable[Recipe]:  # type: ignore[empty-body]
 @hookspec
 def register_exporters() -> Iterable[Exporter]:  # type: ignore[empty-body]
     """How `imgan export` writes the runs of a recipe."""
+
+
+@hookspec
+def register_importers() -> Iterable[Importer]:  # type: ignore[empty-body]
+    """Which files of other programs `imgan models add` reads."""
 
 
 @hookspec

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace as replaced
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Annotated
 
 import typer
 
-from imgan import store, tables
+from imgan import plugins, store, tables
 from imgan.cards import Description, ModelCard, card_to_toml, read_description
-from imgan.errors import Failure, Misuse
+from imgan.errors import Failure, Foreign, Misuse
+from imgan.recipes import resolve
 
 app = typer.Typer(help="List, show, check and add models.")
 
@@ -46,6 +49,7 @@ def show(name: Annotated[str, typer.Argument(help="A model's name.")]) -> None:
         "terms of the data set": card.dataset_terms,
         "paper": card.paper,
         "input": card.input,
+        "traits": ", ".join(f"{key} {value}" for key, value in card.traits.items()) or "none",
         "trained by": card.command,
         **card.figures,
         "file": str(store.present(card) or card.file),
@@ -59,7 +63,7 @@ def show(name: Annotated[str, typer.Argument(help="A model's name.")]) -> None:
 
 @app.command()
 def add(
-    file: Annotated[Path, typer.Argument(help="An ONNX file.")],
+    file: Annotated[Path, typer.Argument(help="An ONNX file, or a checkpoint of PyTorch's.")],
     card: Annotated[
         Path | None,
         typer.Option(help="Its card: TOML with one table [[model]]. Default: the one in FILE."),
@@ -68,13 +72,26 @@ def add(
     operation: Annotated[
         str | None, typer.Option(help="The command that the model serves, such as upscale.")
     ] = None,
+    trait: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="KEY=VALUE", help="What the command has to know of it, such as to=winter."
+        ),
+    ] = None,
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace a model that you added before.")
     ] = False,
 ) -> None:
-    """Add your own ONNX file, to be used by `--model NAME`."""
-    description, sha256 = _describe(file, card, name, operation)
-    added = store.add(file, description, sha256=sha256, replace=replace)
+    """Add your own network, to be used by `--model NAME`.
+
+    Checkpoints of the reference CycleGAN and pix2pix code, and of super-resolution networks, are
+    made into ONNX.
+    """
+    traits = dict(map(_trait, trait or []))
+    with TemporaryDirectory() as folder:
+        network = _as_onnx(file, Path(folder))
+        description, sha256 = _describe(network, card, name, operation, traits)
+        added = store.add(network, description, sha256=sha256, replace=replace)
     print(f"{added.name}: use it with `imgan {added.operation} --model {added.name}`")
 
 
@@ -104,23 +121,64 @@ def verify(
         )
 
 
+def _as_onnx(file: Path, folder: Path) -> Path:
+    """The file itself, or what the first importer that knows it writes into the folder.
+
+    Raises Failure when importers of its suffix are asked and none knows it.
+    """
+    target, suffix = folder / f"{file.stem}.onnx", file.suffix.lower()
+    asked = [i for i in plugins.registry().importers.values() if suffix in i.suffixes]
+    if not asked:
+        return file
+    for importer in asked:
+        try:
+            print(resolve(importer.entry)(file, target))
+            return target
+        except Foreign as foreign:
+            holds = str(foreign)
+    reads = "; ".join(importer.reads for importer in asked)
+    raise Failure(f"{file} holds {holds}; what is read: {reads}")
+
+
+def _trait(text: str) -> tuple[str, float | str]:
+    key, _, value = text.partition("=")
+    if not key or not value:
+        raise Misuse(f"--trait {text}: it must be KEY=VALUE")
+    for kind in (int, float):
+        with suppress(ValueError):
+            return key, kind(value)
+    return key, value
+
+
 def _describe(
-    file: Path, card: Path | None, name: str | None, operation: str | None
+    file: Path,
+    card: Path | None,
+    name: str | None,
+    operation: str | None,
+    traits: dict[str, float | str],
 ) -> tuple[Description, str | None]:
     """The description from the card file, else from the ONNX file, else from the options alone.
 
-    The options win over what a card says. With it goes the SHA-256 that a card file states.
+    The options win over what a card says, and a card file's traits over those in the ONNX file.
+    With it goes the SHA-256 that a card file states.
     """
     sha256 = None
+    embedded = store.embedded_description(file)
     if card:
         found, sha256 = read_description(card)
-    elif embedded := store.embedded_description(file):
+    elif embedded:
         found = embedded
     elif name and operation:
         found = Description(name=name, operation=operation)
     else:
         raise Misuse(f"{file} holds no card; give --name and --operation, or --card FILE.toml")
-    return replaced(found, name=name or found.name, operation=operation or found.operation), sha256
+    known = embedded.traits if embedded else {}
+    return replaced(
+        found,
+        name=name or found.name,
+        operation=operation or found.operation,
+        traits={**known, **found.traits, **traits},
+    ), sha256
 
 
 def _place(card: ModelCard) -> str:

@@ -16,7 +16,7 @@ from typer.main import get_command_name
 from imgan import hookspecs
 from imgan.cards import ModelCard
 from imgan.errors import Failure
-from imgan.recipes import Evaluation, Exporter, Recipe
+from imgan.recipes import Evaluation, Exporter, Importer, Recipe
 
 GROUP = "imgan"
 
@@ -40,6 +40,7 @@ class Registry:
     models: dict[str, ModelCard] = field(default_factory=dict)
     recipes: dict[str, Recipe] = field(default_factory=dict)
     exporters: dict[str, Exporter] = field(default_factory=dict)
+    importers: dict[str, Importer] = field(default_factory=dict)
     evaluations: dict[str, Evaluation] = field(default_factory=dict)
     manager: pluggy.PluginManager = field(default_factory=lambda: pluggy.PluginManager(GROUP))
 
@@ -51,8 +52,8 @@ class Registry:
     def add(self, name: str, plugin: object, reserved: Iterable[str] = ()) -> None:
         """Register a plugin whole or not at all.
 
-        Raises Failure when it names a command, model, recipe, exporter or evaluation that is there
-        already, and passes on whatever the plugin raises; the registry is then as it was.
+        Raises Failure when it names a command, model, recipe, exporter, importer or evaluation that
+        is there already, and passes on whatever the plugin raises; the registry is then as it was.
         """
         self.manager.register(plugin, name)
         try:
@@ -74,7 +75,7 @@ class Registry:
         app = typer.Typer()
         calls("register_commands", others)(app=app)
         offered: dict[str, dict[str, object]] = {"commands": _split(app)}
-        for kind in ("models", "recipes", "exporters", "evaluations"):
+        for kind in ("models", "recipes", "exporters", "importers", "evaluations"):
             listed = [item for items in calls(f"register_{kind}", others)() for item in items]
             offered[kind] = {item.name: item for item in listed}
             if len(offered[kind]) < len(listed):

@@ -1,4 +1,4 @@
-"""What plugins offer beside commands: what to train, export and measure. Never imports torch."""
+"""What plugins offer beside commands: to train, export, import, measure. Never imports torch."""
 
 from __future__ import annotations
 
@@ -89,6 +89,23 @@ class Exporter:
 
 
 @dataclass(frozen=True)
+class Importer:
+    """Makes ONNX of files that other programs wrote, for `imgan models add`.
+
+    `entry` names a function (file, target) that writes `target`, with a card in it, and returns
+    what is to be printed about its parity. It raises `imgan.errors.Foreign` for a file that is not
+    its affair, and another importer of that suffix is asked; Failure for one that cannot be used.
+    """
+
+    name: str
+    reads: str
+    """What it reads, such as "generators of CycleGAN"."""
+    suffixes: tuple[str, ...]
+    """Of the files, in small letters, such as ".pth"."""
+    entry: str
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """One entry of `imgan evaluate`: figures of shipped weights on a folder of pictures.
 
@@ -109,14 +126,20 @@ def option(field: str) -> str:
 def resolve(entry: str) -> Any:
     """The object that "package.module:attribute" names, its imports done now.
 
-    Raises Failure naming the extra to install when a package of the extra `train` is missing.
+    Raises Failure naming the extra to install when a package of one is missing.
     """
     module, _, attribute = entry.partition(":")
     try:
         return getattr(importlib.import_module(module), attribute)
     except ModuleNotFoundError as missing:
-        if missing.name not in {"torch", "torchvision", "onnx", "onnxscript", "safetensors"}:
+        if missing.name not in _EXTRAS:
             raise
+        extra = _EXTRAS[missing.name]
         raise Failure(
-            f'this needs {missing.name}, which is not installed: pip install "imgan[train]"'
+            f'this needs {missing.name}, which is not installed: pip install "imgan[{extra}]"'
         ) from None
+
+
+_TRAIN = ("torch", "torchvision", "onnx", "onnxscript", "safetensors")
+_EXTRAS: dict[str | None, str] = {**dict.fromkeys(_TRAIN, "train"), "spandrel": "import"}
+"""The extra that brings a package."""

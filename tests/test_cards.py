@@ -106,6 +106,8 @@ def test_an_unknown_key_is_named(tmp_path: Path) -> None:
         ("figures", {"PSNR": float("inf")}),
         ("figures", {"": 1}),
         ("figures", "31 dB"),
+        ("traits", {"to": ["winter"]}),
+        ("traits", "winter"),
     ],
 )
 def test_a_value_of_the_wrong_kind_is_refused(key: str, value: object) -> None:
@@ -140,19 +142,21 @@ def test_what_is_no_file_of_cards_is_one_line(
 
 
 def test_a_card_survives_toml(tmp_path: Path) -> None:
-    card = ModelCard(**CARD, url="https://example.org/x.onnx")
+    traits = {"from": "summer", "side": 256}
+    card = ModelCard(**CARD, url="https://example.org/x.onnx", traits=traits)
     file = tmp_path / "models.toml"
     file.write_text(card_to_toml(card), encoding="utf-8")
     assert read_cards(file) == (card,)
 
 
 def test_json_holds_the_description_and_not_the_file() -> None:
-    card = ModelCard(**CARD)
+    card = ModelCard(**CARD, traits={"to": "winter"})
     text = card_to_json(card)
     assert not {"file", "sha256", "size", "folder"} & json.loads(text).keys()
     description = card_from_json(text, Path("a.onnx"))
     assert type(description) is Description
     assert description.figures == card.figures
+    assert description.traits == card.traits
     assert card_to_json(description) == text
 
 

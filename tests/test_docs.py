@@ -13,8 +13,10 @@ from pathlib import Path
 
 import pytest
 import skimage.data
+import torch
 import typer
 from PIL import Image
+from torch import nn
 
 from imgan import hookspecs
 from imgan.cli import build
@@ -173,6 +175,9 @@ def test_the_plugin_of_the_guide_trains_exports_measures_and_runs(
     photo.save(tmp_path / "photo.jpg")
     (tmp_path / "photos").mkdir()
     photo.save(tmp_path / "photos" / "a.png")
+    layers = {"0": nn.Conv2d(3, 4, 3), "2": nn.Conv2d(4, 4, 3), "4": nn.Conv2d(4, 3, 3)}
+    theirs = nn.ModuleDict({"noise": nn.ModuleDict(layers)})
+    torch.save(theirs.state_dict(), tmp_path / "theirs.pth")
     (lines,) = (block.splitlines() for block in blocks(PLUGINS, "sh"))
     for line in lines:
         words = shlex.split(line)[1:]

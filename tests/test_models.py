@@ -128,6 +128,22 @@ def test_a_model_is_added_by_options(tmp_path: Path) -> None:
     assert "imgan upscale --model mine" in lines[0][0]
 
 
+def test_traits_are_added_by_options(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    card = {"name": "mine", "operation": "translate", "traits": {"side": 256, "to": "b"}}
+    add = ("add", make_onnx(tmp_path / "a.onnx", card), "--trait")
+    imgan(*add, "to=winter", "--trait", "share=0.5")
+    (added,) = store.own_cards()
+    assert added.traits == {"side": 256, "to": "winter", "share": 0.5}
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    models.show("mine")
+    assert "side 256, to winter, share 0.5" in capsys.readouterr().out
+    for wrong in ("to", "to=", "=winter"):
+        with pytest.raises(Misuse, match="it must be KEY=VALUE"):
+            imgan(*add, wrong)
+
+
 def test_a_shipped_name_is_not_taken_twice(tmp_path: Path) -> None:
     file = make_onnx(tmp_path / "a.onnx")
     for options in ((), ("--replace",)):

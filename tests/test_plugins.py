@@ -185,7 +185,7 @@ def test_a_misspelt_hook_is_refused() -> None:
 
 def test_every_entry_string_resolves() -> None:
     found = registry()
-    entries = [*found.recipes.values(), *found.exporters.values(), *found.evaluations.values()]
-    assert entries
-    for entry in entries:
-        assert callable(resolve(entry.entry))
+    for kind in (found.recipes, found.exporters, found.importers, found.evaluations):
+        assert kind
+        for entry in kind.values():
+            assert callable(resolve(entry.entry))

@@ -17,7 +17,10 @@ from pathlib import Path
 
 import pytest
 import skimage.data
+import torch
 from PIL import Image, ImageOps
+
+from imgan_translate.net import ResNet
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -39,7 +42,7 @@ def steps(line: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A person's folder: photo, painting, a folder of two, photos to train on, faces, a clone."""
+    """A person's folder: photo, painting, a folder of two, photos, faces, a checkpoint, a clone."""
     folder = tmp_path_factory.mktemp("readme")
     astronaut = Image.fromarray(skimage.data.astronaut())
     portrait = astronaut.crop((140, 10, 300, 170))
@@ -48,6 +51,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("dir/a.jpg", "dir/b.png", "photos/a.png", "celeba/000001.jpg"):
         (folder / name).parent.mkdir(exist_ok=True)
         portrait.save(folder / name)
+    torch.save(ResNet(width=4, blocks=1).state_dict(), folder / "latest_net_G_A.pth")
     carried = "docs/images/astronaut.jpg"
     (folder / carried).parent.mkdir(parents=True)
     shutil.copy(ROOT / carried, folder / carried)

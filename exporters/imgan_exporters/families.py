@@ -75,16 +75,19 @@ def translator_form(side: int | None) -> Form:
 def translator(
     task: Task[Any], target: Path, card: Description, *, half: bool, overwrite: bool
 ) -> Parity:
-    """A generator of a translator's run; of a CycleGAN "backward" goes the other way."""
+    """A generator of a translator's run. "backward" goes from the second of the data's domains to
+    the first: one of a CycleGAN, or a pix2pix that was trained with `--swap`."""
     settings = task.settings
     ends = [settings.source, settings.target]
     traits: dict[str, float | str] = {"side": settings.crop}
+    swapped = getattr(settings, "swap", False)
     if task.shipped == "backward":
         ends.reverse()
+    if task.shipped == "backward" or swapped:
         traits["direction"] = "backward"
     if getattr(settings, "faces", False):
         traits["faces"] = "aligned"
-    if getattr(settings, "pairs", None) and not settings.swap:
+    if getattr(settings, "pairs", None) and not swapped:
         traits["sees"] = str(settings.pairs)
     fixed = getattr(settings, "generator", None) == "unet"
     known = replace(card, traits={"from": ends[0], "to": ends[1], **traits, **card.traits})
