@@ -22,7 +22,7 @@ from imgan.training.run import Record
 from imgan.training.task import Task
 from imgan_exporters import families
 from imgan_translate import CycleGANSettings, Network, Pairs, Pix2PixSettings
-from imgan_translate.net import Patch, ResNet, UNet
+from imgan_translate.net import Patch, ResNet, UNet, begin
 from imgan_translate.paired import Pix2PixTask, read_pairs
 from imgan_translate.unpaired import Codes, CycleGANTask, Pool, contrast
 
@@ -98,6 +98,13 @@ def test_lighter_generators_give_pictures_of_the_same_size(resize: bool, separab
     assert network(torch.zeros(1, 3, 36, 44)).shape == (1, 3, 36, 44)
 
 
+def test_a_residual_generator_begins_near_the_picture() -> None:
+    torch.manual_seed(0)
+    network, picture = ResNet(16, 1, residual=True), torch.rand(1, 3, 32, 32) * 2 - 1
+    begin(network)
+    assert 0 < (network(picture) - picture).abs().mean() < 0.05
+
+
 def test_a_unet_drops_nothing_in_evaluation_mode() -> None:
     torch.manual_seed(0)
     network = UNet(2, 7)
@@ -109,7 +116,7 @@ def test_a_unet_drops_nothing_in_evaluation_mode() -> None:
 
 @pytest.mark.parametrize(
     "changed",
-    [{}, {"cycle": 0.0, "contrastive": 1.0, "augment": True}, {"identity": 0.0, "resize": True}],
+    [{}, {"cycle": 0.0, "contrastive": 1.0, "augment": True}, {"identity": 0.0, "residual": True}],
 )
 def test_a_cut_cyclegan_ends_as_an_uncut_one(
     domains: Path, tmp_path: Path, changed: dict[str, Any]

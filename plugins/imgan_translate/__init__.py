@@ -72,6 +72,9 @@ class TranslateSettings(DomainSettings):
         bool, Option(help="Enlarge by nearest neighbour, not by transposed convolutions.")
     ] = False
     separable: Annotated[bool, Option(help="Depthwise separable residual blocks.")] = False
+    residual: Annotated[
+        bool, Option(help="The generator makes what is added to the picture, not the picture.")
+    ] = False
     critic_width: Annotated[int, Option(help="Channels of the critics' first layer.")] = 64
     augment: Annotated[
         bool, Option(help="Differentiable augmentation of what the critics see.")
@@ -103,6 +106,13 @@ class CycleGANSettings(TranslateSettings):
     contrastive: Annotated[
         float, Option(help="Weight of the patches' contrastive loss; --cycle 0 makes it CUT.")
     ] = 0.0
+    surest: Annotated[
+        float,
+        Option(
+            help="The part of each domain's pictures to train on: those that the installed judge "
+            "of the two is surest of. 1: all."
+        ),
+    ] = 1.0
     pool: Annotated[int, Option(help="Earlier results that the critics are also shown.")] = 50
     teacher: Annotated[
         str, Option(help="A run of wider generators whose results are to be met.")
@@ -112,6 +122,7 @@ class CycleGANSettings(TranslateSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.weights("cycle", "identity", "contrastive", "distil")
+        self.require(0 < self.surest <= 1, "surest", "above 0, and 1 at most")
         if self.teacher:
             # Absolute, so that a run can be resumed and exported from any folder.
             object.__setattr__(self, "teacher", str(Path(self.teacher).resolve()))

@@ -29,11 +29,13 @@ class Judge:
 
     def sees(self, pictures: Iterable[Pixels]) -> float:
         """The share of [H, W, 3] sRGB pictures, 8 bits, that it takes for the domain."""
-        return float(np.mean([(self._logit(p) > 0) != self.flipped for p in pictures]))
+        return float(np.mean([self.logit(picture) > 0 for picture in pictures]))
 
-    def _logit(self, picture: Pixels) -> float:
+    def logit(self, picture: Pixels) -> float:
+        """How sure it is: above 0 for the domain."""
         small = ImageOps.cover(Image.fromarray(picture), (SIDE, SIDE), Image.Resampling.BICUBIC)
-        return float(self.session.run(to_planes(np.asarray(small))[None])[0, 0])
+        logit = float(self.session.run(to_planes(np.asarray(small))[None])[0, 0])
+        return -logit if self.flipped else logit
 
 
 def judges() -> list[ModelCard]:

@@ -29,6 +29,9 @@ class ResNet(nn.Module):
     a smaller `width`, and with `separable` blocks of a 3x3 convolution a channel and a 1x1 (Li et
     al. 2020, GAN Compression). With `resize` enlarged by nearest neighbour before a convolution,
     where the paper has transposed convolutions, which tend to draw grids (Odena et al. 2016).
+
+    With `residual` the result is what is added to the picture, and may leave -1..1: a network that
+    begins by leaving a photo as it is need not learn to copy it.
     """
 
     def __init__(
@@ -37,10 +40,12 @@ class ResNet(nn.Module):
         blocks: int = 9,
         resize: bool = False,
         separable: bool = False,
+        residual: bool = False,
         norm: Norm = nn.InstanceNorm2d,
         dropout: bool = False,
     ) -> None:
         super().__init__()
+        self.residual = residual
         bias = norm is nn.InstanceNorm2d
         layers = [nn.ReflectionPad2d(3), nn.Conv2d(3, width, 7, bias=bias), norm(width), nn.ReLU()]
         for channels in (width, 2 * width):
@@ -55,7 +60,8 @@ class ResNet(nn.Module):
         self.model = nn.Sequential(*layers)
 
     def forward(self, picture: Tensor) -> Tensor:
-        return self.model(picture)
+        made = self.model(picture)
+        return picture + made if self.residual else made
 
     def views(self, picture: Tensor) -> Iterator[Tensor]:
         """What contrastive training compares: the picture, both reductions, two of the blocks."""
@@ -159,12 +165,14 @@ class Patch(nn.Module):
 
 
 def begin(network: nn.Module) -> None:
-    """Weights from N(0, 0.02), as both papers begin."""
+    """Weights from N(0, 0.02), as both papers begin; what is added to a picture begins small."""
     for module in network.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
             nn.init.normal_(module.weight, 0, 0.02)
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
+    if isinstance(network, ResNet) and network.residual:
+        nn.init.normal_(network.model[-2].weight, 0, 0.001)  # type: ignore[arg-type]
 
 
 def _affine(channels: int) -> nn.Module:

@@ -20,6 +20,7 @@ from imgan.training.run import Record
 from imgan.training.task import Task
 from imgan.training.weights import read_weights
 from imgan_translate import CycleGANSettings, TranslateSettings
+from imgan_translate.judge import find_judge
 from imgan_translate.net import Patch, ResNet, begin
 from imgan_translate.photos import cropped, read, rows
 
@@ -70,7 +71,18 @@ class CycleGANTask(Task[CycleGANSettings]):
     def photos(self) -> tuple[list[Bytes], list[Bytes]]:
         """Of A and of B; read at the first step: an export needs no pictures."""
         a, b = (read(self.data / f"train{side}", self.settings.shorter_side) for side in "AB")
-        return a, b
+        ends = self.settings.source, self.settings.target
+        if self.settings.surest == 1:
+            return a, b
+        return self._surest(a, *reversed(ends)), self._surest(b, *ends)
+
+    def _surest(self, photos: list[Bytes], other: str, own: str) -> list[Bytes]:
+        """Raises Misuse when no judge of the two domains is installed."""
+        judge = find_judge(other, own, "cpu")
+        if judge is None:
+            raise Misuse(f"--surest: no judge of {other} and {own} is among `imgan models`")
+        order = np.argsort([-judge.logit(photo) for photo in photos])
+        return [photos[i] for i in order[: max(1, round(self.settings.surest * len(photos)))]]
 
     @cached_property
     def teachers(self) -> Mapping[str, nn.Module]:
@@ -246,7 +258,13 @@ class Pool(nn.Module):
 
 def resnet(settings: TranslateSettings) -> ResNet:
     """The generator that the settings describe."""
-    return ResNet(settings.width, settings.blocks, settings.resize, settings.separable)
+    return ResNet(
+        settings.width,
+        settings.blocks,
+        settings.resize,
+        settings.separable,
+        settings.residual,
+    )
 
 
 def _adam(parameters: list[nn.Parameter], settings: CycleGANSettings) -> torch.optim.Adam:
