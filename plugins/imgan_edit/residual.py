@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import interpolate, leaky_relu
+from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, pad
 from torch.nn.utils.parametrizations import spectral_norm
 
 from imgan_edit.attributes import RESIDUAL
@@ -49,6 +49,7 @@ class Editor(nn.Module):
         factor = size // GRID
         fine, middle, coarse = width, 2 * width, 10 * width // 3
         self.embed = nn.Sequential(nn.Linear(len(RESIDUAL), CODE), nn.LeakyReLU(SLOPE))
+        self.factor = factor
         self.unshuffle = nn.PixelUnshuffle(factor)
         self.stem = nn.Conv2d(3 * factor**2, fine, 3, padding=1)
         self.down32 = _Block(fine)
@@ -81,10 +82,18 @@ class Editor(nn.Module):
             x = block(x, code)
         x = self.up16(_doubled(self.from8(x)) + at16, code)
         x = self.up32(_doubled(self.from16(x)) + at32, code)
-        residual, mask = self.shuffle(self.head(leaky_relu(x, SLOPE))).split((3, 1), 1)
+        planes = smoothed(self.shuffle(self.head(leaky_relu(x, SLOPE))), self.factor)
+        residual, mask = planes.split((3, 1), 1)
         # A mask of 0 would keep the residual from learning, and a residual of 0 the mask.
         bounded = BOUND * (mask / BOUND).tanh()
         return 2 * strength[..., None, None] * residual.tanh(), bounded.sigmoid()
+
+
+def smoothed(planes: Tensor, side: int) -> Tensor:
+    """Means over squares of `side` pixels: no pattern of that period is left of what a pixel
+    shuffle draws."""
+    before = (side - 1) // 2
+    return avg_pool2d(pad(planes, (before, side - 1 - before) * 2, "replicate"), side, 1)
 
 
 def apply(face: Tensor, residual: Tensor, mask: Tensor) -> Tensor:
@@ -149,8 +158,9 @@ class Critic(nn.Module):
 def _grow_editor(editor: Editor, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
     """Weights for a smaller size become weights for this one, before they are loaded.
 
-    The stem takes the mean of the pixels where it took one, the head repeats each: the network does
-    to a picture what the smaller one does to the halved picture, enlarged by nearest neighbour.
+    The stem takes the mean of the pixels where it took one, the head repeats each: but for
+    `smoothed`, the network does to a picture what the smaller one does to the halved picture,
+    enlarged by nearest neighbour.
     """
     for name, axis, planes in (("stem.weight", 1, 3), ("head.weight", 0, 4), ("head.bias", 0, 4)):
         key = prefix + name

@@ -29,6 +29,7 @@ from imgan.training.loop import cosine, set_rate
 from imgan.training.task import Task
 from imgan_edit import ResidualSettings
 from imgan_edit.attributes import RESIDUAL, SLUGS, follows
+from imgan_edit.rarity import rarity
 from imgan_edit.residual import Critic, Editor, apply
 
 EDITED = np.array([SLUGS.index(slug) for slug in RESIDUAL])
@@ -143,13 +144,13 @@ class ResidualTask(Task[ResidualSettings]):
         """One update of the critic."""
         critic = self.networks["critic"].train()
         assert isinstance(critic, Critic)
-        rarity = torch.from_numpy(self.wishes.rarity).to(faces.device)
+        weights = torch.from_numpy(self.wishes.rarity).to(faces.device)
         with descent.autocast():
             real, features = critic(torch.cat([faces, edited]))
             on_faces, on_edited = real.chunk(2)
             hinge = relu(1 - on_faces).mean() + relu(1 + on_edited).mean()
             seen = critic.judge(dropout(features[: len(faces)], 0.3))
-            attributes = binary_cross_entropy_with_logits(seen, labels, pos_weight=rarity)
+            attributes = binary_cross_entropy_with_logits(seen, labels, pos_weight=weights)
             loss = hinge + self.settings.recognition * attributes
         descent.minimise(loss, self.optimizers["critic"])
         accuracy = ((seen > 0) == (labels > 0.5)).float().mean()
@@ -200,9 +201,7 @@ class Wishes:
 
     @cached_property
     def rarity(self) -> Floats:
-        """By how much having an attribute counts for more than not having it, [40], 1/4 to 4."""
-        share = self.labels.mean(0).clip(1e-3, 1 - 1e-3)
-        return np.sqrt((1 - share) / share).clip(0.25, 4).astype(np.float32)
+        return rarity(self.labels)
 
     def draw(self, rng: Generator, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Faces, the change [N, 17], labels [N, 40], and what they are to be, [N, 40] in 0..1.
