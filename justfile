@@ -27,6 +27,7 @@ bench:
     python benchmarks/startup.py
     python benchmarks/upscale.py
     python benchmarks/batch.py
+    python benchmarks/edit.py
 
 # train a recipe, or go on where it stopped: just train dcgan celeba --steps 100
 train recipe data *settings:

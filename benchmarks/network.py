@@ -33,14 +33,14 @@ def compact(folder: Path) -> tuple[Compact, Path]:
     return network, path
 
 
-def medians(first: Callable[[], object], second: Callable[[], object], runs: int) -> list[float]:
+def medians(*functions: Callable[[], object], runs: int) -> list[float]:
     """Median seconds of each, after one run that does not count.
 
-    They take turns, so that whatever else the machine does slows both down.
+    They take turns, so that whatever else the machine does slows all down.
     """
-    seconds: tuple[list[float], list[float]] = ([], [])
+    seconds: list[list[float]] = [[] for _ in functions]
     for _ in range(runs + 1):
-        for timed, function in zip(seconds, (first, second), strict=True):
+        for timed, function in zip(seconds, functions, strict=True):
             started = time.perf_counter()
             function()
             timed.append(time.perf_counter() - started)

@@ -38,9 +38,9 @@ STORAGE_TAGS = frozenset(
 )
 
 
-def rows(height: int, width: int) -> Iterator[slice]:
-    """Cut a picture into bands of about a megapixel, so that no step needs a second whole copy."""
-    step = max(1, 2**20 // max(1, width))
+def rows(height: int, width: int, most: int = 2**20) -> Iterator[slice]:
+    """Cut a picture into bands of some `most` pixels, so that no step needs a second whole copy."""
+    step = max(1, most // max(1, width))
     for top in range(0, height, step):
         yield slice(top, min(top + step, height))
 

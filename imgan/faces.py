@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import importlib.util
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 
+from imgan.codecs import rows
 from imgan.errors import Failure
 from imgan.images import Picture, from_srgb, to_srgb
 from imgan.session import Session, open_session
@@ -39,7 +40,12 @@ IN_BOX: Floats = np.array(
 SEARCH_SIDES = (1000, 2000)
 """A photo is searched at this long side, in pixels, and again finer when no face was found."""
 
-SMALLEST = 20
+CLOSER, SURROUNDINGS, APART = 96, 0.1, 0.07
+"""A found face is looked at again, upright: side of that square in pixels, what it shows around
+CelebA's (of its side), and how far the two finds may be apart (root mean square of the points, of
+CelebA's side)."""
+
+SMALLEST = 24
 """Side of the smallest face looked for, in pixels of the searched picture."""
 
 PYRAMID = math.sqrt(0.5)
@@ -48,8 +54,14 @@ PYRAMID = math.sqrt(0.5)
 CELL, STRIDE = 12, 2
 """The proposal network looks at squares of 12 pixels, 2 pixels apart."""
 
-THRESHOLDS = (0.6, 0.7, 0.9)
+THRESHOLDS = (0.7, 0.7, 0.9)
 """Lowest probability of a face to pass each of the three networks."""
+
+MOST = 2000
+"""Boxes that are compared with one another, at most: the likeliest."""
+
+BAND = 2**18
+"""Pixels that are pasted at once: few enough for the processor's caches."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,16 +92,24 @@ def whole(width: int, height: int) -> Face:
 def find(rgb: NDArray[np.uint8]) -> list[Face]:
     """The faces in a photo [H, W, 3], from left to right.
 
-    Raises Failure when the package that holds the detector's networks is missing.
+    A photo in which none stands upright, or leans by up to some 50 degrees, is searched on its
+    sides and upside down too. Raises Failure when the package that holds the detector's networks is
+    missing.
     """
-    longest = max(rgb.shape[:2])
-    faces: list[Face] = []
-    for side in SEARCH_SIDES:
-        scale = min(1.0, side / longest)
-        faces = _search(rgb, scale)
-        if faces or scale == 1:
-            break
-    return sorted(faces, key=lambda face: face.box[0] + face.box[2] / 2)
+    image = Image.fromarray(rgb)
+    scales = sorted({min(1.0, side / max(image.size)) for side in SEARCH_SIDES})
+    for scale, turns in [*((scale, 0) for scale in scales), *((scales[0], k) for k in (1, 3, 2))]:
+        seen = np.rot90(_scaled(image, scale), turns)
+        looks = (_look_closer(seen, face) for face in _search(seen))
+        faces = [_in_photo(face, seen.shape, turns, scale) for face in looks if face is not None]
+        if faces:
+            return sorted(faces, key=lambda face: face.box[0] + face.box[2] / 2)
+    return []
+
+
+def magnification(face: Face, size: int, margin: float = 0) -> float:
+    """How many pixels of the photo stand side by side for one of what `align` gives."""
+    return float(1 / math.sqrt(np.linalg.det(_placement(face, size, margin))))
 
 
 def align(picture: Picture, face: Face, size: int, margin: float = 0) -> NDArray[np.uint8]:
@@ -101,38 +121,31 @@ def align(picture: Picture, face: Face, size: int, margin: float = 0) -> NDArray
     matrix = _placement(face, size, margin)
     left, top, right, bottom = _bounds(matrix, size)
     height, width = picture.pixels.shape[:2]
-    rows = np.arange(top, bottom).clip(0, height - 1)
-    columns = np.arange(left, right).clip(0, width - 1)
-    region = to_srgb(picture.pixels[np.ix_(rows, columns)], picture.source)
+    down, above_below = _reach(top, bottom, height)
+    across, beside = _reach(left, right, width)
+    part = to_srgb(picture.pixels[down, across], picture.source)
+    region = np.pad(part, (above_below, beside, (0, 0)), "edge")
     # Pillow's affine transform does not antialias, its resize does: go through a finer square whose
     # pixels are about those of the photo.
-    photo_pixels = 1 / math.sqrt(np.linalg.det(matrix))
+    photo_pixels = magnification(face, size, margin)
     reduction = max(1, int(photo_pixels / 2))
     finer = max(1, math.ceil(photo_pixels / reduction))
     image = Image.fromarray(region).reduce(reduction)
     from_square = (
         _scaling(1 / reduction) @ _shift(-left, -top) @ np.linalg.inv(matrix) @ _scaling(1 / finer)
     )
-    square = _transform(image, from_square, (size * finer, size * finer))
-    return np.asarray(square.resize((size, size), Image.Resampling.BICUBIC))
+    bicubic = Image.Resampling.BICUBIC
+    square = _transform(image, from_square, (size * finer, size * finer), bicubic)
+    return np.asarray(square.resize((size, size), bicubic))
 
 
 def spread(
     picture: Picture, face: Face, mask: Floats, margin: float = 0
 ) -> tuple[tuple[slice, slice], NDArray[np.float32]]:
-    """A mask [size, size] in 0..1 over the photo: the rows and columns of its square, as far as
-    they are in the photo, and the weights there, enlarged by bicubic interpolation."""
-    to_square = _placement(face, len(mask), margin)
-    height, width = picture.pixels.shape[:2]
-    left, top, right, bottom = (
-        int(side)
-        for side in np.clip(_bounds(to_square, len(mask)), 0, (width, height, width, height))
-    )
-    place = slice(top, bottom), slice(left, right)
-    if left == right or top == bottom:
-        return place, np.zeros((bottom - top, right - left), np.float32)
-    matrix, shape = to_square @ _shift(left, top), (right - left, bottom - top)
-    return place, _warp(mask, matrix, shape).clip(0, 1)
+    """A mask [size, size] over the photo: the rows and columns of its square, as far as they are in
+    the photo, and the weights there, enlarged by linear interpolation as `paste` does."""
+    seat = _Seat.of(picture, face, len(mask), margin)
+    return seat.place, seat.fine(seat.coarse(mask), slice(0, seat.shape[0]))
 
 
 def cut(picture: Picture, face: Face, margin: float = 0) -> tuple[Picture, Face]:
@@ -151,29 +164,78 @@ def cut(picture: Picture, face: Face, margin: float = 0) -> tuple[Picture, Face]
 
 
 def paste(
-    picture: Picture, face: Face, difference: Floats, mask: Floats, margin: float = 0
+    picture: Picture, face: Face, difference: Floats, cover: Floats, margin: float = 0
 ) -> Picture:
-    """The photo with a difference added to the face that `align` gave.
+    """The photo less `cover` of itself, plus `difference`, in the face that `align` gave.
 
-    `difference` [size, size, 3] is in sRGB, in 255ths; `mask` [size, size] is its weight, 0..1, and
-    should be 0 along the border. Both are enlarged to the photo's pixels by bicubic interpolation.
-    Pixels where the enlarged mask is 0 stay equal to the bit. Elsewhere only the change goes
-    through 8-bit sRGB, so that the photo keeps what it has beyond that: 16 bits, a wide gamut.
+    `difference` [size, size, 3] is in sRGB, in 255ths, `cover` [size, size] in 0..1; both should be
+    0 along the border, and are enlarged to the photo's pixels by linear interpolation. Pixels where
+    both are 0 stay equal to the bit. Elsewhere only the change goes through 8-bit sRGB, so that the
+    photo keeps what it has beyond that: 16 bits, a wide gamut. Its grain is never covered.
     """
-    place, weight = spread(picture, face, mask, margin)
-    if not weight.size:
-        return picture
-    matrix = _placement(face, len(mask), margin) @ _shift(place[1].start, place[0].start)
-    shape = weight.shape[::-1]
-    weight = weight[..., None]
-    change = np.stack([_warp(plane, matrix, shape) for plane in np.moveaxis(difference, 2, 0)], 2)
+    seat = _Seat.of(picture, face, len(cover), margin)
+    planes = [seat.coarse(plane) for plane in (cover, *np.moveaxis(difference, 2, 0))]
     pixels = picture.pixels.copy()
-    region = pixels[place]
-    before = to_srgb(region, picture.source)
-    after = _whole_numbers(before + weight * change, before.dtype)
-    moved = from_srgb(after, picture.source).astype(np.int32) - from_srgb(before, picture.source)
-    region[...] = _whole_numbers(region + moved, region.dtype)
+    whole = pixels[seat.place]
+    noise = _noise(to_srgb(_middle(whole), picture.source))
+    for band in rows(*seat.shape, BAND):
+        lost, *added = (seat.fine(plane, band) for plane in planes)
+        region = whole[band]
+        before = to_srgb(region, picture.source)
+        covered = before - _texture(before).clip(-noise, noise)
+        after = before + np.stack(added, 2) - lost[..., None] * covered
+        after = _whole_numbers(after, before.dtype)
+        if before is not region:  # something was converted
+            old, new = (from_srgb(srgb, picture.source) for srgb in (before, after))
+            after = _whole_numbers(region + (new.astype(np.int32) - old), region.dtype)
+        region[...] = after
     return picture.with_pixels(pixels)
+
+
+def _texture(rgb: NDArray[np.uint8]) -> NDArray[np.int16]:
+    """What a picture has beyond its means over 3 x 3 pixels."""
+    blurred = Image.fromarray(rgb).filter(ImageFilter.BoxBlur(1))
+    return np.subtract(rgb, np.asarray(blurred), dtype=np.int16)
+
+
+def _noise(rgb: NDArray[np.uint8]) -> int:
+    """How far a picture's grain reaches: three standard deviations, by a median, since that hardly
+    sees edges and strands."""
+    return round(3 * 1.4826 * float(np.median(np.abs(_texture(rgb))))) if rgb.size else 0
+
+
+def _middle(pixels: NDArray[Any]) -> NDArray[Any]:
+    """256 x 256 pixels of a picture, or what there is."""
+    top, left = (max(0, side - 256) // 2 for side in pixels.shape[:2])
+    return pixels[top : top + 256, left : left + 256]
+
+
+def _look_closer(rgb: NDArray[np.uint8], face: Face) -> Face | None:
+    """The face with the points that it has once it stands upright, or None when it has none there.
+
+    The detector knows upright faces. In leaning ones its points are off by some hundredths of their
+    size, and in those that lie it sees upright ones that are not there.
+    """
+    square = align(Picture(rgb), face, CLOSER, SURROUNDINGS)
+    back = np.linalg.inv(_placement(face, CLOSER, SURROUNDINGS))
+    for again in _search(square):
+        points = again.points @ back[:2, :2].T + back[:2, 2]
+        apart = np.sqrt(np.square(points - face.points).sum(1).mean())
+        if apart < APART * magnification(face, 1):
+            return replace(face, points=points)
+    return None
+
+
+def _in_photo(face: Face, shape: tuple[int, ...], turns: int, scale: float) -> Face:
+    """A face of a picture [H, W, 3] in the photo, which was brought to `scale` and then turned."""
+    x, y, width, height = face.box
+    points = np.array([*face.points, (x, y), (x + width, y + height)])
+    for k in range(turns):
+        # np.rot90 took the right edge to the top.
+        points = np.stack([shape[k % 2] - points[:, 1], points[:, 0]], 1)
+    points /= scale
+    (left, top), (right, bottom) = points[5:].min(0).tolist(), points[5:].max(0).tolist()
+    return Face((left, top, right - left, bottom - top), points[:5], face.score)
 
 
 class _Network(NamedTuple):
@@ -218,23 +280,23 @@ def _networks() -> _Networks:
     )
 
 
-def _search(rgb: NDArray[np.uint8], scale: float) -> list[Face]:
-    """MTCNN (Zhang, Zhang, Li, Qiao 2016) on the photo brought to `scale`.
+def _search(rgb: NDArray[np.uint8]) -> list[Face]:
+    """MTCNN (Zhang, Zhang, Li, Qiao 2016).
 
     A fully convolutional network proposes boxes on every level of a pyramid; a second and a third
     look closer at each, drop most and correct the rest; the third gives the five points.
     Boxes are [N, 4]: left, top, right, bottom.
     """
     networks = _networks()
-    image = _scaled(Image.fromarray(rgb), scale)
+    image = Image.fromarray(rgb)
     boxes = _propose(networks.proposal, image, THRESHOLDS[0])
     boxes, scores, _ = _refine(networks.refinement, image, boxes, 24, THRESHOLDS[1])
     boxes = boxes[_distinct(boxes, scores, 0.7)]
     boxes, scores, points = _refine(networks.output, image, boxes, 48, THRESHOLDS[2])
     return [
-        Face((x0, y0, x1 - x0, y1 - y0), points[i] / scale, float(scores[i]))
+        Face((x0, y0, x1 - x0, y1 - y0), points[i], float(scores[i]))
         for i in _distinct(boxes, scores, 0.7, of_smaller=True)
-        for x0, y0, x1, y1 in [(boxes[i] / scale).tolist()]
+        for x0, y0, x1, y1 in [boxes[i].tolist()]
     ]
 
 
@@ -244,8 +306,8 @@ def _propose(network: _Network, image: Image.Image, threshold: float) -> Floats:
     all_scores: list[Floats] = [np.empty(0)]
     scale = CELL / SMALLEST
     while min(image.size) * scale >= CELL:
-        level = np.asarray(_scaled(image, scale))[None]
-        corrections, probabilities = network(level)
+        level = _scaled(image, scale)
+        corrections, probabilities = network(level[None])
         scores = probabilities[0, :, :, 1]
         columns, rows = np.nonzero(scores > threshold)
         corners = np.stack([columns, rows], 1) * STRIDE
@@ -290,29 +352,23 @@ def _distinct(
 
     Covered is intersection over union or, `of_smaller`, over the smaller of the two areas.
     """
-    areas = (boxes[:, 2:] - boxes[:, :2]).prod(1)
-    order = scores.argsort()[::-1]
-    kept = []
-    while len(order):
-        best, order = order[0], order[1:]
-        kept.append(best)
-        shared = np.minimum(boxes[best, 2:], boxes[order, 2:]) - np.maximum(
-            boxes[best, :2], boxes[order, :2]
-        )
-        common = shared.clip(0).prod(1)
-        if of_smaller:
-            whole = np.minimum(areas[best], areas[order])
-        else:
-            whole = areas[best] + areas[order] - common
-        order = order[common <= limit * whole]
-    return np.array(kept, np.intp)
+    order = scores.argsort()[::-1][:MOST]
+    low, high = boxes[order, :2], boxes[order, 2:]
+    areas = (high - low).prod(1)
+    shared = np.minimum(high[:, None], high) - np.maximum(low[:, None], low)
+    common, smaller = shared.clip(0).prod(2), np.minimum(areas[:, None], areas)
+    whole = smaller if of_smaller else areas[:, None] + areas - common
+    covers = common > limit * whole
+    left = np.ones(len(order), bool)
+    for best in range(len(order)):
+        if left[best]:
+            left[best + 1 :] &= ~covers[best, best + 1 :]
+    return order[left]
 
 
-def _scaled(image: Image.Image, scale: float) -> Image.Image:
-    if scale == 1:
-        return image
+def _scaled(image: Image.Image, scale: float) -> NDArray[np.uint8]:
     width, height = (math.ceil(side * scale) for side in image.size)
-    return image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=2)
+    return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR, reducing_gap=1))
 
 
 def _placement(face: Face, size: int, margin: float) -> Floats:
@@ -336,16 +392,66 @@ def _bounds(to_square: Floats, size: int) -> tuple[int, int, int, int]:
     return int(left), int(top), int(right), int(bottom)
 
 
-def _warp(plane: Floats, to_plane: Floats, shape: tuple[int, int]) -> NDArray[np.float32]:
-    """A plane [size, size] seen from the photo, 0 beyond it; `shape` is width, height."""
-    image = Image.fromarray(np.asarray(plane, np.float32))
-    return np.asarray(_transform(image, to_plane, shape))
+def _reach(start: int, stop: int, length: int) -> tuple[slice, tuple[int, int]]:
+    """The part of a range of rows that a photo of this height has, at least one, and how often its
+    first and its last are repeated for the rest."""
+    first, last = (min(max(row, 0), length - 1) for row in (start, stop - 1))
+    lacking = stop - start - (last + 1 - first)
+    before = min(max(first - start, 0), lacking)
+    return slice(first, last + 1), (before, lacking - before)
 
 
-def _transform(image: Image.Image, to_image: Floats, shape: tuple[int, int]) -> Image.Image:
-    """`image` through an affine matrix that takes the result's coordinates to the image's."""
+class _Seat(NamedTuple):
+    """Where a face's square [size, size] lies in a photo."""
+
+    place: tuple[slice, slice]
+    """The rows and columns that it reaches, maybe none."""
+    to_square: Floats
+    """The matrix from their coordinates to the square's."""
+    step: int
+    """As many of their pixels a side are interpolated at once, which is much faster; the square's
+    own are twice as large."""
+
+    @classmethod
+    def of(cls, picture: Picture, face: Face, size: int, margin: float) -> _Seat:
+        matrix = _placement(face, size, margin)
+        left, top, right, bottom = _bounds(matrix, size)
+        height, width = picture.pixels.shape[:2]
+        down, across = (
+            slice(*np.clip(ends, 0, length).tolist())
+            for ends, length in (((top, bottom), height), ((left, right), width))
+        )
+        step = max(1, int(magnification(face, size, margin) / 2))
+        return cls((down, across), matrix @ _shift(across.start, down.start), step)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        down, across = self.place
+        return down.stop - down.start, across.stop - across.start
+
+    def coarse(self, plane: Floats) -> Image.Image:
+        """A plane [size, size] as the place sees it, every `step` pixels; 0 beyond the square."""
+        height, width = (max(1, math.ceil(side / self.step)) for side in self.shape)
+        image = Image.fromarray(np.asarray(plane, np.float32))
+        matrix = self.to_square @ _scaling(self.step)
+        return _transform(image, matrix, (width, height), Image.Resampling.BILINEAR)
+
+    def fine(self, coarse: Image.Image, band: slice) -> NDArray[np.float32]:
+        """A band of the place's rows, every pixel."""
+        height, width = band.stop - band.start, self.shape[1]
+        if not height or not width:
+            return np.zeros((height, width), np.float32)
+        box = (0, band.start / self.step, width / self.step, band.stop / self.step)
+        return np.asarray(coarse.resize((width, height), Image.Resampling.BILINEAR, box))
+
+
+def _transform(
+    image: Image.Image, to_image: Floats, shape: tuple[int, int], kernel: Image.Resampling
+) -> Image.Image:
+    """`image` through an affine matrix that takes the result's coordinates to the image's; `shape`
+    is width, height."""
     coefficients = tuple(to_image[:2].ravel().tolist())
-    return image.transform(shape, Image.Transform.AFFINE, coefficients, Image.Resampling.BICUBIC)
+    return image.transform(shape, Image.Transform.AFFINE, coefficients, kernel)
 
 
 def _shift(x: float, y: float) -> Floats:

@@ -60,6 +60,9 @@ class Session:
         self._inference = inference
         self._inputs = {i.name: _dtype(i.type) for i in inference.get_inputs()}
         self._outputs = [o.name for o in inference.get_outputs()]
+        ports = [*inference.get_inputs(), *inference.get_outputs()]
+        self.shapes: dict[str, list[int | str | None]] = {port.name: port.shape for port in ports}
+        """Of every input and output; dynamic axes by their names, None where they have none."""
 
     def run(self, array: NDArray[Any]) -> NDArray[Any]:
         """The first output for the only input. Raises what `run_many` raises."""
@@ -173,6 +176,8 @@ def _create(model: str | bytes, device: str) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.log_severity_level = _FATAL
     options.intra_op_num_threads = cores()
+    # Threads that wait busily keep the cores from decoding and encoding other pictures.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     providers: list[Any] = [CPU]
     if device != "cpu":
         index = device.removeprefix("cuda:")

@@ -64,9 +64,7 @@ def test_a_picture_of_the_working_size_is_taken_as_it_is(photo: Bytes) -> None:
     assert with_detail(photo, photo, made) is made
 
 
-def test_bands_of_a_large_photo_fit_together(
-    photo: Bytes, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bands_of_a_large_photo_fit_together(photo: Bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     small = reduced(photo, 60)
     whole = guided(photo, small, 255 - small)
     bands = [slice(top, min(top + 7, 200)) for top in range(0, 200, 7)]

@@ -23,7 +23,7 @@ from imgan.errors import Failure, Misuse
 from imgan.job import Job
 from imgan_edit import Edit, Sheet, evaluate, judge, run, sheet
 from imgan_edit.attributes import NAMES, SLUGS, parse
-from imgan_edit.vector import soft_mask
+from imgan_edit.engines import soft_mask
 
 BANGS, SMILING, MALE = SLUGS.index("bangs"), SLUGS.index("smiling"), SLUGS.index("male")
 
@@ -428,7 +428,7 @@ def test_a_sheet_takes_one_picture_and_says_which_options_it_has_no_use_for(phot
 
 
 def test_the_soft_mask_is_one_inside_and_zero_along_the_border() -> None:
-    mask = soft_mask(64)
+    mask = soft_mask(64, 0.35)
     assert mask[32, 32] == 1
     border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
     assert not border.any()
@@ -440,16 +440,21 @@ def test_the_evaluation_counts_what_the_judge_sees(tmp_path: Path) -> None:
     for name, red in [("1.jpg", 100), ("2.jpg", 40), ("3.jpg", 220)]:
         Image.new("RGB", (89, 109), (red, 100, 200)).save(tmp_path / name, quality=100)
     header, rows = evaluate.evaluate(tmp_path, "tiny-editor", "cpu")
-    assert len(header) == len(rows[0])
-    assert [row[0] for row in rows] == [*SLUGS, "mean"]
-    bangs = rows[BANGS]
-    assert (bangs[1], bangs[3]) == ("0.50", "2")
-    assert (bangs[4], bangs[6]) == ("0.00", "1")
-    assert bangs[2] == "0.000"
-    assert rows[SMILING][1:4:2] == ["1.00", "3"]
-    assert rows[SMILING][4] == "-"
+    assert header == ("figure", "faces", "tiny-editor", "tiny-editor: others moved")
+    assert {len(row) for row in rows} == {len(header)}
+    figures = {name: cells for name, *cells in rows}
+    assert len(figures) == len(rows) == 2 * 41 + len(evaluate.SUMMARY)
+    assert figures["bangs added"] == ["2", "0.50", "0.000"]
+    assert figures["bangs removed"] == ["1", "0.00", "0.000"]
+    assert figures["smiling added"][:2] == ["3", "1.00"]
+    assert figures["smiling removed"] == ["0", "-", "-"]
     # Male takes red along: bangs move, 38 others do not.
-    assert 0.001 < float(rows[MALE][2]) < 1 / 39
+    assert 0.001 < float(figures["male added"][2]) < 1 / 39
+    added = [float(figures[f"{slug} added"][1]) for slug in SLUGS if slug != "male"]
+    assert float(figures["mean added"][1]) == pytest.approx(np.mean(added), abs=0.03)
+    # The network gives a face back as it is, and what does not change is not written.
+    assert [figures[name][1] for name in list(evaluate.SUMMARY)[:4]] == ["inf", "1.000"] * 2
+    assert 0 < float(figures["seconds an edit"][1]) < 1
 
 
 def test_the_evaluation_of_an_empty_folder_fails(tmp_path: Path) -> None:

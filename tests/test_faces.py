@@ -44,9 +44,15 @@ def tilted(angle: float, side: float, centre: tuple[float, float]) -> Face:
     )
 
 
-def disc(size: int) -> NDArray[np.float32]:
+def disc(size: int, height: float = 1) -> NDArray[np.float32]:
+    """A cone over a disc: 0 along the border, `height` in the middle."""
     axis = np.linspace(-1, 1, size, dtype=np.float32)
-    return (1 - np.hypot(axis[:, None], axis)).clip(0, 1)
+    return height * (1 - np.hypot(axis[:, None], axis)).clip(0, 1)
+
+
+def added(height: float, size: int = SIZE) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """A difference of equal channels, and a cover of nothing."""
+    return np.repeat(disc(size, height)[..., None], 3, 2), np.zeros((size, size), np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -103,6 +109,24 @@ def test_a_small_face_in_a_large_photo_is_found_by_the_finer_search(
     large.paste(tiny, (1500, 60))
     (found,) = faces.find(np.asarray(large))
     assert 1500 < found.points[0, 0] < 1575
+
+
+@pytest.mark.parametrize("angle", [-40, 20, 60, 90, 120, 180, 250])
+def test_a_leaning_a_lying_and_an_upside_down_face_are_seen_as_they_are(
+    astronaut: NDArray[np.uint8], face: Face, angle: float
+) -> None:
+    image = Image.fromarray(astronaut)
+    centre = tuple(face.points.mean(0).tolist())
+    turned = image.rotate(angle, Image.Resampling.BICUBIC, center=centre, fillcolor=(90, 90, 90))
+    (found,) = faces.find(np.asarray(turned))
+    z = (face.points - centre) @ [1, 1j] * np.exp(-1j * np.radians(angle)) + complex(*centre)
+    # The eyes are 42 pixels apart.
+    np.testing.assert_allclose(found.points, np.stack([z.real, z.imag], 1), atol=4)
+    x, y, width, height = found.box
+    assert x < z.real.min()
+    assert z.real.max() < x + width
+    assert y < z.imag.min()
+    assert z.imag.max() < y + height
 
 
 @pytest.mark.parametrize("shape", [(300, 200), (11, 11), (1, 1), (5, 900)])
@@ -165,7 +189,7 @@ def test_pixels_outside_the_mask_stay_equal_to_the_bit(dtype: type) -> None:
     pixels = rng.integers(0, np.iinfo(dtype).max, (300, 400, 3), dtype, endpoint=True)
     picture = Picture(pixels, source=Source(depth=8 * np.dtype(dtype).itemsize))
     face = tilted(20, 150, (180, 150))
-    result = faces.paste(picture, face, np.full((SIZE, SIZE, 3), 90.0), disc(SIZE)).pixels
+    result = faces.paste(picture, face, added(90)[0], disc(SIZE)).pixels
     assert result.dtype == dtype
     y, x = np.mgrid[0:300, 0:400]
     # The disc's radius in the photo is half the square's side.
@@ -181,18 +205,17 @@ def test_a_wide_gamut_photo_keeps_the_pixels_outside_and_its_values_elsewhere(
     pixels[..., 1] = 255 - pixels[..., 1]
     picture = Picture(pixels, source=Source(icc=display_p3))
     face = tilted(0, 100, (100, 100))
-    untouched = faces.paste(picture, face, np.zeros((SIZE, SIZE, 3)), disc(SIZE)).pixels
+    untouched = faces.paste(picture, face, *added(0)).pixels
     assert np.array_equal(untouched, pixels)
-    edited = faces.paste(picture, face, np.full((SIZE, SIZE, 3), 30.0), disc(SIZE)).pixels
+    edited = faces.paste(picture, face, *added(30)).pixels
     assert np.array_equal(edited[:40], pixels[:40])
     assert edited[100, 100].astype(int).sum() > pixels[100, 100].astype(int).sum() + 40
 
 
-def test_a_constant_difference_arrives_at_the_photos_own_resolution() -> None:
+def test_a_difference_arrives_at_the_photos_own_resolution() -> None:
     pixels = np.full((900, 900, 3), 100, np.uint8)
     face = tilted(33, 700, (450, 450))
-    mask = disc(SIZE)
-    result = faces.paste(Picture(pixels), face, np.full((SIZE, SIZE, 3), 50.0), mask).pixels
+    result = faces.paste(Picture(pixels), face, *added(50)).pixels
     change = result[..., 0].astype(int) - 100
     assert 47 <= change[450, 450] <= 50
     # Smooth: the disc falls by 50 over 350 pixels, so neighbours differ by rounding only.
@@ -206,17 +229,32 @@ def test_pasting_back_what_alignment_shows_restores_the_photo() -> None:
     photo, face = smooth(300, 300), tilted(15, 128, (150, 140))
     crop = faces.align(Picture(photo), face, SIZE).astype(float)
     brighter = Picture(photo + np.uint8(20))
-    restored = faces.paste(
-        brighter, face, crop - faces.align(brighter, face, SIZE), np.ones((SIZE, SIZE))
-    )
-    inside = restored.pixels[110:170, 120:180].astype(int) - photo[110:170, 120:180]
-    assert np.abs(inside).max() <= 2
+    lost = np.zeros((SIZE, SIZE))
+    restored = faces.paste(brighter, face, crop - faces.align(brighter, face, SIZE), lost)
+    replaced = faces.paste(brighter, face, crop, np.ones((SIZE, SIZE)))
+    for result in (restored, replaced):
+        inside = result.pixels[110:170, 120:180].astype(int) - photo[110:170, 120:180]
+        assert np.abs(inside).max() <= 2
+
+
+def test_grain_outlives_a_cover_and_texture_does_not() -> None:
+    rng = np.random.default_rng(0)
+    stripes = 60 * np.sign(np.sin(np.arange(300) / 5))
+    grain = rng.normal(0, 4, (300, 300, 3))
+    photo = Picture((120 + stripes[:, None] + grain).clip(0, 255).astype(np.uint8))
+    face = faces.whole(300, 300)
+    cover = np.ones((SIZE, SIZE), np.float32)
+    covered = faces.paste(photo, face, np.full((SIZE, SIZE, 3), 100.0), cover).pixels
+    middle = covered[30:-30, 30:-30].astype(float)
+    assert middle.mean() == pytest.approx(100, abs=1)
+    assert 2.5 < middle.std() < 6
+    assert abs((middle * stripes[30:-30, None, None]).mean()) / 60**2 < 0.1
 
 
 def test_bright_pixels_saturate_instead_of_wrapping() -> None:
     picture = Picture(np.full((100, 100, 3), 250, np.uint8))
     face = faces.whole(100, 100)
-    up = faces.paste(picture, face, np.full((SIZE, SIZE, 3), 90.0), disc(SIZE)).pixels
+    up = faces.paste(picture, face, *added(90)).pixels
     assert up.min() == 250
     assert up.max() == 255
 
@@ -224,5 +262,7 @@ def test_bright_pixels_saturate_instead_of_wrapping() -> None:
 def test_a_face_beyond_the_photo_changes_nothing() -> None:
     picture = Picture(smooth(50, 50))
     face = faces.boxed(400, 400, 30, 30)
-    result = faces.paste(picture, face, np.full((SIZE, SIZE, 3), 90.0), disc(SIZE))
+    result = faces.paste(picture, face, *added(90))
     assert np.array_equal(result.pixels, picture.pixels)
+    square = faces.align(picture, face, SIZE)
+    assert np.abs(square.astype(int) - picture.pixels[-1, -1]).max() <= 1

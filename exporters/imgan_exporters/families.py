@@ -68,8 +68,8 @@ features = Form((Port("input", ("batch", 3, "height", "width")),), SCALES)
 
 
 def translator_form(side: int | None) -> Form:
-    """Pictures to pictures, RGB in -1..1: of `side` pixels a side, or of any size."""
-    return Form((Port("input", ("batch", 3, side or "height", side or "width"), -1, 1),))
+    """Pictures to pictures, RGB in -1..1: of `side` pixels a side, or of any multiples of 4."""
+    return Form((Port("input", ("batch", 3, side or "height", side or "width"), -1, 1, step=4),))
 
 
 def translator(

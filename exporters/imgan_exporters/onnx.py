@@ -38,11 +38,17 @@ class Port:
     shape: tuple[int | str, ...]
     low: float = 0.0
     high: float = 1.0
+    step: int = 1
+    """Dynamic heights and widths are multiples of this."""
 
     def draw(self, sizes: dict[str, int], generator: torch.Generator) -> Tensor:
         """Noise in the port's range and, for each dynamic axis, the size given."""
-        shape = [sizes[axis] if isinstance(axis, str) else axis for axis in self.shape]
+        shape = [axis if isinstance(axis, int) else self._size(axis, sizes) for axis in self.shape]
         return torch.rand(shape, generator=generator) * (self.high - self.low) + self.low
+
+    def _size(self, axis: str, sizes: dict[str, int]) -> int:
+        step = 1 if axis == "batch" else self.step
+        return -(-sizes[axis] // step) * step
 
 
 @dataclass(frozen=True)

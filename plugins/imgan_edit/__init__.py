@@ -24,14 +24,21 @@ class Sheet(StrEnum):
     strength = "strength"
     """The attributes named, ever stronger."""
     attributes = "attributes"
-    """Each of the 40 attributes added."""
+    """Each attribute that the engine knows, added."""
 
 
 class Engine(StrEnum):
     """How a face is edited."""
 
+    residual = "residual"
+    """A network says what to add to the face, and where."""
     vector = "vector"
     """Along attribute vectors in the latent space of a DCGAN."""
+
+    @property
+    def model(self) -> str:
+        """The name of its card."""
+        return f"edit-{self}"
 
 
 @dataclass(frozen=True)
@@ -93,22 +100,23 @@ class Edit:
         Option(metavar="NAMES", help="Attributes to take away, likewise.", show_default=False),
     ] = None
     strength: Annotated[
-        float, Option(min=0, help="1 is the mean difference between faces with and without.")
+        float, Option(min=0, help="1 is what makes the difference in faces at large, 0 is none.")
     ] = 1.0
     auto_strength: Annotated[
         bool,
         Option(
             "--auto-strength",
             help="Try 0.25, 0.5 and on to 3 times --strength, and stop when a classifier sees the "
-            "attributes, or before the others move more than --max-drift (here 0.1 by default).",
+            "attributes, or before the face moves more than --max-drift (here 0.1 by default).",
         ),
     ] = False
     max_drift: Annotated[
         float | None,
         Option(
             min=0,
-            help="Write nothing when the other attributes move more than this: the mean change of "
-            "their probabilities, by a classifier.",
+            help="Write nothing when the other attributes move more than this (the mean change of "
+            "their probabilities, by a classifier) or the identity does (1 is another person, by "
+            "deep features).",
             show_default=False,
         ),
     ] = None
@@ -134,8 +142,8 @@ class Edit:
         Option(
             metavar="N|X,Y,W,H",
             help="Only the N-th face from the left, or a face boxed by hand, forehead to chin, in "
-            "pixels of the upright photo. Default: every face found, but profiles and those "
-            "under 48 pixels.",
+            "pixels of the upright photo. Default: every face found, but profiles, those that "
+            "the edge cuts off, and those under 48 pixels.",
             show_default=False,
         ),
     ] = None
@@ -145,10 +153,15 @@ class Edit:
             "--aligned", help="The whole picture is a face, cut out as CelebA does: do not search."
         ),
     ] = False
-    engine: Annotated[Engine, Option(help="How faces are edited.")] = Engine.vector
+    engine: Annotated[
+        Engine, Option(help="How faces are edited: vector knows 40 attributes, residual 17.")
+    ] = Engine.vector
     model: Annotated[
         str | None,
-        Option(help="An editor from `imgan models`. Default: edit-ENGINE.", show_default=False),
+        Option(
+            help="An editor from `imgan models`, of either engine. Default: edit-ENGINE.",
+            show_default=False,
+        ),
     ] = None
 
 
@@ -162,7 +175,7 @@ def edit(
         Sheet | None,
         Option(
             help="Write one picture to choose from: the face with what is named at every strength "
-            "that --auto-strength tries, or with each of the 40 attributes added.",
+            "that --auto-strength tries, or with each attribute of the engine added.",
             show_default=False,
         ),
     ] = None,
@@ -224,7 +237,7 @@ def register_evaluations() -> Iterable[Evaluation]:
     return [
         Evaluation(
             name="edit",
-            summary="For each attribute: how often an edit is seen, how far the others move.",
+            summary="For each engine and attribute: how often edits are seen, what else they move.",
             entry="imgan_edit.evaluate:evaluate",
         ),
         Evaluation(

@@ -108,7 +108,7 @@ def _slug(typed: str) -> str:
     near = parts or get_close_matches(bare, _BY_BARE_NAME, n=3)
     hint = f"did you mean {' or '.join(_BY_BARE_NAME[n] for n in near)}?" if near else ""
     raise Misuse(
-        f"no attribute is called {typed.strip()!r}; {hint or '`imgan edit --list` names all 40'}"
+        f"no attribute is called {typed.strip()!r}; {hint or '`imgan edit --list` has them'}"
     )
 
 

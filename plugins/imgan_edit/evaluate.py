@@ -2,51 +2,82 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from imgan import store
+from imgan import faces, store
+from imgan.cards import ModelCard
 from imgan.celeba import ATTRIBUTES_FILE, HELD_OUT, read_attributes, square
 from imgan.errors import Failure
-from imgan.images import open_picture, pictures, to_srgb
+from imgan.faces import Face
+from imgan.images import Picture, open_picture, pictures, to_srgb
+from imgan.metrics import fidelity
 from imgan.session import open_session
+from imgan_edit import Engine
 from imgan_edit.attributes import SLUGS
-from imgan_edit.judge import JUDGE, JUDGES, Judge, drift
-from imgan_edit.vector import SIZE, Bytes, Floats, Vector, encode
+from imgan_edit.engines import Bytes, Editor, Floats, encode, open_editor
+from imgan_edit.judge import JUDGE, JUDGES, SIZE, drift
+from imgan_edit.receipt import Witness
+from imgan_edit.run import added_figure, removed_figure
+from imgan_edit.stroke import strokes
 
-BATCH = 100
+ENGINES = tuple(engine.model for engine in Engine)
+"""The models that are measured by default, as far as they are there."""
 
-HEADER = ("attribute", "added", "others moved", "faces", "removed", "others moved", "faces")
+SUMMARY = {
+    "PSNR of the network's face, unchanged": ".2f",
+    "SSIM of the network's face, unchanged": ".3f",
+    "PSNR of the photo, unchanged": ".2f",
+    "SSIM of the photo, unchanged": ".3f",
+    "similarity after an edit (features, conv5_3)": ".4f",
+    "seconds an edit": ".3f",
+}
+"""The last rows, and how their figures are written."""
 
 
 def evaluate(data: Path, model: str | None, device: str) -> tuple[tuple[str, ...], list[list[str]]]:
-    """A header, a row for each attribute, one of means: on the 500 held-out faces of CelebA.
+    """A header and rows: of each attribute added and removed, of their means, and of `SUMMARY`. On
+    CelebA's 500 held-out faces, for the model given or else for every engine that is installed.
 
-    The judge sees what a person would: the face as it is, and with the masked difference of a
-    change of strength 1 pasted onto it. An attribute is there when its probability is above a half.
-    "added" is the share of the faces without it that have it afterwards, "removed" of those with it
-    that have lost it; "others moved" is the mean absolute change of the other 39 probabilities.
+    The judge sees what a person would: the photo as it is, and with an edit of strength 1. An
+    attribute is there when its probability is above a half. "added" is the share of the faces
+    without it that have it afterwards, "removed" of those with it that have lost it; "others moved"
+    is the mean absolute change of the other 39 probabilities. The means are over the attributes
+    that every model in the table knows. PSNR (dB) and SSIM, on luma, are those of no change at all:
+    of the face that the network gives back, and of the photo. The similarity is the cosine between
+    deep features of the bundled network, before and after one edit of each face. The seconds are
+    the median for a face whose place is known.
     """
-    card = store.find(store.installed(), model or "edit-vector", "edit")
-    editor, judge = Vector(open_session(store.path(card), device)), Judge.open(device)
-    faces = held_out(data)
-    before = _judged(editor, judge, faces, np.zeros(len(SLUGS), np.float32))
-    figures = []
-    for attribute in range(len(SLUGS)):
-        row: list[float] = []
-        for sign in (1, -1):
-            chosen = (before[:, attribute] > 0.5) == (sign < 0)
-            change = np.zeros(len(SLUGS), np.float32)
-            change[attribute] = sign
-            after = _judged(editor, judge, faces[chosen], change)
-            row += _figures(before[chosen], after, attribute, sign)
-        figures.append(row)
-    figures.append([float(mean) for mean in np.nanmean(figures, axis=0)])
-    return HEADER, [
-        [name, *_texts(row)] for name, row in zip([*SLUGS, "mean"], figures, strict=True)
-    ]
+    photos = [open_picture(path) for path in _held_out(data)]
+    witness = Witness.open(device)
+    before = np.stack([witness.judge.sees(photo, _face(photo)) for photo in photos])
+    measured = {
+        card.name: _measure(open_editor(card, device), witness, photos, before)
+        for card in _cards(model)
+    }
+    header = [f"{name}{figure}" for name in measured for figure in ("", ": others moved")]
+    rows = []
+    for key, there in ((added_figure, False), (removed_figure, True)):
+        figures = {
+            slug: [figure for engine in measured.values() for figure in engine.figures(slug, there)]
+            for slug in SLUGS
+            if any(slug in engine.knows for engine in measured.values())
+        }
+        for slug, row in figures.items():
+            count = ((before[:, SLUGS.index(slug)] > 0.5) == there).sum()
+            rows.append([key(slug), str(count), *_texts(row)])
+        shared = [row for row in figures.values() if np.isfinite(row).all()]
+        means = np.mean(shared, axis=0) if shared else [np.nan] * len(header)
+        rows.append([key("mean"), "", *_texts(means)])
+    for index, (name, form) in enumerate(SUMMARY.items()):
+        values = (f"{engine.summary[index]:{form}}" for engine in measured.values())
+        rows.append([name, str(len(photos)), *(cell for value in values for cell in (value, ""))])
+    return ("figure", "faces", *header), rows
 
 
 def evaluate_judge(
@@ -86,25 +117,70 @@ def _held_out(data: Path) -> list[Path]:
     return pictures(data)[-HELD_OUT:]
 
 
-def _judged(editor: Vector, judge: Judge, faces: Bytes, change: Floats) -> Floats:
-    """Probabilities [N, 40] of the attributes after a change [40]."""
-    chances = [np.empty((0, len(SLUGS)), np.float32)]
-    for start in range(0, len(faces), BATCH):
-        crops = faces[start : start + BATCH]
-        moved, masks = editor(crops, np.repeat(change[None], len(crops), 0))
-        edited = (crops + masks[..., None] * moved).round().clip(0, 255).astype(np.uint8)
-        chances.append(judge.probabilities(edited))
-    return np.concatenate(chances)
+def _cards(model: str | None) -> list[ModelCard]:
+    installed = store.installed()
+    if model is not None:
+        return [store.find(installed, model, "edit")]
+    return [card for card in installed if card.name in ENGINES]
 
 
-def _figures(before: Floats, after: Floats, attribute: int, sign: int) -> list[float]:
-    """Share of successes, drift of the other attributes, and the number of faces."""
-    if not len(before):
-        return [np.nan, np.nan, 0]
-    seen = (after[:, attribute] > 0.5) == (sign > 0)
-    return [float(seen.mean()), drift(before, after, [attribute]), len(before)]
+def _face(photo: Picture) -> Face:
+    height, width = photo.pixels.shape[:2]
+    return faces.whole(width, height)
 
 
-def _texts(row: list[float]) -> list[str]:
-    texts = [f"{value:{form}}" for value, form in zip(row, (".2f", ".3f", ".0f") * 2, strict=True)]
-    return ["-" if text == "nan" else text for text in texts]
+@dataclass(frozen=True)
+class Measured:
+    """What an engine did to F faces."""
+
+    knows: Sequence[str]
+    before: Floats
+    """Probabilities [F, 40]."""
+    after: Floats
+    """[F, K, 40], with each of the attributes that it knows made what it was not."""
+    summary: Sequence[float]
+
+    def figures(self, slug: str, there: bool) -> tuple[float, float]:
+        """Of the faces that had the attribute, or had it not: the share in which that is no longer
+        so, and how far the others moved. NaN where there is none."""
+        index = SLUGS.index(slug)
+        chosen = (self.before[:, index] > 0.5) == there
+        if slug not in self.knows or not chosen.any():
+            return np.nan, np.nan
+        after = self.after[chosen, self.knows.index(slug)]
+        moved = (after[:, index] > 0.5) != there
+        return float(moved.mean()), drift(self.before[chosen], after, [index])
+
+
+def _measure(
+    editor: Editor, witness: Witness, photos: Sequence[Picture], before: Floats
+) -> Measured:
+    known = [SLUGS.index(slug) for slug in editor.knows]
+    afters, summaries = [], []
+    for number, (photo, chances) in enumerate(zip(photos, before, strict=True)):
+        face = _face(photo)
+        started = time.perf_counter()
+        (still,) = strokes(editor, photo, face, np.zeros((1, len(SLUGS)), np.float32))
+        unchanged = still.on(photo)
+        seconds = time.perf_counter() - started
+        crop = faces.align(photo, face, editor.size)
+        own = editor.own(crop[None])[0].round().clip(0, 255).astype(np.uint8)
+        wishes = np.eye(len(SLUGS), dtype=np.float32)[known] * np.where(chances > 0.5, -1, 1)
+        changes = np.stack([editor.completed(wish, chances) for wish in wishes])
+        edited = [stroke.on(photo) for stroke in strokes(editor, photo, face, changes)]
+        squares = np.stack([faces.align(picture, face, SIZE) for picture in edited])
+        afters.append(witness.judge.probabilities(squares))
+        change = witness.compare(photo, edited[number % len(edited)], face, ())
+        written, seen = (to_srgb(picture.pixels, picture.source) for picture in (unchanged, photo))
+        likeness = *fidelity(own, crop, 0), *fidelity(written, seen, 0)
+        summaries.append((*likeness, change.similarity, seconds))
+    *means, _ = np.mean(summaries, axis=0)
+    summary = [*means, np.median([seconds for *_, seconds in summaries])]
+    return Measured(editor.knows, before, np.stack(afters), summary)
+
+
+def _texts(row: Iterable[float]) -> list[str]:
+    """Shares and drifts by turns; "-" where there is none."""
+    return [
+        "-" if np.isnan(value) else f"{value:.{2 + place % 2}f}" for place, value in enumerate(row)
+    ]

@@ -12,11 +12,14 @@ from imgan.cards import ModelCard
 from imgan.faces import Face
 from imgan.images import Picture
 from imgan.session import Session, open_session
-from imgan_edit.vector import SIZE, Bytes, Floats, encode
+from imgan_edit.engines import Bytes, Floats, encode
 
 JUDGE = "edit-classifier"
 JUDGES = "evaluate"
 """The operation that classifiers serve."""
+
+SIZE = 64
+"""The side of the faces that it sees, in pixels."""
 
 
 def card() -> ModelCard:

@@ -23,6 +23,10 @@ FRONTAL = (0.1, 0.9)
 Of 154 faces found in photos of LFW, 4 lie beyond, all of them near profiles."""
 
 
+TURNED, CUT = "is turned away", "is cut off by the edge"
+"""Why a face is left alone, in words."""
+
+
 @dataclass(frozen=True)
 class Found:
     """The faces of a photo from left to right, and the indices of those to edit."""
@@ -31,13 +35,16 @@ class Found:
     chosen: Sequence[int]
     turned: Sequence[int] = ()
     """Profiles, which were meant and are left alone."""
+    cut: Sequence[int] = ()
+    """Likewise, faces of which eyes, nose or mouth lie beyond the photo's edge."""
     small: Sequence[Face] = ()
     """What is under `LEAST`, and is not counted."""
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a person should know, a line each."""
-        notes = [f"face {index + 1} is turned away: left alone" for index in self.turned]
+        notes = [f"face {index + 1} {TURNED}: left alone" for index in self.turned]
+        notes += [f"face {index + 1} {CUT}: left alone" for index in self.cut]
         if self.small:
             counted = "1 face" if len(self.small) == 1 else f"{len(self.small)} faces"
             notes.append(f"{counted} under {LEAST} pixels left alone")
@@ -100,13 +107,14 @@ class Place:
             raise Failure(f"no face {self.number}: {len(found)} found; --face counts from the left")
         meant = range(len(found)) if self.number is None else [self.number - 1]
         turned = [index for index in meant if _is_turned(found[index])]
-        if len(turned) == len(meant):
+        cut = [i for i in meant if i not in turned and _is_cut(found[i], width, height)]
+        chosen = [index for index in meant if index not in (*turned, *cut)]
+        if not chosen:
             raise Failure(
-                "the face is turned away, and profiles are not edited; box it with --face "
-                "x,y,width,height to edit it all the same"
+                f"the face {TURNED if turned else CUT}, and such faces are not edited; box it with "
+                "--face x,y,width,height to edit it all the same"
             )
-        chosen = [index for index in meant if index not in turned]
-        return Found(found, chosen, turned, small)
+        return Found(found, chosen, turned, cut, small)
 
 
 def _one(face: Face) -> Found:
@@ -124,6 +132,10 @@ def _is_turned(face: Face) -> bool:
     across = right - left
     nearest, farthest = FRONTAL
     return not nearest <= (nose - left) @ across / (across @ across) <= farthest
+
+
+def _is_cut(face: Face, width: int, height: int) -> bool:
+    return bool(((face.points < 0) | (face.points > (width, height))).any())
 
 
 def _too_small(face: Face) -> str:

@@ -1,67 +1,116 @@
-"""What is measured of an edit, for `--receipt` and `--json`."""
+"""What is measured of an edit: for `--receipt` and `--json`, and for the limits of an edit."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from imgan import faces
+from imgan import faces, perceptual, store
+from imgan.cards import ModelCard
 from imgan.codecs import rows
 from imgan.faces import Face
 from imgan.images import Picture
-from imgan.perceptual import Perceptual
+from imgan.perceptual import Perceptual, open_features
+from imgan_edit import judge
 from imgan_edit.attributes import SLUGS
-from imgan_edit.judge import drift
-from imgan_edit.vector import Floats
+from imgan_edit.engines import Floats
+from imgan_edit.judge import Judge, drift
+from imgan_edit.stroke import Stroke
 
 SIDE = 128
 """The aligned faces whose deep features are compared, in pixels."""
+
+STRANGERS = 0.025
+"""1 - `Change.similarity` of two people: the median of 80 pairs in LFW."""
 
 MOVED = 5
 """Attributes that a receipt names beside those asked for: those that moved most."""
 
 
-def of_face(
-    before: Picture,
-    after: Picture,
-    face: Face,
-    chances: tuple[Floats, Floats],
-    asked: Sequence[int],
-    features: Perceptual,
-) -> Mapping[str, object]:
-    """The facts about one face; `chances` are the classifier's, before and after.
+@dataclass(frozen=True)
+class Change:
+    """How far an edit moved a face."""
 
-    There is no network here that knows people: the similarity is the cosine between deep features
-    of the bundled perceptual network. Ten pairs of different people in CelebA have 0.88 to 0.99.
-    """
-    old, new = chances
-    moved = [i for i in np.argsort(-np.abs(new - old)).tolist() if i not in asked][:MOVED]
-    distance, similarity = features.compare(
-        faces.align(before, face, SIDE), faces.align(after, face, SIDE)
-    )
-    return {
-        "attributes": {
-            SLUGS[i]: {
-                "asked": i in asked,
-                "before": round(float(old[i]), 4),
-                "after": round(float(new[i]), 4),
-            }
-            for i in [*asked, *moved]
-        },
-        "drift": round(drift(old, new, asked), 5),
-        "perceptual_distance": round(distance, 5),
-        "similarity_features_conv5_3": round(similarity, 5),
-    }
+    asked: Sequence[int]
+    """The attributes that were to move."""
+    before: Floats
+    """The classifier's probabilities [40]."""
+    after: Floats
+    distance: float
+    """Perceptual."""
+    similarity: float
+    """The cosine between deep features of the bundled perceptual network, which knows no people:
+    it is 0.986 for two photos of a person in LFW, and `1 - STRANGERS` for two people (medians)."""
+
+    @property
+    def drift(self) -> float:
+        """Of the attributes that were not asked for."""
+        return drift(self.before, self.after, self.asked)
+
+    @property
+    def identity_drift(self) -> float:
+        """0 is the same face, 1 as far as another person's."""
+        return (1 - self.similarity) / STRANGERS
+
+    def beyond(self, limit: float) -> str | None:
+        """What moved further than the limit, in words, or None."""
+        moved = {"the other attributes": self.drift, "identity": self.identity_drift}
+        worst = max(moved, key=moved.__getitem__)
+        return f"{worst} moved by {moved[worst]:.3f}" if moved[worst] > limit else None
+
+    @property
+    def facts(self) -> Mapping[str, object]:
+        """For people and scripts."""
+        moved = np.argsort(-np.abs(self.after - self.before)).tolist()
+        others = [i for i in moved if i not in self.asked][:MOVED]
+        return {
+            "attributes": {
+                SLUGS[i]: {
+                    "asked": i in self.asked,
+                    "before": round(float(self.before[i]), 4),
+                    "after": round(float(self.after[i]), 4),
+                }
+                for i in [*self.asked, *others]
+            },
+            "drift": round(self.drift, 5),
+            "identity_drift": round(self.identity_drift, 5),
+            "perceptual_distance": round(self.distance, 5),
+            "similarity_features_conv5_3": round(self.similarity, 5),
+        }
 
 
-def change_outside(before: Picture, after: Picture, edits: Sequence[tuple[Face, Floats]]) -> int:
-    """The largest change of a value where every face's mask [size, size] is 0: levels of the
-    picture's own depth. It is that of the pixels, before a file format rounds them."""
+def witnesses() -> list[ModelCard]:
+    """The cards of the networks that a `Witness` opens. Raises what `store.find` raises."""
+    features = store.find(store.installed(), perceptual.MODEL, perceptual.OPERATION)
+    return [judge.card(), features]
+
+
+@dataclass(frozen=True)
+class Witness:
+    """The networks that look at a face before and after."""
+
+    judge: Judge
+    features: Perceptual
+
+    @classmethod
+    def open(cls, device: str) -> Witness:
+        return cls(Judge.open(device), open_features(device))
+
+    def compare(self, before: Picture, after: Picture, face: Face, asked: Sequence[int]) -> Change:
+        old, new = (self.judge.sees(photo, face) for photo in (before, after))
+        likeness = self.features.compare(*(faces.align(p, face, SIDE) for p in (before, after)))
+        return Change(asked, old, new, *likeness)
+
+
+def change_outside(before: Picture, after: Picture, edits: Sequence[Stroke]) -> int:
+    """The largest change of a value where every edit's mask is 0: levels of the picture's own
+    depth. It is that of the pixels, before a file format rounds them."""
     height, width = before.pixels.shape[:2]
     outside = np.ones((height, width), bool)
-    for face, mask in edits:
-        place, weight = faces.spread(before, face, mask)
+    for edit in edits:
+        place, weight = faces.spread(before, edit.face, edit.mask)
         outside[place] &= weight == 0
     largest = 0
     for band in rows(height, width):

@@ -16,13 +16,13 @@ from imgan.faces import Face
 from imgan.images import Picture
 from imgan.job import Job, Operation
 from imgan.metadata import COMPOSITE
-from imgan.perceptual import Perceptual, open_features
-from imgan.session import open_session
 from imgan_edit import Edit, judge, receipt
 from imgan_edit.attributes import SLUGS, check, parse
-from imgan_edit.judge import Judge, drift
+from imgan_edit.engines import Editor, Floats, open_editor
+from imgan_edit.judge import Judge
 from imgan_edit.place import Found, Place
-from imgan_edit.vector import Floats, Vector
+from imgan_edit.receipt import Witness, witnesses
+from imgan_edit.stroke import Stroke, strokes
 
 if TYPE_CHECKING:
     from imgan.job import Process
@@ -31,7 +31,7 @@ STEPS = tuple(step / 4 for step in range(1, 13))
 """What `--auto-strength` tries, in parts of `--strength`."""
 
 DRIFT = 0.1
-"""How far `--auto-strength` may move the other attributes where `--max-drift` does not say."""
+"""How far `--auto-strength` may move a face where `--max-drift` does not say."""
 
 
 def edit(job: Job, wish: Edit) -> None:
@@ -40,7 +40,10 @@ def edit(job: Job, wish: Edit) -> None:
     check(added, removed)
     if not added and not removed:
         raise Misuse("nothing to edit: name an attribute with --add or --remove (--list has them)")
-    place, card = Place.of(wish), editor(wish)
+    place, card = Place.of(wish), find_card(wish)
+    # Before the plan: what the network knows decides whether the wish makes sense.
+    editor = open_editor(card, job.device)
+    editor.check([*added, *removed])
     plan = Plan(
         place=place,
         change=change(added, removed, wish.strength),
@@ -62,15 +65,17 @@ def edit(job: Job, wish: Edit) -> None:
         "receipt": wish.receipt,
         "provenance": plan.stated,
     }
-    judges = (judge.card().sha256,) if plan.judged else ()
+    deciding = [judge.card()] if editor.implies(plan.change) else []
+    if plan.limited:
+        deciding = witnesses()
     batch.run(
         job,
         Operation(
             name="edit",
             suffix="-".join([*added, *(f"no-{slug}" for slug in removed)]),
             settings=settings,
-            models=(card.sha256, *judges),
-            start=lambda: _start(plan, card, job.device),
+            models=tuple(known.sha256 for known in [card, *deciding]),
+            start=lambda: _start(plan, card, editor, job.device),
             receipt=wish.receipt,
         ),
     )
@@ -78,9 +83,9 @@ def edit(job: Job, wish: Edit) -> None:
 
 def list_attributes(wish: Edit, as_json: bool) -> None:
     """Print the attributes and the editor's figures: how often adding and removing them is seen."""
-    figures = editor(wish).figures
-    for slug in SLUGS:
-        added, removed = figures.get(added_figure(slug)), figures.get(removed_figure(slug))
+    card = find_card(wish)
+    for slug in open_editor(card, "cpu").knows:
+        added, removed = (card.figures.get(key(slug)) for key in (added_figure, removed_figure))
         if as_json:
             print(json.dumps({"attribute": slug, "added": added, "removed": removed}))
         else:
@@ -97,9 +102,9 @@ def removed_figure(slug: str) -> str:
     return f"{slug} removed"
 
 
-def editor(wish: Edit) -> ModelCard:
-    """The card that the wish names. Raises what `store.find` raises."""
-    return store.find(store.installed(), wish.model or f"edit-{wish.engine}", "edit")
+def find_card(wish: Edit) -> ModelCard:
+    """Of the editor that the wish names. Raises what `store.find` raises."""
+    return store.find(store.installed(), wish.model or wish.engine.model, "edit")
 
 
 def change(added: Mapping[str, float], removed: Mapping[str, float], strength: float) -> Floats:
@@ -129,24 +134,18 @@ class Plan:
     """Whether the result says that it was edited."""
 
     @property
-    def judged(self) -> bool:
-        """Whether the classifier has a say in the result."""
+    def limited(self) -> bool:
+        """Whether what is measured has a say in the result."""
         return self.auto or self.max_drift is not None
 
 
 @dataclass(frozen=True)
-class Stroke:
-    """An edit of one face: what is pasted, [size, size, 3] in 255ths, where, and how it came."""
+class Attempt:
+    """An edit of a face, how strong it is, and why `--auto-strength` went no further."""
 
-    face: Face
-    moved: Floats
-    mask: Floats
+    stroke: Stroke
     strength: float
     ended: str | None = None
-    """Why `--auto-strength` went no further."""
-
-    def on(self, picture: Picture) -> Picture:
-        return faces.paste(picture, self.face, self.moved, self.mask)
 
 
 @dataclass(frozen=True)
@@ -155,112 +154,107 @@ class Editing:
 
     plan: Plan
     card: ModelCard
-    networks: Vector
+    editor: Editor
     judge: Judge | None
-    features: Perceptual | None
+    """There if the editor asks what a face has."""
+    witness: Witness | None
+    """There if anything is measured."""
 
     def __call__(self, picture: Picture) -> tuple[Picture, Mapping[str, object]]:
         plan, found = self.plan, self.plan.place.find(picture)
-        strokes = [
-            self._raised(picture, face) if plan.auto else self._stroke(picture, face)
+        attempts = [
+            self._raised(picture, face) if plan.auto else self._attempt(picture, face)
             for face in (found.faces[i] for i in found.chosen)
         ]
         edited = picture
-        for stroke in strokes:
-            edited = stroke.on(edited)
+        for attempt in attempts:
+            edited = attempt.stroke.on(edited)
         facts = _facts(found)
-        if self.judge is not None:
-            facts |= self._judged(picture, edited, found, strokes)
+        if self.witness is not None:
+            facts |= self._measured(self.witness, picture, edited, found, attempts)
         source = replace(edited.source, notes=edited.source.notes + found.notes)
         if plan.stated:
             source = replace(source, made=COMPOSITE)
         return replace(edited, source=source), facts
 
-    def _stroke(self, picture: Picture, face: Face, part: float = 1) -> Stroke:
-        crops = faces.align(picture, face, self.networks.size)[None]
-        moved, masks = self.networks(crops, part * self.plan.change[None])
-        if picture.source.grey:
-            # A grey photo stays grey: only the lightness moves (ITU-R BT.601).
-            lightness = moved @ np.array([0.299, 0.587, 0.114], np.float32)
-            moved = np.repeat(lightness[..., None], 3, -1)
-        return Stroke(face, moved[0], masks[0], part * self.plan.strength)
+    def _attempt(self, picture: Picture, face: Face, part: float = 1) -> Attempt:
+        change = part * self.plan.change
+        if self.judge is not None:
+            change = self.editor.completed(change, self.judge.sees(picture, face))
+        (stroke,) = strokes(self.editor, picture, face, change[None])
+        return Attempt(stroke, part * self.plan.strength)
 
-    def _raised(self, picture: Picture, face: Face) -> Stroke:
+    def _raised(self, picture: Picture, face: Face) -> Attempt:
         """The weakest edit whose attributes the classifier sees, or the strongest within the limit.
 
         Raises Failure when the weakest is beyond it.
         """
-        assert self.judge is not None
+        assert self.witness is not None
         plan = self.plan
         limit = DRIFT if plan.max_drift is None else plan.max_drift
         photo, seat = faces.cut(picture, face)
-        before = self.judge.sees(photo, seat)
-        best: Stroke | None = None
+        best: Attempt | None = None
         for part in STEPS:
-            stroke = self._stroke(photo, seat, part)
-            after = self.judge.sees(stroke.on(photo), seat)
-            moved = drift(before, after, plan.asked)
-            if moved > limit:
+            attempt = self._attempt(photo, seat, part)
+            moved = self.witness.compare(photo, attempt.stroke.on(photo), seat, plan.asked)
+            if beyond := moved.beyond(limit):
                 if best is None:
                     raise Failure(
-                        f"even at strength {stroke.strength:g} the other attributes move by "
-                        f"{moved:.3f}, over the limit of {limit:g} (--max-drift)"
+                        f"even at strength {attempt.strength:g} {beyond}, over the limit of "
+                        f"{limit:g} (--max-drift)"
                     )
-                return replace(best, ended=f"at the next step the others move by {moved:.3f}")
-            best = replace(stroke, face=face)
-            if ((after > 0.5) == (plan.change > 0))[list(plan.asked)].all():
+                return replace(best, ended=f"at the next step {beyond}")
+            best = replace(attempt, stroke=replace(attempt.stroke, face=face))
+            if ((moved.after > 0.5) == (plan.change > 0))[list(plan.asked)].all():
                 return replace(best, ended="seen by the classifier")
         assert best is not None
         return replace(best, ended="not seen at the last step")
 
-    def _judged(
-        self, before: Picture, after: Picture, found: Found, strokes: Sequence[Stroke]
+    def _measured(
+        self,
+        witness: Witness,
+        before: Picture,
+        after: Picture,
+        found: Found,
+        attempts: Sequence[Attempt],
     ) -> dict[str, object]:
-        """What is measured, if anybody reads it. Raises Failure beyond `--max-drift`."""
-        assert self.judge is not None
+        """The facts of the edits. Raises Failure beyond `--max-drift`."""
         limit = self.plan.max_drift
         edits = []
-        for index, stroke in zip(found.chosen, strokes, strict=True):
-            old, new = (self.judge.sees(photo, stroke.face) for photo in (before, after))
-            moved = drift(old, new, self.plan.asked)
-            if limit is not None and moved > limit:
+        for index, attempt in zip(found.chosen, attempts, strict=True):
+            moved = witness.compare(before, after, attempt.stroke.face, self.plan.asked)
+            if limit is not None and (beyond := moved.beyond(limit)):
                 raise Failure(
-                    f"face {index + 1}: the other attributes moved by {moved:.3f}, over "
-                    f"--max-drift {limit:g}; not written"
+                    f"face {index + 1}: {beyond}, over --max-drift {limit:g}; not written"
                 )
-            if self.features is None:
-                continue
-            ended = {} if stroke.ended is None else {"ended": stroke.ended}
+            ended = {} if attempt.ended is None else {"ended": attempt.ended}
             edits.append(
                 {
                     "face": index + 1,
-                    "box": _rounded(stroke.face),
-                    "strength": stroke.strength,
+                    "box": _rounded(attempt.stroke.face),
+                    "strength": attempt.strength,
                     **ended,
-                    **receipt.of_face(
-                        before, after, stroke.face, (old, new), self.plan.asked, self.features
-                    ),
+                    **moved.facts,
                 }
             )
-        if self.features is None:
-            return {}
-        placed = [(stroke.face, stroke.mask) for stroke in strokes]
         return {
             "model": self.card.name,
             "model_sha256": self.card.sha256,
             "classifier": judge.JUDGE,
-            "largest_change_outside_mask": receipt.change_outside(before, after, placed),
+            "largest_change_outside_mask": receipt.change_outside(
+                before, after, [attempt.stroke for attempt in attempts]
+            ),
             "edits": edits,
         }
 
 
-def _start(plan: Plan, card: ModelCard, device: str) -> Process:
+def _start(plan: Plan, card: ModelCard, editor: Editor, device: str) -> Process:
     return Editing(
         plan,
         card,
-        Vector(open_session(store.path(card), device)),
-        Judge.open(device) if plan.judged or plan.measured else None,
-        open_features(device) if plan.measured else None,
+        editor,
+        Judge.open(device) if editor.implies(plan.change) else None,
+        Witness.open(device) if plan.limited or plan.measured else None,
     )
 
 
@@ -270,6 +264,7 @@ def _facts(found: Found) -> dict[str, object]:
         "boxes": [_rounded(face) for face in found.faces],
         "edited": [i + 1 for i in found.chosen],
         "turned_away": [i + 1 for i in found.turned],
+        "cut_off": [i + 1 for i in found.cut],
         "too_small": [_rounded(face) for face in found.small],
     }
 

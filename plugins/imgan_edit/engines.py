@@ -1,0 +1,163 @@
+"""The engines: what a change of attributes adds to a face.
+
+What goes back into the photo is that difference and never a face that a network drew: what the
+networks cannot draw stays as it was.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgan import store
+from imgan.cards import ModelCard
+from imgan.errors import Failure, Misuse
+from imgan.session import Session, open_session
+from imgan_edit.attributes import RESIDUAL, SLUGS, follows
+
+CLOSED = 0.01
+"""A mask of the engine `residual` that is this near to 0 or 1 is meant to be just that."""
+
+Floats = NDArray[np.float32]
+Bytes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Editor(ABC):
+    """A network that edits faces [N, size, size, 3]; a change is [40], in CelebA's order."""
+
+    session: Session
+    size: int
+    name: ClassVar[str]
+    """What `--engine` takes."""
+    knows: ClassVar[tuple[str, ...]]
+    """The attributes that it edits."""
+    rim: ClassVar[float]
+    """The part of a face's half side, from the border on, in which an edit fades."""
+
+    def check(self, asked: Iterable[str]) -> None:
+        """Raises Misuse for attributes that the engine does not edit."""
+        unknown = [slug for slug in asked if slug not in self.knows]
+        if unknown:
+            raise Misuse(
+                f"the engine {self.name} does not edit {', '.join(unknown)}, only "
+                f"{', '.join(self.knows)}; --engine {Vector.name} knows all {len(SLUGS)}"
+            )
+
+    def implies(self, change: Floats) -> bool:
+        """Whether `completed` depends on the face."""
+        return False
+
+    def completed(self, change: Floats, chances: Floats) -> Floats:
+        """The change with what cannot stay beside it in a face with these probabilities [40]."""
+        return change
+
+    @abstractmethod
+    def __call__(self, crops: Bytes, changes: Floats) -> Floats:
+        """What changes [N, 40] add to as many faces, or to one: [N, size, size, 3] in 255ths."""
+
+    @abstractmethod
+    def own(self, crops: Bytes) -> Floats:
+        """Faces as the network gives them back unchanged: [N, size, size, 3] in 0..255."""
+
+
+class Vector(Editor):
+    """A face is encoded, moved along attribute vectors, and decoded before and after.
+
+    The network takes `face` [N, 3, 64, 64] in -1..1 and `change`, and gives `reconstruction` and
+    `edited` like `face`.
+    """
+
+    name = "vector"
+    knows = SLUGS
+    rim = 0.35
+
+    def __call__(self, crops: Bytes, changes: Floats) -> Floats:
+        # One face is encoded and decoded once, for all its changes: numbers are broadcast.
+        result = self.session.run_many({"face": encode(crops), "change": changes})
+        return decode(result["edited"] - result["reconstruction"])
+
+    def own(self, crops: Bytes) -> Floats:
+        still = np.zeros((len(crops), len(SLUGS)), np.float32)
+        result = self.session.run_many({"face": encode(crops), "change": still})
+        return decode(result["reconstruction"] + 1)
+
+
+class Residual(Editor):
+    """A residual and the mask that says where it counts.
+
+    The network takes `face` [N, 3, S, S] in -1..1 and `change` [N, 17], and gives `residual` like
+    `face` and `mask` [N, 1, S, S] in 0..1.
+    """
+
+    name = "residual"
+    knows = RESIDUAL
+    rim = 0.2
+
+    def implies(self, change: Floats) -> bool:
+        return any(follows(SLUGS[i], bool(change[i] > 0)) for i in np.flatnonzero(change))
+
+    def completed(self, change: Floats, chances: Floats) -> Floats:
+        # As in training, where the labels say what is there: a hair that becomes blond loses the
+        # colour that it has, and none that it has not. What is asked for itself stays as asked.
+        done = change.copy()
+        for i in np.flatnonzero(change):
+            for slug, there in follows(SLUGS[i], bool(change[i] > 0)).items():
+                other = SLUGS.index(slug)
+                if not change[other] and (chances[other] > 0.5) != there:
+                    done[other] = abs(change[i]) * (1 if there else -1)
+        return done
+
+    def __call__(self, crops: Bytes, changes: Floats) -> Floats:
+        known = changes[:, [SLUGS.index(slug) for slug in RESIDUAL]]
+        faces = np.broadcast_to(encode(crops), (len(changes), 3, self.size, self.size))
+        result = self.session.run_many({"face": faces, "change": known})
+        # The network's mask never closes quite: what is near its least counts for nothing.
+        mask = ((result["mask"] - CLOSED) / (1 - 2 * CLOSED)).clip(0, 1)
+        return decode(mask * result["residual"])
+
+    def own(self, crops: Bytes) -> Floats:
+        return crops + self(crops, np.zeros((len(crops), len(SLUGS)), np.float32))
+
+
+def open_editor(card: ModelCard, device: str) -> Editor:
+    """The card's network; what it gives says which engine it is. Raises Failure when it is neither,
+    and what `store.path` and `open_session` raise."""
+    session = open_session(store.path(card), device)
+    match session.shapes:
+        case {"face": [_, 3, int(size), _], "residual": _, "mask": _}:
+            return Residual(session, size)
+        case {"face": [_, 3, int(size), _], "reconstruction": _, "edited": _}:
+            return Vector(session, size)
+    raise Failure(
+        f"model {card.name} is no editor: that takes `face` and gives `residual` and `mask`, or "
+        "`reconstruction` and `edited`"
+    )
+
+
+def encode(crops: Bytes) -> Floats:
+    """Faces [N, S, S, 3] in 0..255 as the networks see them: [N, 3, S, S] in -1..1."""
+    return crops.transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1
+
+
+def decode(planes: Floats) -> Floats:
+    """A network's [N, 3, S, S], of which 2 is the whole range, in 255ths: [N, S, S, 3]."""
+    scaled: Floats = planes.transpose(0, 2, 3, 1) * 127.5
+    return scaled
+
+
+def soft_mask(size: int, rim: float) -> Floats:
+    """Where an edit counts, [size, size] in 0..1: a rounded square that fades to 0 at the border.
+
+    With r = (x^4 + y^4)^(1/4), which is 1 on the border's pixels and above it in the corners, the
+    weight is 1 up to r = 1 - rim and then a smooth step.
+    """
+    side = np.linspace(-1, 1, size, dtype=np.float32) ** 4
+    radius = (side[:, None] + side) ** 0.25
+    t = ((1 - radius) / rim).clip(0, 1)
+    return t * t * (3 - 2 * t)
