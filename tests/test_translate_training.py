@@ -233,6 +233,16 @@ def test_pix2pix_learns_a_negative(pairs: Path, tmp_path: Path) -> None:
     assert (made - targets).abs().mean() < 0.5 * (inputs - targets).abs().mean()
 
 
+def test_a_run_is_restored_with_its_own_generator(pairs: Path, tmp_path: Path) -> None:
+    from imgan.plugins import registry
+    from imgan.training.run import restore, train
+
+    recipe = registry().recipes["pix2pix"]
+    train(recipe, Pix2PixSettings(**SMALL | {"steps": 1, "load": 32}), pairs, tmp_path)
+    # From JSON, where every setting is plain text or a number.
+    assert isinstance(restore(recipe, Record.read(tmp_path), tmp_path).product(), UNet)
+
+
 def test_pairs_are_cut_alike(pairs: Path) -> None:
     inputs, targets = _pix2pix(pairs).batch(0)
     assert torch.allclose(inputs, -targets, atol=0.02)

@@ -155,7 +155,7 @@ class Edit:
     ] = False
     engine: Annotated[
         Engine, Option(help="How faces are edited: vector knows 40 attributes, residual 17.")
-    ] = Engine.vector
+    ] = Engine.residual
     model: Annotated[
         str | None,
         Option(

@@ -148,7 +148,7 @@ class Pix2PixSettings(TranslateSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.weights("l1", "adversarial")
-        if self.generator is Network.unet:
+        if self.generator == Network.unet:
             whole = self.crop & (self.crop - 1) == 0
             self.require(whole, "crop", "a power of 2 for the U-Net")
 

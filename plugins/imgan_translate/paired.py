@@ -42,7 +42,7 @@ class Pix2PixTask(Task[Pix2PixSettings]):
     def __init__(self, data: Path, settings: Pix2PixSettings) -> None:
         super().__init__(settings)
         self.data = data
-        if settings.generator is Network.unet:
+        if settings.generator == Network.unet:
             self.networks["generator"] = UNet(settings.width, settings.crop.bit_length() - 1)
         else:
             self.networks["generator"] = resnet(settings)
