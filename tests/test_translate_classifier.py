@@ -87,7 +87,7 @@ def test_what_is_plain_to_see_is_learnt_exported_and_found_by_its_domains(
     assert written is not None
     assert written.traits == {"from": "night", "to": "day"}
     store.add(file, written)
-    _, rows = evaluate_judge(data, None, "cpu")
+    _, rows = evaluate_judge(data, "night-or-day", "cpu")
     assert rows == [("night", "4", "1.000"), ("day", "4", "1.000"), ("mean", "", "1.000")]
 
 

@@ -101,7 +101,7 @@ def measure(judge: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Meas
     def run(translator: FakeTranslator, **traits: float | str) -> dict[str, list[str]]:
         _add(tmp_path, "changer", "translate", {"from": "sky", "to": "rose", **traits})
         monkeypatch.setattr(evaluate, "open_translator", lambda card, device: translator)
-        header, rows = evaluate.evaluate(tmp_path / "data", None, "cpu")
+        header, rows = evaluate.evaluate(tmp_path / "data", "changer", "cpu")
         assert all(len(row) == len(header) for row in rows)
         return {name: figures for name, *figures in rows}
 
