@@ -16,6 +16,17 @@ if TYPE_CHECKING:
     Process = Callable[[Picture], tuple[Picture, Mapping[str, object]]]
 
 
+NoProvenance = Annotated[
+    bool,
+    Option(
+        "--no-provenance",
+        help="Leave out the statement that a network changed the photo (in XMP, IPTC's "
+        "DigitalSourceType), which --strip-metadata lets stand.",
+    ),
+]
+"""The option of operations whose results say that a network made a part of them."""
+
+
 @dataclass(frozen=True)
 class Job:
     """The options of every picture operation; `imgan.options.unfold` makes them a command line."""
@@ -85,8 +96,8 @@ class Job:
         bool,
         Option(
             "--strip-metadata",
-            help="Write no EXIF and no XMP: camera, place, date. That `imgan edit` changed it "
-            "stays stated (--no-provenance leaves that out).",
+            help="Write no EXIF and no XMP: camera, place, date. That a network changed it stays "
+            "stated (--no-provenance leaves that out).",
             rich_help_panel=PANEL,
         ),
     ] = False

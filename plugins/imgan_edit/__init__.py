@@ -13,7 +13,7 @@ from typer import Option
 
 from imgan.cards import ModelCard, read_cards
 from imgan.hookspecs import hookimpl
-from imgan.job import Job
+from imgan.job import Job, NoProvenance
 from imgan.options import unfold
 from imgan.recipes import Evaluation, Recipe, Settings
 
@@ -129,14 +129,7 @@ class Edit:
             show_default=False,
         ),
     ] = None
-    no_provenance: Annotated[
-        bool,
-        Option(
-            "--no-provenance",
-            help="Leave out the statement that a network changed the photo (in XMP, IPTC's "
-            "DigitalSourceType), which --strip-metadata lets stand.",
-        ),
-    ] = False
+    no_provenance: NoProvenance = False
     face: Annotated[
         str | None,
         Option(
