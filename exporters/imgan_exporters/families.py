@@ -10,6 +10,7 @@ from imgan.cards import Description
 from imgan.perceptual import SCALES
 from imgan.training.task import Task
 from imgan_exporters.onnx import Form, Parity, Port
+from imgan_translate import STEP
 
 _FACE = ("batch", 3, 64, 64)
 
@@ -68,8 +69,9 @@ features = Form((Port("input", ("batch", 3, "height", "width")),), SCALES)
 
 
 def translator_form(side: int | None) -> Form:
-    """Pictures to pictures, RGB in -1..1: of `side` pixels a side, or of any multiples of 4."""
-    return Form((Port("input", ("batch", 3, side or "height", side or "width"), -1, 1, step=4),))
+    """Pictures to pictures, RGB in -1..1: of `side` pixels a side, or of any multiples of STEP."""
+    shape = ("batch", 3, side or "height", side or "width")
+    return Form((Port("input", shape, -1, 1, step=STEP),))
 
 
 def translator(

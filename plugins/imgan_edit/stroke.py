@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from imgan import faces
+from imgan.carry import LUMA
 from imgan.faces import Face
 from imgan.images import Picture
 from imgan_edit.engines import Bytes, Editor, Floats, soft_mask
@@ -43,7 +44,7 @@ def strokes(editor: Editor, picture: Picture, face: Face, changes: Floats) -> It
     for moved in editor(crop[None], changes):
         if picture.source.grey:
             # A grey photo stays grey: only the lightness moves (ITU-R BT.601).
-            lightness = moved @ np.array([0.299, 0.587, 0.114], np.float32)
+            lightness = moved @ LUMA
             moved = np.repeat(lightness[..., None], 3, -1)
         difference, cover = enlarged(moved, crop, finer)
         yield Stroke(face, mask[..., None] * difference, mask * cover, mask)

@@ -17,6 +17,9 @@ from imgan.job import Job, NoProvenance
 from imgan.options import unfold
 from imgan.recipes import Evaluation, Recipe, Settings
 
+STEP = 4
+"""Sides that networks for pictures of any size take are multiples of this."""
+
 
 class Network(StrEnum):
     """The generator of a pix2pix."""
@@ -82,7 +85,8 @@ class TranslateSettings(DomainSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.require(self.crop >= 32 and self.crop % 4 == 0, "crop", "a multiple of 4 from 32 on")
+        whole = self.crop >= 32 and self.crop % STEP == 0
+        self.require(whole, "crop", f"a multiple of {STEP} from 32 on")
         self.require(self.shorter_side >= self.crop, "load", f"{self.crop} (--crop) or more")
 
     @property

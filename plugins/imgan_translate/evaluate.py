@@ -19,7 +19,7 @@ from imgan.perceptual import Perceptual, open_features
 from imgan.session import open_session
 from imgan_translate.judge import JUDGES, Judge, find_judge, judges
 from imgan_translate.prepare import PREPARED, Bytes, face_of, square
-from imgan_translate.run import open_translator
+from imgan_translate.run import OPERATION, open_translator
 from imgan_translate.twins import twins
 
 SPLITS = ("val", "test", "train")
@@ -65,8 +65,8 @@ def evaluate(
     Raises Misuse when the model is no translator, or none is named and there are several; Failure
     when `data` has another layout, a face is not found, or pictures are too few or too small.
     """
-    every = [card for card in store.installed() if card.operation == "translate"]
-    card = _chosen(model, "translate", every)
+    every = [card for card in store.installed() if card.operation == OPERATION]
+    card = _chosen(model, OPERATION, every)
     shown, paired = _shown(data, card, device)
     domains = card.traits.get("from"), card.traits.get("to")
     judge = find_judge(*domains, device)

@@ -11,9 +11,6 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-STEP = 4
-"""Sides that the residual generator takes are multiples of this."""
-
 LARGEST = 8
 """A width is multiplied by at most this, from layer to layer, in U-Net and critic."""
 

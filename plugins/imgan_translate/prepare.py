@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from imgan import faces
+from imgan.carry import Bytes
 from imgan.errors import Failure
 from imgan.faces import Face
 from imgan.images import Picture, to_srgb
 from imgan_translate import Pairs
-
-Bytes = NDArray[np.uint8]
-"""[H, W, 3] sRGB."""
 
 MARGIN = 0.05
 """Beyond CelebA's square on each side: hair and chin, as in the 250 rows of CUHK's pictures."""

@@ -20,7 +20,7 @@ from imgan.images import Picture, from_srgb, to_srgb
 from imgan.job import Job, Operation
 from imgan.metadata import COMPOSITE
 from imgan.session import OutOfMemory, Session, open_session
-from imgan_translate import Pairs, Translation
+from imgan_translate import STEP, Pairs, Translation
 from imgan_translate.prepare import MARGIN, PREPARED, Bytes, face_of, square
 
 if TYPE_CHECKING:
@@ -30,9 +30,6 @@ OPERATION = "translate"
 
 SIDE = 256
 """Longer side at which a network works whose card does not say."""
-
-STEP = 4
-"""Sides that networks of any size take are multiples of this."""
 
 BORDER = 16
 """Pixels of its own mirror image around a picture, so that no border shows."""
