@@ -228,6 +228,7 @@ def test_half_of_the_wishes_change_one_attribute_and_half_take_those_of_another(
 ) -> None:
     faces, change, labels, wanted = wishes.draw(np.random.default_rng(0), 16)
     assert faces.shape == (16, 3, 64, 64)
+    assert faces.dtype == torch.uint8
     assert torch.equal(change, (wanted - labels)[:, EDITED])
     assert ((wanted >= 0) & (wanted <= 1)).all()
     for i in range(8):
@@ -241,12 +242,26 @@ def test_half_of_the_wishes_change_one_attribute_and_half_take_those_of_another(
     assert ((change[8:].abs() > 0) & (change[8:].abs() < 1)).any()
 
 
+def test_more_faces_are_all_trained_on(celeba: Path, tmp_path: Path, wishes: Wishes) -> None:
+    name = "only.png"
+    Image.new("RGB", (64, 64), (255, 0, 255)).save(tmp_path / name)
+    with pytest.raises(Failure, match=f"no {ATTRIBUTES_FILE}"):
+        Wishes(celeba, 64, str(tmp_path))
+    listing = f"1\n{' '.join(NAMES)}\n{name} {' '.join(['1'] * len(NAMES))}\n"
+    (tmp_path / ATTRIBUTES_FILE).write_text(listing)
+    more = Wishes(celeba, 64, str(tmp_path))
+    assert len(more.pixels) == len(more.labels) == TRAINED + 1
+    assert (more.pixels[-1] == (255, 0, 255)).all()
+    assert (more.labels[-1] == 1).all()
+    assert (more.pixels[:-1] == wishes.pixels).all()
+
+
 def test_rare_attributes_are_drawn_as_often_as_others(wishes: Wishes) -> None:
     rare = EDITED[RESIDUAL.index("bald")]
     labels = wishes.labels.copy()
     labels[1:, rare], labels[0, rare] = 0, 1
     few = Wishes.__new__(Wishes)
-    few.faces, few.labels = wishes.faces, labels
+    few.pixels, few.labels = wishes.pixels, labels
     few._having = [tuple(np.flatnonzero(labels[:, a] == has) for has in (0, 1)) for a in EDITED]
     _, change, _, _ = few.draw(np.random.default_rng(0), 400)
     removed = (change[:200, RESIDUAL.index("bald")] == -1).float().mean()
@@ -287,7 +302,8 @@ def test_only_what_moves_against_the_wish_costs() -> None:
 def test_a_disturbed_face_is_near_the_face() -> None:
     span = torch.linspace(-0.5, 0.5, 64)
     faces = (span + span[:, None]).expand(8, 3, -1, -1).clone()
-    moved = disturbed(faces, np.random.default_rng(0))
+    torch.manual_seed(0)
+    moved = disturbed(faces)
     far = (moved - faces).abs().mean((1, 2, 3))
     assert (far > 0.005).all()
     assert (far < 0.25).all()

@@ -16,7 +16,7 @@ from imgan.errors import Failure, Misuse
 from imgan.recipes import Settings
 from imgan.session import open_session
 from imgan.store import embedded_description
-from imgan.training.augment import augmented
+from imgan.training.augment import _holed, _shifted, augmented
 from imgan.training.loop import CHECKPOINT, fit, linear
 from imgan.training.run import Record
 from imgan.training.task import Task
@@ -196,6 +196,20 @@ def test_augmentation_treats_every_picture_alone_and_lets_gradients_through() ->
     result.sum().backward()
     assert picture.grad is not None
     assert picture.grad.abs().sum() > 0
+
+
+def test_augmentation_shifts_and_makes_a_hole() -> None:
+    torch.manual_seed(0)
+    ramp = torch.arange(1.0, 1 + 32 * 32).view(1, 1, 32, 32).repeat(4, 3, 1, 1)
+    for picture in _shifted(ramp):
+        there = picture[0] > 0
+        steps = picture[0].diff(dim=1)[there[:, 1:] & there[:, :-1]]
+        assert (steps == 1).all()
+        assert 28 * 28 <= there.sum() <= 32 * 32
+    for picture in _holed(ramp):
+        gone = (picture[0] == 0).nonzero()
+        assert 8 * 8 <= len(gone) <= 16 * 16
+        assert len(gone) == (gone.amax(0) - gone.amin(0) + 1).prod()
 
 
 def test_the_rate_is_constant_and_then_falls_along_a_line() -> None:

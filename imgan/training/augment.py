@@ -15,6 +15,17 @@ def augmented(pictures: Tensor) -> Tensor:
     return _holed(_shifted(_relit(pictures)))
 
 
+def _shifted(pictures: Tensor) -> Tensor:
+    """Pictures [N, C, H, W], each moved by up to an eighth of its sides; 0 comes in."""
+    channels, height, width = pictures.shape[1:]
+    y, x = height // 8, width // 8
+    rows = _corners(2 * y + 1, pictures) + torch.arange(height, device=pictures.device)
+    columns = _corners(2 * x + 1, pictures) + torch.arange(width, device=pictures.device)
+    padded = pad(pictures, (x, x, y, y))
+    padded = padded.gather(2, rows[:, None, :, None].expand(-1, channels, -1, width + 2 * x))
+    return padded.gather(3, columns[:, None, None].expand(-1, channels, height, -1))
+
+
 def _relit(pictures: Tensor) -> Tensor:
     """Brightness by up to 0.5, saturation times 0 to 2, contrast times 0.5 to 1.5."""
 
@@ -28,29 +39,18 @@ def _relit(pictures: Tensor) -> Tensor:
     return mean + (pictures - mean) * (draw() + 0.5)
 
 
-def _shifted(pictures: Tensor) -> Tensor:
-    height, width = pictures.shape[2:]
-    y, x = height // 8, width // 8
-    padded = pad(pictures, (x, x, y, y))
-    corners = zip(_corners(2 * y + 1, padded), _corners(2 * x + 1, padded), strict=True)
-    windows = [
-        p[:, top : top + height, left : left + width]
-        for p, (top, left) in zip(padded, corners, strict=True)
-    ]
-    return torch.stack(windows)
-
-
 def _holed(pictures: Tensor) -> Tensor:
     """A square of half the side is 0, wherever it falls."""
+
+    def inside(side: int) -> Tensor:
+        from_middle = torch.arange(side, device=pictures.device) - _corners(side, pictures)
+        return (from_middle >= -(side // 4)) & (from_middle < side // 4)
+
     height, width = pictures.shape[2:]
-    mask = torch.ones_like(pictures[:, :1])
-    tops, lefts = _corners(height, pictures), _corners(width, pictures)
-    for picture, top, left in zip(mask, tops, lefts, strict=True):
-        rows = slice(max(0, top - height // 4), top + height // 4)
-        picture[:, rows, max(0, left - width // 4) : left + width // 4] = 0
-    return pictures * mask
+    hole = inside(height)[:, None, :, None] & inside(width)[:, None, None]
+    return pictures * ~hole
 
 
-def _corners(count: int, pictures: Tensor) -> list[int]:
-    drawn: list[int] = torch.randint(count, (len(pictures),)).tolist()
-    return drawn
+def _corners(count: int, pictures: Tensor) -> Tensor:
+    """A number below `count` for each picture: [N, 1]."""
+    return torch.randint(count, (len(pictures), 1), device=pictures.device)

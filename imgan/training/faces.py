@@ -19,18 +19,19 @@ class Faces:
     """Square faces in memory, with their attributes where the folder has CelebA's list.
 
     `pixels` is [N, size, size, 3] bytes; `labels` is [N, 40] with 1 for "has it" and 0 for "has
-    not", or None. Of CelebA, the last 500 faces by file name are held out.
+    not", or None. Of CelebA, the last 500 faces by file name are held out, or `held_out`.
 
     Raises Failure when no face is left, or one has no line in the list.
     """
 
-    def __init__(self, folder: Path, size: int) -> None:
+    def __init__(self, folder: Path, size: int, held_out: int = HELD_OUT) -> None:
+        self.folder = folder
         paths = pictures(folder)
         listing = folder / ATTRIBUTES_FILE
         if listing.exists():
-            paths = paths[:-HELD_OUT]
+            paths = paths[: len(paths) - held_out]
         if not paths:
-            raise Failure(f"{folder}: {HELD_OUT} faces are held out and none is left to train on")
+            raise Failure(f"{folder}: {held_out} faces are held out and none is left to train on")
         self.pixels: Bytes = stack([square(load_rgb(path), size) for path in paths])
         self.labels: NDArray[np.float32] | None = None
         if listing.exists():
@@ -45,12 +46,19 @@ class Faces:
 
     def take(self, indices: NDArray[np.int64], mirror: NDArray[np.bool_] | None = None) -> Tensor:
         """Pictures as [N, 3, size, size] float in -1..1, mirrored where `mirror` says so."""
-        chosen = self.pixels[indices]
-        if mirror is not None:
-            chosen = np.where(mirror[:, None, None, None], chosen[:, :, ::-1], chosen)
-        return centred(chosen)
+        return centred(taken(self.pixels, indices, mirror))
 
 
-def centred(pixels: Bytes) -> Tensor:
-    """Faces [N, H, W, 3] in bytes as [N, 3, H, W] float in -1..1."""
-    return torch.from_numpy(pixels).permute(0, 3, 1, 2).float() / 127.5 - 1
+def taken(
+    pixels: Bytes, indices: NDArray[np.int64], mirror: NDArray[np.bool_] | None = None
+) -> Tensor:
+    """Some of the faces [N, H, W, 3] as [n, 3, H, W], in bytes, mirrored where `mirror` says so."""
+    chosen = pixels[indices]
+    if mirror is not None:
+        chosen[mirror] = chosen[mirror, :, ::-1]
+    return torch.from_numpy(chosen).permute(0, 3, 1, 2)
+
+
+def centred(faces: Tensor) -> Tensor:
+    """Bytes as float in -1..1."""
+    return faces.float() / 127.5 - 1

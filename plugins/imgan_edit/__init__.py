@@ -67,8 +67,11 @@ class ClassifierSettings(Settings):
 class ResidualSettings(Settings):
     steps: Annotated[int, Option(help="Updates in the whole run.")] = 20_000
     size: Annotated[int, Option(help="Side of the faces in pixels: 64 or 128.")] = 64
-    width: Annotated[int, Option(help="Channels of the editor's finest blocks.")] = 48
-    critic_width: Annotated[int, Option(help="Channels of the critic's first layer.")] = 48
+    more: Annotated[
+        str, Option(help="Another folder like --data, of which no face is held out.")
+    ] = ""
+    width: Annotated[int, Option(help="Channels of the editor's blocks at 32 pixels.")] = 48
+    critic_width: Annotated[int, Option(help="Channels of the critic at 32 pixels.")] = 48
     critic_steps: Annotated[int, Option(help="Updates of the critic for one of the editor.")] = 1
     adversarial: Annotated[float, Option(help="Weight of looking like a photo.")] = 1.0
     classification: Annotated[float, Option(help="Weight of the changed attributes.")] = 5.0

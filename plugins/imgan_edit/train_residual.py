@@ -24,7 +24,7 @@ from imgan.errors import Failure
 from imgan.images import pictures
 from imgan.training.data import load_rgb, stack
 from imgan.training.descent import Descent
-from imgan.training.faces import Faces, centred
+from imgan.training.faces import Faces, centred, taken
 from imgan.training.loop import cosine, set_rate
 from imgan.training.task import Task
 from imgan_edit import ResidualSettings
@@ -92,7 +92,7 @@ class ResidualTask(Task[ResidualSettings]):
     @cached_property
     def wishes(self) -> Wishes:
         """Read at the first step: an export needs no pictures."""
-        return Wishes(self.data, self.settings.size)
+        return Wishes(self.data, self.settings.size, self.settings.more)
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
         rng = np.random.default_rng([self.settings.seed, step])
@@ -104,6 +104,7 @@ class ResidualTask(Task[ResidualSettings]):
         begun = min(1.0, (step + 1) / (WARM * self.settings.steps))
         set_rate(self.optimizers["editor"], rate * begun)
         count = self.settings.critic_steps
+        batch = (disturbed(centred(batch[0])), *batch[1:])
         *earlier, last = ([part[k::count] for part in batch] for k in range(count))
         editor = self.networks["editor"]
         for faces, change, labels, _ in earlier:
@@ -176,21 +177,30 @@ class ResidualTask(Task[ResidualSettings]):
         paths = pictures(self.data)[-HELD_OUT:][:ROWS]
         pixels = stack([square(load_rgb(path), self.settings.size) for path in paths])
         _, table = read_attributes(self.data / ATTRIBUTES_FILE)
-        return centred(pixels), np.stack([table[path.name] for path in paths])
+        faces = centred(taken(pixels, np.arange(ROWS)))
+        return faces, np.stack([table[path.name] for path in paths])
 
 
 class Wishes:
-    """Faces, and what is to change in them.
+    """Faces, and what is to change in them: those of `data` and, with their labels, of `more`.
 
-    Raises Failure when the folder has no attributes, or for one of the 17 no face with it or none
+    Raises Failure when a folder has no attributes, or for one of the 17 no face with it or none
     without.
     """
 
-    def __init__(self, data: Path, size: int) -> None:
-        self.faces = Faces(data, size)
-        if self.faces.labels is None:
-            raise Failure(f"{data}: no {ATTRIBUTES_FILE} in it, which the editor learns from")
-        self.labels = self.faces.labels
+    def __init__(self, data: Path, size: int, more: str = "") -> None:
+        folders = [Faces(data, size)]
+        if more:
+            folders.append(Faces(Path(more), size, held_out=0))
+        labels = []
+        for faces in folders:
+            if faces.labels is None:
+                raise Failure(
+                    f"{faces.folder}: no {ATTRIBUTES_FILE} in it, which the editor learns from"
+                )
+            labels.append(faces.labels)
+        self.pixels = np.concatenate([faces.pixels for faces in folders])
+        self.labels = np.concatenate(labels)
         self._having = [
             tuple(np.flatnonzero(self.labels[:, attribute] == has) for has in (0, 1))
             for attribute in EDITED
@@ -204,7 +214,8 @@ class Wishes:
         return rarity(self.labels)
 
     def draw(self, rng: Generator, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Faces, the change [N, 17], labels [N, 40], and what they are to be, [N, 40] in 0..1.
+        """Faces [N, 3, S, S] in bytes, mirrored or not, the change [N, 17], labels [N, 40], and
+        what they are to be, [N, 40] in 0..1.
 
         An attribute is drawn first, then whether the face has it, then the face: rare ones come as
         often as others. In the first half of the batch that attribute becomes what it is not, with
@@ -227,10 +238,9 @@ class Wishes:
         # The largest is 1: the network never sees how strong a change is as a whole.
         degrees /= np.abs(degrees).max(1, keepdims=True, initial=LEAST)
         wanted[half:, EDITED] += degrees
-        faces = self.faces.take(indices, rng.random(count) < 0.5)
         change = (wanted - labels)[:, EDITED]
         return (
-            disturbed(faces, rng),
+            taken(self.pixels, indices, rng.random(count) < 0.5),
             torch.from_numpy(change),
             torch.from_numpy(labels),
             torch.from_numpy(wanted),
@@ -246,11 +256,11 @@ def flipped(labels: Floats, attribute: int) -> Floats:
     return wanted
 
 
-def disturbed(faces: Tensor, rng: Generator) -> Tensor:
+def disturbed(faces: Tensor) -> Tensor:
     """Faces [N, 3, S, S] in -1..1, each moved, scaled, turned and relit a little."""
 
     def draw(most: float, *shape: int) -> Tensor:
-        return torch.from_numpy(rng.uniform(-most, most, (len(faces), *shape))).float()
+        return most * (2 * torch.rand(len(faces), *shape, device=faces.device) - 1)
 
     zoom, turn = 1 + draw(ZOOM), draw(TURN)
     cosines, sines = zoom * turn.cos(), zoom * turn.sin()
