@@ -7,21 +7,24 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import skimage.data
 import torch
 from PIL import Image
 from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, interpolate
 
 from imgan.cards import Description
-from imgan.celeba import ATTRIBUTES_FILE, HELD_OUT
+from imgan.celeba import ATTRIBUTES_FILE, HELD_OUT, read_attributes
 from imgan.errors import Failure, Misuse
 from imgan.plugins import registry
 from imgan.recipes import resolve
 from imgan.session import open_session
 from imgan.training.loop import CHECKPOINT, fit, start_from
+from imgan.training.run import train
 from imgan.training.weights import read_weights
 from imgan_edit import ResidualSettings
 from imgan_edit.attributes import NAMES, RESIDUAL, SLUGS, follows
+from imgan_edit.label import write_faces
 from imgan_edit.residual import Critic, Editor, apply, smoothed
 from imgan_edit.train_residual import (
     EDITED,
@@ -343,3 +346,21 @@ def test_data_without_labels_or_without_an_attribute_says_so(tmp_path: Path) -> 
     (tmp_path / ATTRIBUTES_FILE).write_text("\n".join(lines))
     with pytest.raises(Failure, match="with and without bald"):
         Wishes(tmp_path, 64)
+
+
+def test_photos_become_labelled_faces_for_more(celeba: Path, tmp_path: Path) -> None:
+    run, photos, faces = (tmp_path / name for name in ("run", "photos", "faces"))
+    photos.mkdir()
+    Image.fromarray(skimage.data.astronaut()).save(photos / "astronaut.jpg")
+    Image.fromarray(skimage.data.coffee()).save(photos / "coffee.jpg")
+    with pytest.raises(Failure, match="no run.json"):
+        write_faces(photos, run, faces)
+    train(registry().recipes["edit-residual"], replace(TINY, steps=1), celeba, run)
+    write_faces(photos, run, faces)
+    assert {path.name for path in faces.iterdir()} == {"astronaut.png", ATTRIBUTES_FILE}
+    assert Image.open(faces / "astronaut.png").size == (128, 128)
+    names, table = read_attributes(faces / ATTRIBUTES_FILE)
+    assert names == list(NAMES)
+    assert table["astronaut.png"].shape == (40,)
+    with pytest.raises(Misuse, match="name another --out"):
+        write_faces(photos, run, faces)

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from typer import Option
+from typer import Argument, Option
 
 from imgan.cards import ModelCard, read_cards
 from imgan.hookspecs import hookimpl
@@ -191,9 +191,26 @@ def edit(
         run.edit(job, wish)
 
 
+def label(
+    photos: Annotated[Path, Argument(exists=True, file_okay=False, help="Photos of people.")],
+    by: Annotated[
+        Path, Option(exists=True, metavar="RUN", help="A run of `imgan train edit-residual`.")
+    ],
+    out: Annotated[Path, Option("--out", "-o", metavar="DIR", help="A folder for the faces.")],
+) -> None:
+    """Cut out faces and label them, to train `imgan edit` on your own photos.
+
+    imgan label photos/ --by runs/residual -o faces/
+    """
+    from imgan_edit.label import write_faces
+
+    write_faces(photos, by, out)
+
+
 @hookimpl
 def register_commands(app: typer.Typer) -> None:
     app.command()(unfold(unfold(edit, "wish", Edit), "job", Job))
+    app.command()(label)
 
 
 @hookimpl

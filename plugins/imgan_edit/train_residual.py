@@ -89,6 +89,12 @@ class ResidualTask(Task[ResidualSettings]):
             )
         self.average("editor")
 
+    @property
+    def critic(self) -> Critic:
+        critic = self.networks["critic"]
+        assert isinstance(critic, Critic)
+        return critic
+
     @cached_property
     def wishes(self) -> Wishes:
         """Read at the first step: an export needs no pictures."""
@@ -117,8 +123,7 @@ class ResidualTask(Task[ResidualSettings]):
             edited = apply(faces, residual, mask)
         of_critic = self._criticise(faces, edited.detach(), labels, descent)
         # No power iteration of the spectral norms while the editor learns from them.
-        critic = self.networks["critic"].eval()
-        assert isinstance(critic, Critic)
+        critic = self.critic.eval()
         with descent.autocast():
             with torch.no_grad():
                 own = critic.judge(critic(faces)[1]).float().sigmoid()
@@ -143,8 +148,7 @@ class ResidualTask(Task[ResidualSettings]):
         self, faces: Tensor, edited: Tensor, labels: Tensor, descent: Descent
     ) -> dict[str, Tensor]:
         """One update of the critic."""
-        critic = self.networks["critic"].train()
-        assert isinstance(critic, Critic)
+        critic = self.critic.train()
         weights = torch.from_numpy(self.wishes.rarity).to(faces.device)
         with descent.autocast():
             real, features = critic(torch.cat([faces, edited]))
