@@ -24,7 +24,7 @@ from imgan.training.run import train
 from imgan.training.weights import read_weights
 from imgan_edit import ResidualSettings
 from imgan_edit.attributes import NAMES, RESIDUAL, SLUGS, follows
-from imgan_edit.label import write_faces
+from imgan_edit.own_faces import write_faces
 from imgan_edit.residual import Critic, Editor, apply, smoothed
 from imgan_edit.train_residual import (
     EDITED,
@@ -353,12 +353,13 @@ def test_photos_become_labelled_faces_for_more(celeba: Path, tmp_path: Path) -> 
     photos.mkdir()
     Image.fromarray(skimage.data.astronaut()).save(photos / "astronaut.jpg")
     Image.fromarray(skimage.data.coffee()).save(photos / "coffee.jpg")
-    with pytest.raises(Failure, match="no run.json"):
+    with pytest.raises(Failure, match=r"no run\.json"):
         write_faces(photos, run, faces)
     train(registry().recipes["edit-residual"], replace(TINY, steps=1), celeba, run)
     write_faces(photos, run, faces)
     assert {path.name for path in faces.iterdir()} == {"astronaut.png", ATTRIBUTES_FILE}
-    assert Image.open(faces / "astronaut.png").size == (128, 128)
+    with Image.open(faces / "astronaut.png") as face:
+        assert face.size == (128, 128)
     names, table = read_attributes(faces / ATTRIBUTES_FILE)
     assert names == list(NAMES)
     assert table["astronaut.png"].shape == (40,)

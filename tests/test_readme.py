@@ -20,6 +20,12 @@ import skimage.data
 import torch
 from PIL import Image, ImageOps
 
+from imgan.plugins import registry
+from imgan.training.descent import Descent
+from imgan.training.loop import CHECKPOINT, save
+from imgan.training.run import Record
+from imgan_edit import ResidualSettings
+from imgan_edit.train_residual import ResidualTask
 from imgan_translate.net import ResNet
 
 ROOT = Path(__file__).parents[1]
@@ -42,7 +48,7 @@ def steps(line: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A person's folder: photo, painting, a folder of two, photos, faces, a checkpoint, a clone."""
+    """A person's folder: photo, painting, a folder of two, photos, faces, a checkpoint, a run."""
     folder = tmp_path_factory.mktemp("readme")
     astronaut = Image.fromarray(skimage.data.astronaut())
     portrait = astronaut.crop((140, 10, 300, 170))
@@ -52,6 +58,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).parent.mkdir(exist_ok=True)
         portrait.save(folder / name)
     torch.save(ResNet(width=4, blocks=1).state_dict(), folder / "latest_net_G_A.pth")
+    settings, run = ResidualSettings(width=3, critic_width=2), folder / "runs" / "editor"
+    run.mkdir(parents=True)
+    Record.of(registry().recipes["edit-residual"], folder, settings).write(run)
+    untrained = ResidualTask(folder, settings)
+    save(untrained, run / CHECKPOINT, 0, Descent("float32", torch.device("cpu")))
     carried = "docs/images/astronaut.jpg"
     (folder / carried).parent.mkdir(parents=True)
     shutil.copy(ROOT / carried, folder / carried)

@@ -202,7 +202,7 @@ def label(
 
     imgan label photos/ --by runs/residual -o faces/
     """
-    from imgan_edit.label import write_faces
+    from imgan_edit.own_faces import write_faces
 
     write_faces(photos, by, out)
 
