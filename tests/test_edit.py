@@ -19,6 +19,7 @@ from typer.testing import CliRunner, Result
 import imgan_edit
 from imgan import faces, store
 from imgan.cards import Description
+from imgan.celeba import held_out, read_faces
 from imgan.errors import Failure, Misuse
 from imgan.job import Job
 from imgan_edit import Edit, Sheet, evaluate, judge, run, sheet
@@ -129,7 +130,7 @@ def job(path: Path | str, **settings: object) -> Job:
 def invoke(*arguments: str, stdin: bytes | None = None) -> Result:
     app = typer.Typer()
     imgan_edit.register_commands(app)
-    return CliRunner().invoke(app, [*arguments, "--device", "cpu"], input=stdin)
+    return CliRunner().invoke(app, ["edit", *arguments, "--device", "cpu"], input=stdin)
 
 
 def test_the_names_are_celebas_forty() -> None:
@@ -468,6 +469,6 @@ def test_the_faces_held_out_are_the_last_by_name(tmp_path: Path) -> None:
         buffer = io.BytesIO()
         Image.new("RGB", (8, 8), (0, 0, 255 if index < 2 else 0)).save(buffer, "JPEG")
         (tmp_path / "img" / f"{index:06}.jpg").write_bytes(buffer.getvalue())
-    faces = evaluate.held_out(tmp_path)
+    faces = read_faces(held_out(tmp_path), 64)
     assert faces.shape == (500, 64, 64, 3)
     assert faces.max() < 10

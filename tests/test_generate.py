@@ -18,6 +18,8 @@ from imgan.cards import Description
 from imgan.errors import Failure, Misuse
 from imgan.metadata import TRAINED
 from imgan.session import open_session
+from imgan_generate import GENERATOR
+from imgan_generate.evaluate import evaluate
 from imgan_generate.run import sample, sheet, write_faces
 
 
@@ -109,3 +111,25 @@ def test_a_folder_that_cannot_be_made_is_one_line(model: str, tmp_path: Path) ->
     assert result.returncode == 1
     assert "Traceback" not in result.stderr
     assert result.stderr.splitlines()[-1].endswith("Not a directory")
+
+
+def test_sampled_faces_are_nearer_to_sampled_ones_than_to_noise(tmp_path: Path) -> None:
+    session = open_session(store.path(store.find(store.installed(), GENERATOR, "generate")), "cpu")
+    sets = {
+        "faces": sample(session, 12, seed=1),
+        "noise": np.random.default_rng(0).integers(0, 256, (12, 64, 64, 3), dtype=np.uint8),
+    }
+    far = {}
+    for name, pictures in sets.items():
+        (tmp_path / name).mkdir()
+        for number, pixels in enumerate(pictures):
+            Image.fromarray(pixels).save(tmp_path / name / f"{number}.png")
+        header, rows = evaluate(tmp_path / name, None, "cpu")
+        figures = dict(zip(header[1:], zip(*(row[1:] for row in rows), strict=True), strict=True))
+        assert figures["real"][0] == figures["sampled"][0] == "12"
+        far[name] = [float(figure) for figure in figures["sampled"][1:]]
+    assert len(far["faces"]) == 4
+    assert all(near < 0.5 * noise for near, noise in zip(*far.values(), strict=True))
+    (tmp_path / "none").mkdir()
+    with pytest.raises(Failure, match="no picture in it"):
+        evaluate(tmp_path / "none", None, "cpu")

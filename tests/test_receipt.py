@@ -77,7 +77,7 @@ def invoke(*arguments: str, stdin: bytes | None = None) -> Result:
     app = typer.Typer()
     imgan_edit.register_commands(app)
     common = ["--add", "bangs", "--aligned", "--model", "tiny-editor", "--device", "cpu"]
-    return CliRunner().invoke(app, [*arguments, *common], input=stdin)
+    return CliRunner().invoke(app, ["edit", *arguments, *common], input=stdin)
 
 
 def read(path: Path) -> dict:

@@ -8,19 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from imgan import faces, store
 from imgan.cards import ModelCard
-from imgan.celeba import ATTRIBUTES_FILE, HELD_OUT, read_attributes, square
+from imgan.celeba import ATTRIBUTES_FILE, held_out, read_attributes, read_faces
 from imgan.errors import Failure
 from imgan.faces import Face
-from imgan.images import Picture, open_picture, pictures, to_srgb
+from imgan.images import Picture, open_picture, to_srgb
 from imgan.metrics import fidelity
 from imgan.session import open_session
 from imgan_edit import Engine
 from imgan_edit.attributes import SLUGS
-from imgan_edit.engines import Bytes, Editor, Floats, encode, open_editor
+from imgan_edit.engines import Editor, Floats, encode, open_editor
 from imgan_edit.judge import JUDGE, JUDGES, SIZE, drift
 from imgan_edit.receipt import Witness
 from imgan_edit.run import added_figure, removed_figure
@@ -53,7 +52,7 @@ def evaluate(data: Path, model: str | None, device: str) -> tuple[tuple[str, ...
     deep features of the bundled network, before and after one edit of each face. The seconds are
     the median for a face whose place is known.
     """
-    photos = [open_picture(path) for path in _held_out(data)]
+    photos = [open_picture(path) for path in held_out(data)]
     witness = Witness.open(device)
     before = np.stack([witness.judge.sees(photo, _face(photo)) for photo in photos])
     measured = {
@@ -93,8 +92,8 @@ def evaluate_judge(
     if not listing.exists():
         raise Failure(f"{listing} is missing: name CelebA's folder with --data")
     _, table = read_attributes(listing)
-    labels = np.stack([table[path.name] for path in _held_out(data)]) > 0.5
-    seen = judge.run(encode(held_out(data))) > 0
+    labels = np.stack([table[path.name] for path in held_out(data)]) > 0.5
+    seen = judge.run(encode(read_faces(held_out(data), SIZE))) > 0
     share = labels.mean(0)
     columns = [
         (seen == labels).mean(0),
@@ -104,17 +103,6 @@ def evaluate_judge(
     table_rows = zip([*SLUGS, "mean"], *([*c, c.mean()] for c in columns), strict=True)
     header = ("attribute", "accuracy", "baseline", "recall")
     return header, [[name, *(f"{value:.3f}" for value in row)] for name, *row in table_rows]
-
-
-def held_out(data: Path) -> Bytes:
-    """The last 500 faces of a folder by name, [N, 64, 64, 3]. Raises Failure when there is none."""
-    opened = [open_picture(path) for path in _held_out(data)]
-    faces = [Image.fromarray(to_srgb(picture.pixels, picture.source)) for picture in opened]
-    return np.stack([np.asarray(square(face, SIZE)) for face in faces])
-
-
-def _held_out(data: Path) -> list[Path]:
-    return pictures(data)[-HELD_OUT:]
 
 
 def _cards(model: str | None) -> list[ModelCard]:

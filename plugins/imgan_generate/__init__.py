@@ -12,7 +12,10 @@ from typer import Option
 
 from imgan.cards import ModelCard, read_cards
 from imgan.hookspecs import hookimpl
-from imgan.recipes import Recipe, Settings
+from imgan.recipes import Evaluation, Recipe, Settings
+
+GENERATOR = "generate-dcgan"
+"""The card of the shipped generator."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ def generate(
         ),
     ] = None,
     overwrite: Annotated[bool, Option("--overwrite", help="Replace files that exist.")] = False,
-    model: Annotated[str, Option(help="A generator from `imgan models`.")] = "generate-dcgan",
+    model: Annotated[str, Option(help="A generator from `imgan models`.")] = GENERATOR,
     device: Annotated[str, Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
 ) -> None:
     """Sample faces that nobody has: 64x64 pixels, from a DCGAN.
@@ -77,5 +80,16 @@ def register_recipes() -> Iterable[Recipe]:
             entry="imgan_generate.train:DCGANTask",
             settings=DCGANSettings,
             data="CelebA's folder, or any folder of aligned faces (the last 500 are held out).",
+        )
+    ]
+
+
+@hookimpl
+def register_evaluations() -> Iterable[Evaluation]:
+    return [
+        Evaluation(
+            name="generate",
+            summary="How near sampled faces are to the last 500 of a folder of aligned faces.",
+            entry="imgan_generate.evaluate:evaluate",
         )
     ]

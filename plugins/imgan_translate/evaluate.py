@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from imgan import store
 from imgan.cards import ModelCard
 from imgan.errors import Failure, Misuse
 from imgan.faces import Face
 from imgan.images import Picture, open_picture, pictures, to_srgb
-from imgan.metrics import edge_correlation, kernel_distance, luma, ssim
+from imgan.likeness import distances
+from imgan.metrics import edge_correlation, luma, ssim
 from imgan.perceptual import Perceptual, open_features
 from imgan.session import open_session
 from imgan_translate.judge import JUDGES, Judge, find_judge, judges
@@ -25,19 +25,7 @@ from imgan_translate.twins import twins
 SPLITS = ("val", "test", "train")
 """Held-out pictures are taken before others."""
 
-VIEWS = ("colour", "conv1_2", "conv3_3", "conv5_3")
-"""What kernel distances are computed of: colours, and layers of the bundled features, which see
-texture, its patterns, and things."""
-
-BINS = 6
-"""Steps of R, G and B in which colours are counted."""
-
-HALVINGS = 50
-"""Random halvings of the real pictures."""
-
 HEADER = ("measure", "translated", "untranslated", "real", "mean picture")
-
-Floats = NDArray[np.float64]
 
 Row = tuple[str, list[float | None]]
 """A measure, and its figures in the order of `HEADER`, as far as they have a meaning."""
@@ -101,23 +89,11 @@ def evaluate_judge(
 
 def _of_target(shown: Shown, features: Perceptual, judge: Judge | None, seen: str) -> Iterator[Row]:
     yield "pictures", [len(kind) for kind in shown]
-    views = [[_views(features, picture) for picture in kind] for kind in shown]
-    for name in VIEWS:
-        now, was, wanted = (np.stack([view[name] for view in kind]) for kind in views)
-        distances = [kernel_distance(kind, wanted) for kind in (now, was)]
-        yield f"kernel distance, {name}", [*distances, _by_chance(wanted)]
+    for name, figures in distances(features, shown.real, shown.after, shown.before):
+        yield f"kernel distance, {name}", [*figures]
     yield seen, [judge.sees(kind) for kind in shown] if judge else []
     yield "distance to the input", [_mean(features.distance, shown.after, shown.before), 0.0]
     yield "edges of the input", [_mean(_edges, shown.after, shown.before), 1.0]
-
-
-def _by_chance(features: Floats) -> float:
-    """How far from 0 the kernel distance between two halves of one set [N, D] is: the root mean
-    square over random halvings."""
-    rng = np.random.default_rng(0)
-    orders = (rng.permutation(len(features)) for _ in range(HALVINGS))
-    distances = [kernel_distance(features[o[::2]], features[o[1::2]]) for o in orders]
-    return float(np.sqrt(np.mean(np.square(distances))))
 
 
 def _of_pairs(shown: Shown) -> Iterator[Row]:
@@ -182,18 +158,6 @@ def _chosen(model: str | None, operation: str, every: Sequence[ModelCard]) -> Mo
         case [card]:
             return card
     raise Misuse(f"--model is missing; known are {', '.join(c.name for c in every) or 'none'}")
-
-
-def _views(features: Perceptual, picture: Bytes) -> dict[str, Floats]:
-    """What stands for a picture in each of `VIEWS`: numbers whose mean square is 1 or less.
-
-    Colours are the roots of how often each occurs, so that what two pictures have in common is
-    the Bhattacharyya coefficient of their histograms.
-    """
-    counts, _ = np.histogramdd(picture.reshape(-1, 3), BINS, [(0, 256)] * 3)
-    colours = np.sqrt(counts.ravel() / counts.sum())
-    views = {**features.means(picture), "colour": colours}
-    return {name: view * np.sqrt(view.size) for name, view in views.items()}
 
 
 def _mean(
