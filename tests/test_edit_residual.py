@@ -357,11 +357,11 @@ def test_photos_become_labelled_faces_for_more(celeba: Path, tmp_path: Path) -> 
         write_faces(photos, run, faces)
     train(registry().recipes["edit-residual"], replace(TINY, steps=1), celeba, run)
     write_faces(photos, run, faces)
-    assert {path.name for path in faces.iterdir()} == {"astronaut.png", ATTRIBUTES_FILE}
-    with Image.open(faces / "astronaut.png") as face:
+    assert {path.name for path in faces.iterdir()} == {"000000.png", ATTRIBUTES_FILE}
+    with Image.open(faces / "000000.png") as face:
         assert face.size == (128, 128)
     names, table = read_attributes(faces / ATTRIBUTES_FILE)
     assert names == list(NAMES)
-    assert table["astronaut.png"].shape == (40,)
+    assert table["000000.png"].shape == (40,)
     with pytest.raises(Misuse, match="name another --out"):
         write_faces(photos, run, faces)

@@ -56,7 +56,7 @@ def write_faces(photos: Path, run: Path, out: Path) -> None:
             face = _largest(path)
         except Failure:
             continue
-        name = f"{path.stem}.png"
+        name = f"{len(lines):06d}.png"
         face.save(out / name)
         has = judge(face).tolist()
         lines.append(f"{name} {' '.join('1' if logit > 0 else '-1' for logit in has)}")
