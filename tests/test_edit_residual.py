@@ -191,6 +191,20 @@ def test_both_networks_learn_in_a_step_whatever_the_critic_takes(
     assert steps == {"editor": {1}, "critic": {2}}
 
 
+def test_the_editor_waits_for_the_critic(celeba: Path, tmp_path: Path) -> None:
+    task = _task(celeba, replace(TINY, steps=100))
+    before = {name: [p.clone() for p in n.parameters()] for name, n in task.networks.items()}
+
+    def still(name: str) -> bool:
+        return all(map(torch.equal, task.networks[name].parameters(), before[name]))
+
+    fit(task, tmp_path, until=3)
+    assert still("editor")
+    assert not still("critic")
+    fit(task, tmp_path, until=5)
+    assert not still("editor")
+
+
 class Places(Critic):
     """To it every attribute is the brightness of a part of the face."""
 

@@ -41,9 +41,10 @@ SHOWN = ("bangs", "blond-hair", "eyeglasses", "male", "mustache", "smiling", "yo
 ROWS = 6
 
 WARM = 0.03
-"""The part of a run in which the editor's rate rises, while the critic learns what attributes are.
+"""The part of a run in which the critic alone learns; in as much again the editor's rate rises.
 
-Before that, every edit is a wrong one, and the mask would learn to hide it.
+As long as the critic does not know what attributes are, every edit is a wrong one. The mask would
+learn to hide it, and a mask that has closed everywhere never opens again.
 """
 
 LEAST = 0.25
@@ -107,8 +108,8 @@ class ResidualTask(Task[ResidualSettings]):
     def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
         rate = cosine(self.settings, step)
         set_rate(self.optimizers["critic"], rate)
-        begun = min(1.0, (step + 1) / (WARM * self.settings.steps))
-        set_rate(self.optimizers["editor"], rate * begun)
+        begun = (step + 1) / (WARM * self.settings.steps) - 1
+        set_rate(self.optimizers["editor"], rate * min(1.0, max(0.0, begun)))
         count = self.settings.critic_steps
         batch = (disturbed(centred(batch[0])), *batch[1:])
         *earlier, last = ([part[k::count] for part in batch] for k in range(count))
