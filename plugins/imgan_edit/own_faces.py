@@ -47,7 +47,7 @@ def write_faces(photos: Path, run: Path, out: Path) -> None:
         raise Misuse(f"{out}: there is a {ATTRIBUTES_FILE} in it already; name another --out")
     judge = _critic(run)
     out.mkdir(parents=True, exist_ok=True)
-    lines = []
+    lines: list[str] = []
     console = Console(stderr=True)
     for path in track(
         pictures(photos), photos.name, console=console, disable=not console.is_terminal
