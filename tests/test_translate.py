@@ -48,7 +48,7 @@ MODELS = {
     "warmer": {"from": "cold", "to": "warm", "side": 96},
     "hotter": {"from": "mild", "to": "hot", "side": 96},
     "hotter-still": {"from": "warm", "to": "hot", "side": 96, "carry": "detail"},
-    "coloured": {"from": "gray", "to": "colour", "side": 96, "carry": "chroma", "sees": "gray"},
+    "coloured": {"from": "gray", "to": "tint", "side": 96, "carry": "chroma", "sees": "gray"},
     "portrait": {"from": "photo", "to": "portrait", "side": 64, "faces": "aligned"},
 }
 
@@ -124,9 +124,9 @@ def test_keep_structure_takes_the_photos_own_pixels(photo: Path) -> None:
 
 
 def test_colours_come_under_the_photos_own_luminance(photo: Path) -> None:
-    assert _imgan("photo.png", "--to", "colour").exit_code == 0
+    assert _imgan("photo.png", "--to", "tint").exit_code == 0
     luma = np.array([0.299, 0.587, 0.114])
-    made = _pixels("photo-colour.png")
+    made = _pixels("photo-tint.png")
     clipped = (made == 0).any(2) | (made == 255).any(2)
     wanted = np.asarray(Image.open("photo.png").convert("L"), int)
     assert np.abs(made @ luma - wanted)[~clipped].max() <= 2
@@ -154,7 +154,7 @@ def test_without_a_face_it_says_so(here: Path) -> None:
     ("words", "says"),
     [
         ((), "--to"),
-        (("--to", "mars"), "known are colour (from gray), hot (from mild), hot (from warm)"),
+        (("--to", "mars"), "hot (from mild), hot (from warm)"),
         (("--to", "hot"), "hotter (from mild), hotter-still (from warm)"),
         (("--to", "hot", "--from", "sun"), "no model leads to hot from sun"),
         (("--model", "warmer", "--to", "hot"), "warmer has to warm"),
