@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -379,3 +381,17 @@ def test_photos_become_labelled_faces_for_more(celeba: Path, tmp_path: Path) -> 
     assert table["000000.png"].shape == (40,)
     with pytest.raises(Misuse, match="name another --out"):
         write_faces(photos, run, faces)
+
+
+def test_labels_without_torch_name_the_extra(tmp_path: Path) -> None:
+    code = (
+        "import sys; sys.modules['torch'] = None; from imgan.cli import main; "
+        "sys.argv = ['imgan', 'label', '.', '--by', '.', '--out', 'faces']; main()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 1
+    assert done.stderr == (
+        'imgan: this needs torch, which is not installed: pip install "imgan[train]"\n'
+    )

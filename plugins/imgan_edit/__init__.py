@@ -15,7 +15,7 @@ from imgan.cards import ModelCard, read_cards
 from imgan.hookspecs import hookimpl
 from imgan.job import Job, NoProvenance
 from imgan.options import unfold
-from imgan.recipes import Evaluation, Recipe, Settings
+from imgan.recipes import Evaluation, Recipe, Settings, resolve
 
 
 class Sheet(StrEnum):
@@ -202,9 +202,8 @@ def label(
 
     imgan label photos/ --by runs/residual -o faces/
     """
-    from imgan_edit.own_faces import write_faces
-
-    write_faces(photos, by, out)
+    # By name, so that a missing torch is a sentence and not a traceback.
+    resolve("imgan_edit.own_faces:write_faces")(photos, by, out)
 
 
 @hookimpl
