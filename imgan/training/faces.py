@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from imgan.celeba import ATTRIBUTES_FILE, HELD_OUT, read_attributes, square
+from imgan.celeba import ATTRIBUTES_FILE, HELD_OUT, read_attributes, read_faces
 from imgan.errors import Failure
 from imgan.images import pictures
-from imgan.training.data import Bytes, load_rgb, stack
+from imgan.training.data import Bytes
 
 
 class Faces:
@@ -32,7 +32,7 @@ class Faces:
             paths = paths[: len(paths) - held_out]
         if not paths:
             raise Failure(f"{folder}: {held_out} faces are held out and none is left to train on")
-        self.pixels: Bytes = stack([square(load_rgb(path), size) for path in paths])
+        self.pixels: Bytes = read_faces(paths, size)
         self.labels: NDArray[np.float32] | None = None
         if listing.exists():
             _, table = read_attributes(listing)

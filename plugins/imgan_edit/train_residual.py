@@ -19,10 +19,8 @@ from torch.nn.functional import (
     relu,
 )
 
-from imgan.celeba import ATTRIBUTES_FILE, HELD_OUT, read_attributes, square
+from imgan.celeba import ATTRIBUTES_FILE, held_out, read_attributes, read_faces
 from imgan.errors import Failure
-from imgan.images import pictures
-from imgan.training.data import load_rgb, stack
 from imgan.training.descent import Descent
 from imgan.training.faces import Faces, centred, taken
 from imgan.training.loop import cosine, set_rate
@@ -179,8 +177,8 @@ class ResidualTask(Task[ResidualSettings]):
 
     @cached_property
     def _held_out(self) -> tuple[Tensor, Floats]:
-        paths = pictures(self.data)[-HELD_OUT:][:ROWS]
-        pixels = stack([square(load_rgb(path), self.settings.size) for path in paths])
+        paths = held_out(self.data)[:ROWS]
+        pixels = read_faces(paths, self.settings.size)
         _, table = read_attributes(self.data / ATTRIBUTES_FILE)
         faces = centred(taken(pixels, np.arange(ROWS)))
         return faces, np.stack([table[path.name] for path in paths])
