@@ -24,8 +24,8 @@ from imgan.plugins import registry
 from imgan.training.descent import Descent
 from imgan.training.loop import CHECKPOINT, save
 from imgan.training.run import Record
-from imgan_edit import ResidualSettings
-from imgan_edit.train_residual import ResidualTask
+from imgan_edit import GuideSettings
+from imgan_edit.guide import GuideTask
 from imgan_translate.net import ResNet
 
 ROOT = Path(__file__).parents[1]
@@ -58,10 +58,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).parent.mkdir(exist_ok=True)
         portrait.save(folder / name)
     torch.save(ResNet(width=4, blocks=1).state_dict(), folder / "latest_net_G_A.pth")
-    settings, run = ResidualSettings(width=3, critic_width=2), folder / "runs" / "editor"
+    settings, run = GuideSettings(width=8), folder / "runs" / "guide"
     run.mkdir(parents=True)
-    Record.of(registry().recipes["edit-residual"], folder, settings).write(run)
-    untrained = ResidualTask(folder, settings)
+    Record.of(registry().recipes["edit-guide"], folder, settings).write(run)
+    untrained = GuideTask(folder, settings)
     save(untrained, run / CHECKPOINT, 0, Descent("float32", torch.device("cpu")))
     carried = "docs/images/astronaut.jpg"
     (folder / carried).parent.mkdir(parents=True)

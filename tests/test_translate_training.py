@@ -162,6 +162,18 @@ def test_a_teacher_that_is_no_cyclegan_is_misuse(domains: Path, tmp_path: Path) 
         _ = _cyclegan(domains, teacher=str(tmp_path)).teachers
 
 
+def test_a_larger_pool_begins_anew() -> None:
+    small, large = Pool(2, 4), Pool(2, 8)
+    small.swap(torch.rand(2, 3, 4, 4))
+    large.swap(torch.rand(1, 3, 8, 8))
+    held = large.pictures.clone()
+    large.load_state_dict(small.state_dict())
+    assert torch.equal(large.pictures, held)
+    assert large.filled == 1
+    large.load_state_dict(Pool(2, 8).state_dict())
+    assert large.filled == 0
+
+
 def test_the_pool_gives_back_what_it_was_given() -> None:
     torch.manual_seed(0)
     pool = Pool(3, 4)

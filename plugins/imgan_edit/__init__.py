@@ -64,9 +64,20 @@ class ClassifierSettings(Settings):
 
 
 @dataclass(frozen=True)
+class GuideSettings(ClassifierSettings):
+    width: Annotated[int, Option(help="Channels of the first layer, a multiple of 8.")] = 32
+    perturbation: Annotated[
+        float, Option(help="Euclidean norm of what disguises a face, of pixels in -1..1.")
+    ] = 1.5
+
+
+@dataclass(frozen=True)
 class ResidualSettings(Settings):
     steps: Annotated[int, Option(help="Updates in the whole run.")] = 20_000
     size: Annotated[int, Option(help="Side of the faces in pixels: 64 or 128.")] = 64
+    guide: Annotated[
+        str, Option(help="What sees attributes: a run of `imgan train edit-guide`, or .onnx file.")
+    ] = ""
     more: Annotated[
         str, Option(help="Another folder like --data, of which no face is held out.")
     ] = ""
@@ -79,11 +90,13 @@ class ResidualSettings(Settings):
     cycle: Annotated[float, Option(help="Weight of the way there and back.")] = 10.0
     mask: Annotated[float, Option(help="Weight of the mask's mean.")] = 0.2
     smoothness: Annotated[float, Option(help="Weight of the mask's total variation.")] = 0.2
-    recognition: Annotated[float, Option(help="Weight of the attributes in the critic.")] = 3.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require(self.size in (64, 128), "size", "64 or 128")
+        if self.guide:
+            # Absolute, so that a run can be resumed from any folder.
+            object.__setattr__(self, "guide", str(Path(self.guide).resolve()))
 
 
 @dataclass(frozen=True)
@@ -194,7 +207,7 @@ def edit(
 def label(
     photos: Annotated[Path, Argument(exists=True, file_okay=False, help="Photos of people.")],
     by: Annotated[
-        Path, Option(exists=True, metavar="RUN", help="A run of `imgan train edit-residual`.")
+        Path, Option(exists=True, metavar="RUN", help="A run of `imgan train edit-guide`.")
     ],
     out: Annotated[Path, Option("--out", "-o", metavar="DIR", help="A folder for the faces.")],
 ) -> None:
@@ -232,6 +245,13 @@ def register_recipes() -> Iterable[Recipe]:
             summary="The judge of `imgan evaluate edit`: 40 attributes of a face.",
             entry="imgan_edit.train:ClassifierTask",
             settings=ClassifierSettings,
+            data="CelebA's folder, with list_attr_celeba.txt (the last 500 faces are held out).",
+        ),
+        Recipe(
+            name="edit-guide",
+            summary="What shows the network of `edit-residual` attributes: hard to fool.",
+            entry="imgan_edit.guide:GuideTask",
+            settings=GuideSettings,
             data="CelebA's folder, with list_attr_celeba.txt (the last 500 faces are held out).",
         ),
         Recipe(

@@ -1,7 +1,7 @@
 """Photos of people as a folder in CelebA's layout, for `imgan train edit-residual --more`.
 
-The critic of an earlier run says which attributes a face has: not the judge of `imgan evaluate
-edit`, which is to know nothing of the training.
+The guide says which attributes a face has: not the judge of `imgan evaluate edit`, which is to know
+nothing of the training.
 """
 
 from __future__ import annotations
@@ -21,31 +21,29 @@ from imgan.celeba import ATTRIBUTES_FILE
 from imgan.errors import Failure, Misuse
 from imgan.files import whole_file
 from imgan.images import open_picture, pictures
-from imgan.plugins import registry
 from imgan.training.data import stack
 from imgan.training.faces import centred, taken
-from imgan.training.run import Record, restore
 from imgan_edit.attributes import NAMES
+from imgan_edit.guide import load_guide
 from imgan_edit.place import Place
-from imgan_edit.train_residual import ResidualTask
+from imgan_edit.train import SIZE
 
 SIDE = 128
 """Of the faces that are written."""
 
 SEEN = 89
-"""Side of CelebA's faces at half size: the critic knows none that are sharper."""
+"""Side of CelebA's faces at half size: the guide knows none that are sharper."""
 
 
 def write_faces(photos: Path, run: Path, out: Path) -> None:
     """Cut out the largest face of each photo as CelebA's are, and list its attributes.
 
-    Photos without a face that `imgan edit` would edit are left out. Raises Misuse when `run` is of
-    another recipe or `out` has a list, Failure when no face is found, and what `Record.read` and
-    `restore` raise.
+    Photos without a face that `imgan edit` would edit are left out. Raises Misuse when `out` has a
+    list, Failure when no face is found, and what `load_guide` raises.
     """
     if (out / ATTRIBUTES_FILE).exists():
         raise Misuse(f"{out}: there is a {ATTRIBUTES_FILE} in it already; name another --out")
-    judge = _critic(run)
+    judge = _judge(run)
     out.mkdir(parents=True, exist_ok=True)
     lines: list[str] = []
     console = Console(stderr=True)
@@ -74,19 +72,15 @@ def _largest(path: Path) -> Image.Image:
     return Image.fromarray(faces.align(picture, face, SIDE))
 
 
-def _critic(run: Path) -> Callable[[Image.Image], Tensor]:
+def _judge(run: Path) -> Callable[[Image.Image], Tensor]:
     """What makes logits [40] of a face: the mean over it and its mirror image."""
-    record = Record.read(run)
-    task = restore(registry().recipes[record.recipe], record, run)
-    if not isinstance(task, ResidualTask):
-        raise Misuse(f"--by {run}: name a run of `imgan train edit-residual`")
-    critic, size = task.critic.eval(), task.settings.size
+    guide = load_guide(str(run))
 
     @torch.no_grad()
     def judge(face: Image.Image) -> Tensor:
         bicubic = Image.Resampling.BICUBIC
-        seen = face.resize((SEEN, SEEN), bicubic).resize((size, size), bicubic)
+        seen = face.resize((SEEN, SEEN), bicubic).resize((SIZE, SIZE), bicubic)
         views = centred(taken(stack([seen, ImageOps.mirror(seen)]), np.arange(2)))
-        return critic.judge(critic(views)[1]).mean(0)
+        return guide(views).mean(0)
 
     return judge

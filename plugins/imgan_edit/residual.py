@@ -1,8 +1,8 @@
 """The networks of the engine `residual`. Faces: [N, 3, S, S] RGB in -1..1, aligned as CelebA's.
 
 S is 64 or 128. Most of the arithmetic is done at 32x32 and below, whatever S is: only the first and
-the last convolution know it. Weights for 64 go into networks for 128, which then do the same to the
-halved picture.
+the last convolutions know it. Weights for 64 go into networks for 128, which then do the same to
+the halved picture.
 """
 
 from __future__ import annotations
@@ -16,22 +16,28 @@ from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, pad
 from torch.nn.utils.parametrizations import spectral_norm
 
 from imgan_edit.attributes import RESIDUAL
-from imgan_edit.net import ATTRIBUTE_COUNT
 
 GRID = 32
-"""Side of the finest grid on which the networks compute."""
+"""Side of the grid on which most is computed; details get one of twice the side."""
 
 CODE = 64
 """Numbers that a change becomes before it steers the blocks."""
 
 SLOPE = 0.1
 
+ENDS = tuple(
+    (part + end, axis, planes)
+    for part in ("", "details.")
+    for end, axis, planes in (("stem.weight", 1, 3), ("head.weight", 0, 4), ("head.bias", 0, 4))
+)
+"""Parameters that know the size of faces, the axis that grows with it, and planes along that."""
+
 BOUND = 5.0
 """The mask's logits stay below this on either side of 0, and the mask itself within 1/150."""
 
 
 class Editor(nn.Module):
-    """What a change of attributes adds to a face, and where; 2.3 M parameters at width 48.
+    """What a change of attributes adds to a face, and where; 2.2 M parameters at width 48.
 
     `change` [N, 17], in the order of `attributes.RESIDUAL`: how much of each to add (1), to remove
     (-1) or to leave (0). Returns the residual, [N, 3, S, S] within twice the largest change on
@@ -63,6 +69,7 @@ class Editor(nn.Module):
         self.up32 = _Block(fine)
         self.head = nn.Conv2d(fine, 4 * factor**2, 3, padding=1)
         self.shuffle = nn.PixelShuffle(factor)
+        self.details = _Details(factor // 2, width)
         for conv in (self.stem, self.to16, self.to8, self.from8, self.from16):
             nn.init.kaiming_normal_(conv.weight, SLOPE)
         nn.init.normal_(self.head.weight, std=1e-2)
@@ -83,10 +90,35 @@ class Editor(nn.Module):
         x = self.up16(_doubled(self.from8(x)) + at16, code)
         x = self.up32(_doubled(self.from16(x)) + at32, code)
         planes = smoothed(self.shuffle(self.head(leaky_relu(x, SLOPE))), self.factor)
-        residual, mask = planes.split((3, 1), 1)
+        residual, mask = (planes + self.details(face, x, code)).split((3, 1), 1)
         # A mask of 0 would keep the residual from learning, and a residual of 0 the mask.
         bounded = BOUND * (mask / BOUND).tanh()
         return 2 * strength[..., None, None] * residual.tanh(), bounded.sigmoid()
+
+
+class _Details(nn.Module):
+    """What the planes [N, 4, S, S] have beyond the grid of 32: nothing at first.
+
+    Half as many channels on a grid of 64, out of the face and of what the rest knows, at 32.
+    """
+
+    def __init__(self, factor: int, width: int) -> None:
+        super().__init__()
+        self.factor = factor
+        self.unshuffle = nn.PixelUnshuffle(factor)
+        self.stem = nn.Conv2d(3 * factor**2, width // 2, 3, padding=1)
+        self.from32 = nn.Conv2d(width, width // 2, 1)
+        self.block = _Block(width // 2)
+        self.head = nn.Conv2d(width // 2, 4 * factor**2, 3, padding=1)
+        self.shuffle = nn.PixelShuffle(factor)
+        for conv in (self.stem, self.from32):
+            nn.init.kaiming_normal_(conv.weight, SLOPE)
+        nn.init.zeros_(self.head.weight)
+        nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
+
+    def forward(self, face: Tensor, at32: Tensor, code: Tensor) -> Tensor:
+        x = self.block(self.stem(self.unshuffle(face)) + _doubled(self.from32(at32)), code)
+        return smoothed(self.shuffle(self.head(leaky_relu(x, SLOPE))), self.factor)
 
 
 def smoothed(planes: Tensor, side: int) -> Tensor:
@@ -122,10 +154,9 @@ class _Block(nn.Module):
 
 
 class Critic(nn.Module):
-    """Is it a photo, and of whom: [N, 3, S, S] to logits [N, 1, 4, 4] and features [N, 64 width].
+    """Is it a photo: [N, 3, S, S] to logits [N, 1, 4, 4], of overlapping parts of the face.
 
-    `judge` makes logits of the 40 attributes from the features. Strided convolutions with spectral
-    normalisation (Miyato et al. 2018), except in the layers that the attributes alone go through.
+    Strided convolutions with spectral normalisation (Miyato et al. 2018).
     """
 
     def __init__(self, size: int = 64, width: int = 48) -> None:
@@ -139,20 +170,14 @@ class Critic(nn.Module):
             for power in (1, 2, 4)
         )
         self.real = spectral_norm(nn.Conv2d(8 * width, 1, 3, padding=1))
-        self.view = nn.Conv2d(8 * width, 4 * width, 3, padding=1)
-        self.attributes = nn.Linear(4 * width * 16, ATTRIBUTE_COUNT)
         self.register_load_state_dict_pre_hook(_grow_critic)
 
-    def forward(self, faces: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, faces: Tensor) -> Tensor:
         # The norm of a picture grows with its side, which spectral normalisation does not know.
         x = leaky_relu(self.stem(faces * (2 / self.factor)), 0.2)
         for conv in self.body:
             x = leaky_relu(conv(x), 0.2)
-        return self.real(x), leaky_relu(self.view(x), 0.2).flatten(1)
-
-    def judge(self, features: Tensor) -> Tensor:
-        """Logits [N, 40]."""
-        return self.attributes(features)
+        return self.real(x)
 
 
 def _grow_editor(editor: Editor, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
@@ -162,7 +187,7 @@ def _grow_editor(editor: Editor, state: dict[str, Tensor], prefix: str, *_: Any)
     `smoothed`, the network does to a picture what the smaller one does to the halved picture,
     enlarged by nearest neighbour.
     """
-    for name, axis, planes in (("stem.weight", 1, 3), ("head.weight", 0, 4), ("head.bias", 0, 4)):
+    for name, axis, planes in ENDS:
         key = prefix + name
         if key not in state:
             continue
@@ -173,7 +198,7 @@ def _grow_editor(editor: Editor, state: dict[str, Tensor], prefix: str, *_: Any)
         side = math.isqrt(len(small) // planes)
         pixels = small.reshape(planes, side, side, *small.shape[1:])
         grown = _repeated(pixels, (1, 2), times).flatten(0, 2).transpose(0, axis)
-        state[key] = grown / times**2 if name == "stem.weight" else grown
+        state[key] = grown / times**2 if axis else grown
 
 
 def _grow_critic(critic: Critic, state: dict[str, Tensor], prefix: str, *_: Any) -> None:

@@ -108,11 +108,12 @@ class ClassifierTask(Task[ClassifierSettings]):
     """
 
     shipped = "classifier"
+    network: type[nn.Module] = Classifier
 
     def __init__(self, data: Path, settings: ClassifierSettings) -> None:
         super().__init__(settings)
         self.data = data
-        self.networks["classifier"] = Classifier(settings.width)
+        self.networks["classifier"] = self.network(settings.width)
         self.optimizers["classifier"] = torch.optim.AdamW(
             self.networks["classifier"].parameters(), settings.rate, weight_decay=0.05
         )
@@ -139,14 +140,21 @@ class ClassifierTask(Task[ClassifierSettings]):
         faces, labels = batch
         optimizer = self.optimizers["classifier"]
         set_rate(optimizer, cosine(self.settings, step))
+        faces = self.shown(faces, labels, descent)
         with descent.autocast():
-            logits = self.networks["classifier"](_disturb(faces))
-            loss = binary_cross_entropy_with_logits(
-                logits, labels, pos_weight=self.rarity.to(labels.device)
-            )
+            logits = self.networks["classifier"](faces)
+            loss = self.cross_entropy(logits, labels)
         descent.minimise(loss, optimizer)
         accuracy = ((logits.detach() > 0) == (labels > 0.5)).float().mean()
         return {"cross_entropy": loss.detach(), "accuracy": accuracy}
+
+    def shown(self, faces: Tensor, labels: Tensor, descent: Descent) -> Tensor:
+        """What the network sees in the place of the faces of a batch."""
+        return _disturb(faces)
+
+    def cross_entropy(self, logits: Tensor, labels: Tensor) -> Tensor:
+        weights = self.rarity.to(labels.device)
+        return binary_cross_entropy_with_logits(logits, labels, pos_weight=weights)
 
     @torch.no_grad()
     def sample(self) -> Tensor:

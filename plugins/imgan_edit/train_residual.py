@@ -10,14 +10,8 @@ import numpy as np
 import torch
 from numpy.random import Generator
 from numpy.typing import NDArray
-from torch import Tensor
-from torch.nn.functional import (
-    affine_grid,
-    binary_cross_entropy_with_logits,
-    dropout,
-    grid_sample,
-    relu,
-)
+from torch import Tensor, nn
+from torch.nn.functional import avg_pool2d, binary_cross_entropy_with_logits, relu
 
 from imgan.celeba import ATTRIBUTES_FILE, held_out, read_attributes, read_faces
 from imgan.errors import Failure
@@ -27,8 +21,10 @@ from imgan.training.loop import cosine, set_rate
 from imgan.training.task import Task
 from imgan_edit import ResidualSettings
 from imgan_edit.attributes import RESIDUAL, SLUGS, follows
-from imgan_edit.rarity import rarity
+from imgan_edit.disturb import disturbed
+from imgan_edit.guide import load_guide
 from imgan_edit.residual import Critic, Editor, apply
+from imgan_edit.train import SIZE
 
 EDITED = np.array([SLUGS.index(slug) for slug in RESIDUAL])
 """Where the editor's attributes stand among the 40."""
@@ -38,21 +34,8 @@ SHOWN = ("bangs", "blond-hair", "eyeglasses", "male", "mustache", "smiling", "yo
 
 ROWS = 6
 
-WARM = 0.03
-"""The part of a run in which the critic alone learns; in as much again the editor's rate rises.
-
-As long as the critic does not know what attributes are, every edit is a wrong one. The mask would
-learn to hide it, and a mask that has closed everywhere never opens again.
-"""
-
 LEAST = 0.25
 """Of several attributes that change at once the weakest does by at least this much."""
-
-SHIFT, ZOOM, TURN = 0.03, 0.05, 0.05
-"""How far a picture is moved (of its side), scaled, and turned (radians), at most."""
-
-BRIGHTNESS, CONTRAST, TINT = 0.08, 0.1, 0.03
-"""How far a picture is relit at most: added, multiplied, and added to each channel."""
 
 Floats = NDArray[np.float32]
 Indices = NDArray[np.int64]
@@ -61,12 +44,12 @@ Indices = NDArray[np.int64]
 class ResidualTask(Task[ResidualSettings]):
     """Editor and critic in turn: Adam with beta1 0.5, the rate falls to zero along half a cosine.
 
-    The critic learns the hinge loss (Miyato et al. 2018, equation 16) and, on photos alone, their
-    attributes, of which the rare ones count for more. The editor learns, on one screen:
+    The critic learns the hinge loss (Miyato et al. 2018, equation 16). The editor learns, on one
+    screen, from the critic and from the guide, which is frozen and sees 64 pixels:
 
     - adversarial: what the critic takes for a photo;
     - classification: cross-entropy of the attributes that change with what they are to be;
-    - preservation: how far the other ones, of all 40, are from what the critic saw in the face
+    - preservation: how far the other ones, of all 40, are from what the guide saw in the face
       (cross-entropy less its least value, the entropy);
     - cycle: L1 between a face and itself after an edit there and back, on half of the batch;
     - mask: its mean, so that what need not change does not; smoothness: its total variation.
@@ -88,11 +71,11 @@ class ResidualTask(Task[ResidualSettings]):
             )
         self.average("editor")
 
-    @property
-    def critic(self) -> Critic:
-        critic = self.networks["critic"]
-        assert isinstance(critic, Critic)
-        return critic
+    @cached_property
+    def guide(self) -> nn.Module:
+        """Read at the first step: an export needs no guide."""
+        guide = load_guide(self.settings.guide)
+        return guide.to(next(self.networks["editor"].parameters()).device)
 
     @cached_property
     def wishes(self) -> Wishes:
@@ -104,34 +87,32 @@ class ResidualTask(Task[ResidualSettings]):
         return self.wishes.draw(rng, self.settings.batch * self.settings.critic_steps)
 
     def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
-        rate = cosine(self.settings, step)
-        set_rate(self.optimizers["critic"], rate)
-        begun = (step + 1) / (WARM * self.settings.steps) - 1
-        set_rate(self.optimizers["editor"], rate * min(1.0, max(0.0, begun)))
+        for optimizer in self.optimizers.values():
+            set_rate(optimizer, cosine(self.settings, step))
         count = self.settings.critic_steps
         batch = (disturbed(centred(batch[0])), *batch[1:])
         *earlier, last = ([part[k::count] for part in batch] for k in range(count))
-        editor = self.networks["editor"]
-        for faces, change, labels, _ in earlier:
+        editor, critic = self.networks["editor"], self.networks["critic"]
+        for faces, change, _, _ in earlier:
             with descent.autocast(), torch.no_grad():
                 edited = apply(faces, *editor(faces, change))
-            self._criticise(faces, edited, labels, descent)
+            self._criticise(faces, edited, descent)
         faces, change, labels, wanted = last
         with descent.autocast():
             residual, mask = editor(faces, change)
             edited = apply(faces, residual, mask)
-        of_critic = self._criticise(faces, edited.detach(), labels, descent)
+        hinge = self._criticise(faces, edited.detach(), descent)
         # No power iteration of the spectral norms while the editor learns from them.
-        critic = self.critic.eval()
+        critic.eval()
         with descent.autocast():
             with torch.no_grad():
-                own = critic.judge(critic(faces)[1]).float().sigmoid()
-            real, features = critic(edited)
-            moved, kept = attribute_losses(critic.judge(features).float(), own, labels, wanted)
+                own = self.guide(small(faces)).float().sigmoid()
+            seen = self.guide(small(edited)).float()
+            moved, kept = attribute_losses(seen, own, labels, wanted)
             # Every second one: of single changes, which come first, and of several at once.
             back = apply(edited[::2], *editor(edited[::2], -change[::2]))
             terms = {
-                "adversarial": -real.mean(),
+                "adversarial": -critic(edited).mean(),
                 "classification": moved,
                 "preservation": kept,
                 "cycle": (back - faces[::2]).abs().mean(),
@@ -141,24 +122,16 @@ class ResidualTask(Task[ResidualSettings]):
             weighted = [getattr(self.settings, name) * term for name, term in terms.items()]
             loss = torch.stack(weighted).sum()
         descent.minimise(loss, self.optimizers["editor"])
-        return {name: term.detach() for name, term in (terms | of_critic).items()}
+        return {name: term.detach() for name, term in (terms | {"critic": hinge}).items()}
 
-    def _criticise(
-        self, faces: Tensor, edited: Tensor, labels: Tensor, descent: Descent
-    ) -> dict[str, Tensor]:
-        """One update of the critic."""
-        critic = self.critic.train()
-        weights = torch.from_numpy(self.wishes.rarity).to(faces.device)
+    def _criticise(self, faces: Tensor, edited: Tensor, descent: Descent) -> Tensor:
+        """One update of the critic; its loss."""
+        critic = self.networks["critic"].train()
         with descent.autocast():
-            real, features = critic(torch.cat([faces, edited]))
-            on_faces, on_edited = real.chunk(2)
+            on_faces, on_edited = critic(torch.cat([faces, edited])).chunk(2)
             hinge = relu(1 - on_faces).mean() + relu(1 + on_edited).mean()
-            seen = critic.judge(dropout(features[: len(faces)], 0.3))
-            attributes = binary_cross_entropy_with_logits(seen, labels, pos_weight=weights)
-            loss = hinge + self.settings.recognition * attributes
-        descent.minimise(loss, self.optimizers["critic"])
-        accuracy = ((seen > 0) == (labels > 0.5)).float().mean()
-        return {"critic": hinge.detach(), "recognition": attributes.detach(), "accuracy": accuracy}
+        descent.minimise(hinge, self.optimizers["critic"])
+        return hinge
 
     @torch.no_grad()
     def sample(self) -> Tensor:
@@ -212,18 +185,14 @@ class Wishes:
             if not all(map(len, having)):
                 raise Failure(f"{data}: it takes faces with and without {slug} to learn it")
 
-    @cached_property
-    def rarity(self) -> Floats:
-        return rarity(self.labels)
-
     def draw(self, rng: Generator, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Faces [N, 3, S, S] in bytes, mirrored or not, the change [N, 17], labels [N, 40], and
         what they are to be, [N, 40] in 0..1.
 
         An attribute is drawn first, then whether the face has it, then the face: rare ones come as
-        often as others. In the first half of the batch that attribute becomes what it is not, with
-        what follows. In the second half all become what those of another face are, each to a degree
-        of its own. So an edit cannot be told by what it shows: the critic sees each attribute about
+        often as others. In three quarters of the batch that attribute becomes what it is not, with
+        what follows. In the rest all become what those of another face are, each to a degree of its
+        own. So an edit cannot be told by what it shows: the critic sees each attribute about
         as often in edited faces as in photos.
         """
         drawn = rng.integers(len(EDITED), size=count)
@@ -233,14 +202,14 @@ class Wishes:
         )
         labels = self.labels[indices]
         wanted = labels.copy()
-        half = (count + 1) // 2
-        for i in range(half):
+        single = (3 * count + 1) // 4
+        for i in range(single):
             wanted[i] = flipped(labels[i], EDITED[drawn[i]])
-        others = labels[half:, EDITED]
+        others = labels[single:, EDITED]
         degrees = rng.uniform(LEAST, 1, others.shape) * (np.roll(others, 1, 0) - others)
         # The largest is 1: the network never sees how strong a change is as a whole.
         degrees /= np.abs(degrees).max(1, keepdims=True, initial=LEAST)
-        wanted[half:, EDITED] += degrees
+        wanted[single:, EDITED] += degrees
         change = (wanted - labels)[:, EDITED]
         return (
             taken(self.pixels, indices, rng.random(count) < 0.5),
@@ -259,28 +228,10 @@ def flipped(labels: Floats, attribute: int) -> Floats:
     return wanted
 
 
-def disturbed(faces: Tensor) -> Tensor:
-    """Faces [N, 3, S, S] in -1..1, each moved, scaled, turned and relit a little."""
-
-    def draw(most: float, *shape: int) -> Tensor:
-        return most * (2 * torch.rand(len(faces), *shape, device=faces.device) - 1)
-
-    zoom, turn = 1 + draw(ZOOM), draw(TURN)
-    cosines, sines = zoom * turn.cos(), zoom * turn.sin()
-    # In the grid's coordinates the side is 2.
-    x, y = 2 * draw(SHIFT), 2 * draw(SHIFT)
-    matrices = torch.stack([cosines, -sines, x, sines, cosines, y], 1).view(-1, 2, 3)
-    grid = affine_grid(matrices, list(faces.shape), align_corners=False)
-    # Bicubic: bilinear would blur, and the editor would never have seen a sharp photo.
-    moved = grid_sample(faces, grid, "bicubic", "border", align_corners=False)
-    relit = moved * (1 + draw(CONTRAST, 1, 1, 1)) + draw(BRIGHTNESS, 1, 1, 1)
-    return (relit + draw(TINT, 3, 1, 1)).clamp(-1, 1)
-
-
 def attribute_losses(
     logits: Tensor, own: Tensor, labels: Tensor, wanted: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Means over what was to change, and over what was not; all [N, 40].
+    """Means over what was to change in a face, and over what was not; all [N, 40].
 
     The first is the cross-entropy with `wanted`. The second is that with `own`, the probabilities
     before the edit, less their entropy: it is 0 where nothing moved.
@@ -291,9 +242,15 @@ def attribute_losses(
     sure = own.clamp(1e-6, 1 - 1e-6)
     entropy = -(sure * sure.log() + (1 - sure) * (1 - sure).log())
     stays = 1 - changes
-    moved = (changes * cross).sum() / changes.sum().clamp(min=1)
-    kept = (stays * (cross - entropy)).sum() / stays.sum().clamp(min=1)
-    return moved, kept
+    # A face by itself: one change counts for as much as many.
+    moved = (changes * cross).sum(1) / changes.sum(1).clamp(min=1)
+    kept = (stays * (cross - entropy)).sum(1) / stays.sum(1).clamp(min=1)
+    return moved.mean(), kept.mean()
+
+
+def small(faces: Tensor) -> Tensor:
+    """[N, 3, S, S] as the guide sees them, at 64 pixels."""
+    return avg_pool2d(faces, faces.shape[-1] // SIZE)
 
 
 def total_variation(mask: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -237,6 +238,7 @@ class Pool(nn.Module):
         self.register_buffer("filled", torch.zeros((), dtype=torch.long))
         self.pictures: Tensor
         self.filled: Tensor
+        self.register_load_state_dict_pre_hook(_begin_pool)
 
     def swap(self, made: Tensor) -> Tensor:
         """Each picture of [N, 3, S, S] in -1..1 itself or, half of the time, an earlier one, whose
@@ -254,6 +256,12 @@ class Pool(nn.Module):
                 self.pictures[place] = held
             shown.append(picture)
         return torch.stack(shown)
+
+
+def _begin_pool(pool: Pool, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
+    """Pictures of another size, as of a run that this one grows from, are left behind."""
+    if state[f"{prefix}pictures"].shape != pool.pictures.shape:
+        state |= {f"{prefix}{name}": own for name, own in pool.named_buffers()}
 
 
 def resnet(settings: TranslateSettings) -> ResNet:
