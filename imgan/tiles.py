@@ -88,6 +88,9 @@ class _Tiler:
         """The result from top to bottom, a row of tiles at a time."""
         height, width = pixels.shape[:2]
         down, across = self._spans(height), self._spans(width)
+        if len(down) == len(across) == 1:
+            yield self._one(pixels)
+            return
         carried = np.empty((3, 0, width * self.scale), np.float32)
         for y, following in zip(down, [*down[1:], None], strict=True):
             strip = np.zeros((3, len(y.weights), width * self.scale), np.float32)

@@ -27,7 +27,7 @@ from imgan.training.run import train
 from imgan.training.weights import read_weights
 from imgan_edit import GuideSettings, ResidualSettings
 from imgan_edit.attributes import NAMES, RESIDUAL, SLUGS, follows
-from imgan_edit.disturb import disturbed
+from imgan_edit.disturb import covered, disturbed
 from imgan_edit.guide import GuideTask, load_guide
 from imgan_edit.own_faces import write_faces
 from imgan_edit.residual import CODE, Critic, Editor, apply, smoothed
@@ -223,6 +223,7 @@ def test_the_edits_of_a_batch_are_learnt(
     task.guide = Places()
     batch = task.batch(0)
     monkeypatch.setattr(task, "batch", lambda step: batch)
+    monkeypatch.setattr("imgan_edit.disturb.COVERED", 0.0)
     missed: list[float] = []
     fit(task, tmp_path, report=lambda step, figures: missed.append(figures["classification"]))
     assert missed[0] > 0.6
@@ -363,6 +364,19 @@ def test_a_disturbed_face_is_near_the_face() -> None:
     assert (far > 0.005).all()
     assert (far < 0.25).all()
     assert len({round(float(value), 6) for value in far}) == 8
+
+
+def test_some_faces_have_something_before_them() -> None:
+    torch.manual_seed(0)
+    faces = torch.full((200, 3, 32, 32), 2.0)
+    faces[1::2] = -2.0
+    seen, cover = covered(faces)
+    assert cover.shape == (200, 1, 32, 32)
+    assert torch.equal(seen[(cover == 0).expand_as(seen)], faces[(cover == 0).expand_as(seen)])
+    changed = (seen - faces).abs().amax((1, 2, 3)) > 0.5
+    assert 20 < changed.sum() < 80
+    hidden = cover[changed].mean((1, 2, 3))
+    assert hidden.min() < 0.2 < 0.5 < hidden.max()
 
 
 def test_an_exported_editor_does_what_the_trained_one_does(celeba: Path, tmp_path: Path) -> None:

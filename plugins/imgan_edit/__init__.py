@@ -90,6 +90,7 @@ class ResidualSettings(Settings):
     cycle: Annotated[float, Option(help="Weight of the way there and back.")] = 10.0
     mask: Annotated[float, Option(help="Weight of the mask's mean.")] = 0.2
     smoothness: Annotated[float, Option(help="Weight of the mask's total variation.")] = 0.2
+    cover: Annotated[float, Option(help="Weight of the mask on what is before a face.")] = 1.0
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -21,7 +21,7 @@ from imgan.training.loop import cosine, set_rate
 from imgan.training.task import Task
 from imgan_edit import ResidualSettings
 from imgan_edit.attributes import RESIDUAL, SLUGS, follows
-from imgan_edit.disturb import disturbed
+from imgan_edit.disturb import covered, disturbed
 from imgan_edit.guide import load_guide
 from imgan_edit.residual import Critic, Editor, apply
 from imgan_edit.train import SIZE
@@ -52,7 +52,8 @@ class ResidualTask(Task[ResidualSettings]):
     - preservation: how far the other ones, of all 40, are from what the guide saw in the face
       (cross-entropy less its least value, the entropy);
     - cycle: L1 between a face and itself after an edit there and back, on half of the batch;
-    - mask: its mean, so that what need not change does not; smoothness: its total variation.
+    - mask: its mean, so that what need not change does not; smoothness: its total variation;
+    - cover: its mean where something is before the face.
 
     The terms are those of STGAN (Liu et al. 2019) and GANimation (Pumarola et al. 2018), all as
     means; their weights are of the same order as there.
@@ -90,14 +91,15 @@ class ResidualTask(Task[ResidualSettings]):
         for optimizer in self.optimizers.values():
             set_rate(optimizer, cosine(self.settings, step))
         count = self.settings.critic_steps
-        batch = (disturbed(centred(batch[0])), *batch[1:])
-        *earlier, last = ([part[k::count] for part in batch] for k in range(count))
+        faces, cover = covered(disturbed(centred(batch[0])))
+        parts = (faces, cover, *batch[1:])
+        *earlier, last = ([part[k::count] for part in parts] for k in range(count))
         editor, critic = self.networks["editor"], self.networks["critic"]
-        for faces, change, _, _ in earlier:
+        for faces, _, change, _, _ in earlier:
             with descent.autocast(), torch.no_grad():
                 edited = apply(faces, *editor(faces, change))
             self._criticise(faces, edited, descent)
-        faces, change, labels, wanted = last
+        faces, cover, change, labels, wanted = last
         with descent.autocast():
             residual, mask = editor(faces, change)
             edited = apply(faces, residual, mask)
@@ -109,14 +111,17 @@ class ResidualTask(Task[ResidualSettings]):
                 own = self.guide(small(faces)).float().sigmoid()
             seen = self.guide(small(edited)).float()
             moved, kept = attribute_losses(seen, own, labels, wanted)
+            # Nothing is wished of what cannot be seen.
+            open_faces = (cover.amax((1, 2, 3)) < 0.5).float()
             # Every second one: of single changes, which come first, and of several at once.
             back = apply(edited[::2], *editor(edited[::2], -change[::2]))
             terms = {
                 "adversarial": -critic(edited).mean(),
-                "classification": moved,
-                "preservation": kept,
+                "classification": (open_faces * moved).mean(),
+                "preservation": kept.mean(),
                 "cycle": (back - faces[::2]).abs().mean(),
                 "mask": mask.mean(),
+                "cover": (cover * mask).sum() / cover.sum().clamp(min=1),
                 "smoothness": total_variation(mask),
             }
             weighted = [getattr(self.settings, name) * term for name, term in terms.items()]
@@ -231,7 +236,7 @@ def flipped(labels: Floats, attribute: int) -> Floats:
 def attribute_losses(
     logits: Tensor, own: Tensor, labels: Tensor, wanted: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Means over what was to change in a face, and over what was not; all [N, 40].
+    """Of each face, the mean over what was to change and over what was not: [N] each, of [N, 40].
 
     The first is the cross-entropy with `wanted`. The second is that with `own`, the probabilities
     before the edit, less their entropy: it is 0 where nothing moved.
@@ -242,10 +247,9 @@ def attribute_losses(
     sure = own.clamp(1e-6, 1 - 1e-6)
     entropy = -(sure * sure.log() + (1 - sure) * (1 - sure).log())
     stays = 1 - changes
-    # A face by itself: one change counts for as much as many.
     moved = (changes * cross).sum(1) / changes.sum(1).clamp(min=1)
     kept = (stays * (cross - entropy)).sum(1) / stays.sum(1).clamp(min=1)
-    return moved.mean(), kept.mean()
+    return moved, kept
 
 
 def small(faces: Tensor) -> Tensor:

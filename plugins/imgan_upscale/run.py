@@ -55,7 +55,9 @@ class Blend:
     def run(self, array: Planes) -> Planes:
         """[N, 3, H, W] to [N, 3, scale H, scale W]. Raises what `Session.run` raises."""
         (first, part), *others = self.parts
-        result: Planes = np.multiply(first.run(array), part, dtype=np.float32)
+        result: Planes = first.run(array)
+        if others:
+            result *= part
         for session, part in others:
             result += part * session.run(array)
         return result
