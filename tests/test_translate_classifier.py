@@ -17,7 +17,7 @@ from imgan.plugins import registry
 from imgan.recipes import resolve
 from imgan.training.loop import CHECKPOINT, fit
 from imgan_translate import ClassifierSettings
-from imgan_translate.classifier import ClassifierTask
+from imgan_translate.classifier import ClassifierTask, load_guide
 from imgan_translate.evaluate import evaluate_judge
 
 TINY = ClassifierSettings(
@@ -71,6 +71,27 @@ def test_a_run_cut_in_two_gives_the_same_weights(data: Path, tmp_path: Path) -> 
     assert all(torch.equal(tensor, cut[key]) for key, tensor in uncut.items())
     with Image.open(tmp_path / "cut" / "samples" / "0000004.png") as sheet:
         assert sheet.size == (8 * 64, 8 * 64)
+
+
+def test_a_guide_learns_crops_in_disguise_and_is_read_again(data: Path, tmp_path: Path) -> None:
+    losses: dict[float, list[float]] = {}
+    for radius in (0.0, 4.0):
+        torch.manual_seed(0)
+        seen = losses.setdefault(radius, [])
+        task = ClassifierTask(data, replace(TINY, perturbation=radius))
+        fit(
+            task,
+            tmp_path / str(radius),
+            until=1,
+            report=lambda _, figures, seen=seen: seen.append(figures["cross_entropy"]),
+        )
+    assert losses[4.0][0] > losses[0.0][0]
+    fit(task, tmp_path / "4.0")
+    guide = load_guide(str(tmp_path / "4.0"))
+    crops, _ = task.batch(0)
+    assert torch.equal(guide(crops), task.trained("classifier")(crops))
+    with pytest.raises(Misuse, match="--perturbation -1"):
+        replace(TINY, perturbation=-1.0)
 
 
 def test_what_is_plain_to_see_is_learnt_exported_and_found_by_its_domains(

@@ -155,6 +155,33 @@ def test_a_student_meets_its_teacher(domains: Path, tmp_path: Path) -> None:
     assert "teacher" not in {*student.networks}
 
 
+@pytest.mark.parametrize("way", ["forward", "backward"])
+def test_a_guide_sees_the_target_in_what_is_made(domains: Path, way: str) -> None:
+    class Brightness(nn.Module):
+        """To it what is bright is of B."""
+
+        def forward(self, pictures: Tensor) -> Tensor:
+            assert pictures.shape[2:] == (64, 64)
+            return 8 * (pictures.mean((1, 2, 3))[:, None] - 0.5)
+
+    task = _cyclegan(domains)
+    assert task.guide is None
+    task.guide = Brightness()
+    right = 1.0 if way == "forward" else -1.0
+    black = torch.full((1, 3, 32, 32), -1.0)
+    terms = [task._terms(way, black, black, tone * torch.ones(1, 3, 32, 32)) for tone in (-1, 1)]
+    against, along = sorted(terms, key=lambda term: -term["guidance"])
+    assert along["guidance"] < 0.05
+    assert against["guidance"] > 3
+    assert (terms[1] is along) == (right > 0)
+
+
+def test_a_guide_that_is_no_classifier_is_misuse(domains: Path, tmp_path: Path) -> None:
+    fit(_cyclegan(domains, steps=1), tmp_path)
+    with pytest.raises(Misuse, match="name a run of `imgan train translate-classifier`"):
+        _ = _cyclegan(domains, guide=str(tmp_path)).guide
+
+
 def test_a_teacher_that_is_no_cyclegan_is_misuse(domains: Path, tmp_path: Path) -> None:
     Record("dcgan", "", {}, "").write(tmp_path)
     torch.save({"networks": {}, "averages": {}}, tmp_path / CHECKPOINT)

@@ -1,9 +1,6 @@
 """The guide of the engine `residual`: a classifier that is hard to fool, and its training.
 
-An editor learns soon to be seen by whatever classifier it is trained against, and a plain one is
-satisfied with patterns that no other sees: of edits that an editor's own critic saw in 97 %, the
-judge saw 39 %. What fools a classifier that was trained on adversarial examples looks to people
-like what it says (Santurkar et al. 2019).
+Of edits that an editor's own critic saw in 97 %, the judge saw 39 %.
 """
 
 from __future__ import annotations
@@ -11,12 +8,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import cast
 
-import torch
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
 from imgan.errors import Misuse
 from imgan.training.descent import Descent
+from imgan.training.disguise import disguised
 from imgan.training.weights import read_weights
 from imgan_edit import GuideSettings
 from imgan_edit.disturb import disturbed
@@ -55,34 +52,17 @@ class _Residual(nn.Module):
 
 
 class GuideTask(ClassifierTask):
-    """Adversarial training (Madry et al. 2018): min over weights of max over |d| < epsilon of the
-    cross-entropy of face + d, where |d| is the Euclidean norm over all numbers of a picture.
-
-    The maximum is approached by one step along the gradient from a random place in the ball.
-    """
+    """The judge's training, but in disguise."""
 
     network = Guide
 
     def shown(self, faces: Tensor, labels: Tensor, descent: Descent) -> Tensor:
-        faces = disturbed(faces)
+        def loss(seen: Tensor) -> Tensor:
+            with descent.autocast():
+                return self.cross_entropy(self.networks["classifier"](seen), labels)
+
         radius = cast(GuideSettings, self.settings).perturbation
-        moved = (faces + _ball(faces, radius)).requires_grad_()
-        with descent.autocast():
-            loss = self.cross_entropy(self.networks["classifier"](moved), labels)
-        (uphill,) = torch.autograd.grad(loss, moved)
-        step = moved.detach() - faces + radius * uphill / _norm(uphill)
-        return faces + step * (radius / _norm(step)).clamp(max=1)
-
-
-def _norm(pictures: Tensor) -> Tensor:
-    """[N, 1, 1, 1], never 0."""
-    return pictures.flatten(1).norm(dim=1).clamp(min=1e-12)[:, None, None, None]
-
-
-def _ball(pictures: Tensor, radius: float) -> Tensor:
-    """A random direction each, of random length up to `radius`."""
-    noise = torch.randn_like(pictures)
-    return noise * (radius * torch.rand(len(noise), 1, 1, 1, device=noise.device) / _norm(noise))
+        return disguised(disturbed(faces), radius, loss)
 
 
 def load_guide(source: str) -> nn.Module:

@@ -118,7 +118,7 @@ def content_loss(seen: Tensor, wanted: Tensor) -> Tensor:
 
 def style_loss(seen: Tensor, wanted: Tensor) -> Tensor:
     """The mean over C x C of the squared difference of Gram matrices (2016, equation 4), over their
-    mean square; `seen` are activations [N, C, H, W] and `wanted` Gram matrices [N, C, C]."""
+    mean square; `seen` are activations [1, C, H, W] and `wanted` a Gram matrix [1, C, C]."""
     return (gram(seen) - wanted).square().mean() / _power(wanted)
 
 

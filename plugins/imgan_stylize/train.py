@@ -22,8 +22,7 @@ from imgan.training.descent import Descent
 from imgan.training.loop import cosine, set_rate
 from imgan.training.task import Task
 from imgan_stylize import FastSettings
-from imgan_stylize.gram import style_loss
-from imgan_stylize.net import LAYERS, Decoder, Stylizer, adain, style_of
+from imgan_stylize.net import LAYERS, Decoder, Stylizer, adain, statistics, style_of
 
 LARGEST = 1024
 """The longer side of the pictures in memory: what `imgan stylize` works at."""
@@ -34,9 +33,6 @@ ZOOM = 2.5
 DEEPEST = "conv4_1"
 """Where the content is compared."""
 
-STYLE_LAYERS = (*LAYERS, "conv5_1")
-"""Where styles are compared."""
-
 SAMPLES = 6
 """Rows of a sample sheet."""
 
@@ -44,12 +40,10 @@ SAMPLES = 6
 class StylizeTask(Task[FastSettings]):
     """AdaIN's decoder through a frozen encoder: Adam, cosine decay to zero.
 
-    Loss: f(g(t)) against t in conv4_1 (Huang & Belongie 2017, equation 12), plus style_weight times
-    the differences between f(g(t)) and f(s) in five layers, where f is the encoder, g the decoder
-    and t the content's activations with the style's statistics. What is compared of a style is its
-    Gram matrices, as `--method gram` does, and not mean and deviation alone (equation 13): these
-    leave out which channels fire together, and a decoder that never sees conv5_1 ignores it. Each
-    layer counts by its own scale: what a mean square is there in what is wanted.
+    Loss: f(g(t)) against t in conv4_1 (equation 12), plus style_weight times the differences of
+    mean and deviation between f(g(t)) and f(s) in four layers (equation 13), where f is the
+    encoder, g the decoder and t the content's activations with the style's statistics. Each layer
+    counts by its own scale: what a mean square is there in what is wanted.
 
     To these comes identity_weight times |g(f(x)) - x| (Park & Lee 2019, equation 7): a photo in its
     own style is that photo. Features alone do not mind hatching, which is soon all over. In the
@@ -98,15 +92,14 @@ class StylizeTask(Task[FastSettings]):
         return {name: value.detach() for name, value in losses.items()}
 
     def _losses(self, activations: Mapping[str, Tensor], styles: Tensor) -> tuple[Tensor, Tensor]:
-        """Of the content and of the style, for the photos' activations and pictures of styles."""
+        """Equations 12 and 13 for the photos' activations and pictures of styles."""
         encoder = self.networks["encoder"]
         with torch.no_grad():
-            wanted = encoder(styles, STYLE_LAYERS)
+            wanted = encoder(styles, LAYERS)
             target = adain(activations, style_of(activations), style_of(wanted))
-            grams = {layer: perceptual.gram(wanted[layer]) for layer in STYLE_LAYERS}
-        got = encoder(self.networks["decoder"](target), STYLE_LAYERS)
+        got = encoder(self.networks["decoder"](target), LAYERS)
         content = mse_loss(got[DEEPEST], target[DEEPEST]) / target[DEEPEST].square().mean()
-        style = torch.stack([style_loss(got[layer], grams[layer]) for layer in STYLE_LAYERS]).sum()
+        style = torch.stack([_style(got[layer], wanted[layer]) for layer in LAYERS]).sum()
         return content, style
 
     def product(self) -> nn.Module:
@@ -181,3 +174,10 @@ def _load(folder: Path, crop: int) -> list[Image.Image]:
     if not images:
         raise Failure(f"{folder}: no picture is {crop} px on both sides; take a smaller --crop")
     return images
+
+
+def _style(got: Tensor, wanted: Tensor) -> Tensor:
+    """Equation 13 in one layer, as a share of the mean square of the style's activation."""
+    pairs = zip(statistics(got), statistics(wanted), strict=True)
+    difference = torch.stack([mse_loss(mine, theirs) for mine, theirs in pairs]).sum()
+    return difference / wanted.square().mean()

@@ -118,6 +118,14 @@ class CycleGANSettings(TranslateSettings):
         ),
     ] = 1.0
     pool: Annotated[int, Option(help="Earlier results that the critics are also shown.")] = 50
+    guide: Annotated[
+        str,
+        Option(
+            help="A run of `imgan train translate-classifier --perturbation`, which is to see the "
+            "domain in what is made."
+        ),
+    ] = ""
+    guidance: Annotated[float, Option(help="Weight of what the guide sees.")] = 1.0
     teacher: Annotated[
         str, Option(help="A run of wider generators whose results are to be met.")
     ] = ""
@@ -125,11 +133,12 @@ class CycleGANSettings(TranslateSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.weights("cycle", "identity", "contrastive", "distil")
+        self.weights("cycle", "identity", "contrastive", "guidance", "distil")
         self.require(0 < self.surest <= 1, "surest", "above 0, and 1 at most")
-        if self.teacher:
-            # Absolute, so that a run can be resumed and exported from any folder.
-            object.__setattr__(self, "teacher", str(Path(self.teacher).resolve()))
+        for name in ("guide", "teacher"):
+            if run := getattr(self, name):
+                # Absolute, so that a run can be resumed and exported from any folder.
+                object.__setattr__(self, name, str(Path(run).resolve()))
 
 
 @dataclass(frozen=True)
@@ -165,6 +174,16 @@ class ClassifierSettings(DomainSettings):
         1e-3
     )
     width: Annotated[int, Option(help="Channels of the first layer.")] = 16
+    perturbation: Annotated[
+        float,
+        Option(
+            help="Make a guide for `cyclegan`: it learns crops in disguise, of this Euclidean norm."
+        ),
+    ] = 0.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require(self.perturbation >= 0, "perturbation", "0 or more")
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Training the judge of `imgan evaluate translate`: of which domain is a picture?"""
+"""Of which domain is a picture? Training the judge of `imgan evaluate translate`, and guides."""
 
 from __future__ import annotations
 
@@ -10,13 +10,16 @@ import numpy as np
 import torch
 from numpy.random import Generator
 from PIL import Image
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
+from imgan.errors import Misuse
 from imgan.training.data import Bytes, to_tensor
 from imgan.training.descent import Descent
+from imgan.training.disguise import disguised
 from imgan.training.loop import cosine, set_rate
 from imgan.training.task import Task
+from imgan.training.weights import read_weights
 from imgan_edit.net import Classifier
 from imgan_features.distort import distort
 from imgan_translate import ClassifierSettings
@@ -31,7 +34,8 @@ class ClassifierTask(Task[ClassifierSettings]):
     """Binary cross-entropy, B being 1: AdamW, cosine decay to zero.
 
     Crops have many sizes, may be mirrored, and are distorted in one of the ways of `distort` (blur,
-    noise, JPEG, shift, colour), so that sharpness, grain or light alone do not tell a domain.
+    noise, JPEG, shift, colour), so that sharpness, grain or light alone do not tell a domain. With
+    `perturbation` they come in disguise: such a classifier can guide a translator.
     """
 
     shipped = "classifier"
@@ -55,14 +59,21 @@ class ClassifierTask(Task[ClassifierSettings]):
 
     def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
         crops, labels = batch
-        optimizer = self.optimizers["classifier"]
+        network, optimizer = self.networks["classifier"], self.optimizers["classifier"]
         set_rate(optimizer, cosine(self.settings, step))
+
+        def loss(seen: Tensor) -> Tensor:
+            with descent.autocast():
+                return binary_cross_entropy_with_logits(network(seen)[:, 0], labels)
+
+        if self.settings.perturbation:
+            crops = disguised(crops, self.settings.perturbation, loss)
         with descent.autocast():
-            logits = self.networks["classifier"](crops)[:, 0]
-            loss = binary_cross_entropy_with_logits(logits, labels)
-        descent.minimise(loss, optimizer)
+            logits = network(crops)[:, 0]
+            cross_entropy = binary_cross_entropy_with_logits(logits, labels)
+        descent.minimise(cross_entropy, optimizer)
         accuracy = ((logits.detach() > 0) == (labels > 0.5)).float().mean()
-        return {"cross_entropy": loss.detach(), "accuracy": accuracy}
+        return {"cross_entropy": cross_entropy.detach(), "accuracy": accuracy}
 
     @torch.no_grad()
     def sample(self) -> Tensor:
@@ -78,6 +89,22 @@ class ClassifierTask(Task[ClassifierSettings]):
         labels = rng.integers(2, size=count)
         crops = [distort(_crop(self.photos[label], rng), rng) for label in labels]
         return to_tensor(crops), torch.from_numpy(labels).float()
+
+
+def load_guide(source: str) -> nn.Module:
+    """The classifier of a run or file, frozen, in evaluation mode.
+
+    Raises Misuse when it is something else, Failure when it cannot be read.
+    """
+    weights = read_weights(Path(source), ClassifierTask.shipped).get(ClassifierTask.shipped, {})
+    try:
+        guide = Classifier(len(weights["layers.0.weight"]), 1)
+        guide.load_state_dict(weights)
+    except (KeyError, RuntimeError):
+        raise Misuse(
+            f"--guide {source}: name a run of `imgan train translate-classifier`"
+        ) from None
+    return guide.requires_grad_(False).eval()
 
 
 def _crop(photos: list[Bytes], rng: Generator) -> Bytes:

@@ -10,7 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import cross_entropy, l1_loss, normalize
+from torch.nn.functional import (
+    binary_cross_entropy_with_logits,
+    cross_entropy,
+    interpolate,
+    l1_loss,
+    normalize,
+)
 
 from imgan.errors import Misuse
 from imgan.training.augment import augmented
@@ -21,7 +27,8 @@ from imgan.training.run import Record
 from imgan.training.task import Task
 from imgan.training.weights import read_weights
 from imgan_translate import CycleGANSettings, TranslateSettings
-from imgan_translate.judge import find_judge
+from imgan_translate.classifier import load_guide
+from imgan_translate.judge import SIDE, find_judge
 from imgan_translate.net import Patch, ResNet, begin
 from imgan_translate.photos import cropped, read, rows
 
@@ -41,6 +48,8 @@ class CycleGANTask(Task[CycleGANSettings]):
     - cycle: |F(G(a)) - a|, equation 2;
     - identity: |G(b) - b|, section 5.2, in parts of the cycle's weight;
     - contrastive: `contrast`, what CUT (Park et al. 2020) has in the cycle's place;
+    - guidance: the cross-entropy of what the guide, a classifier that is hard to fool, sees in
+      G(a), with the domain that it is to be of;
     - distil: |G(a) - T(a)|, with the generators T of a wider run.
 
     The critics learn (D(b) - 1)^2 / 2 + D(p)^2 / 2, where p comes from a pool of earlier results
@@ -84,6 +93,15 @@ class CycleGANTask(Task[CycleGANSettings]):
             raise Misuse(f"--surest: no judge of {other} and {own} is among `imgan models`")
         order = np.argsort([-judge.logit(photo) for photo in photos])
         return [photos[i] for i in order[: max(1, round(self.settings.surest * len(photos)))]]
+
+    @cached_property
+    def guide(self) -> nn.Module | None:
+        """Read at the first step; None without `--guide`."""
+        if not self.settings.guide:
+            return None
+        return load_guide(self.settings.guide).to(
+            next(self.networks["forward"].parameters()).device
+        )
 
     @cached_property
     def teachers(self) -> Mapping[str, nn.Module]:
@@ -146,6 +164,11 @@ class CycleGANTask(Task[CycleGANSettings]):
             terms["contrastive"] = contrast(generator, codes, inputs, made)
         if settings.identity and settings.cycle:
             terms["identity"] = l1_loss(generator(targets), targets)
+        if self.guide:
+            seen = self.guide(interpolate(made / 2 + 0.5, (SIDE, SIDE), mode="area"))[:, 0].float()
+            # B is 1 to it.
+            wish = torch.full_like(seen, name == "forward")
+            terms["guidance"] = binary_cross_entropy_with_logits(seen, wish)
         if self.teachers:
             with torch.no_grad():
                 wanted = self.teachers[name](inputs)
@@ -159,6 +182,7 @@ class CycleGANTask(Task[CycleGANSettings]):
             "cycle": settings.cycle,
             "identity": settings.cycle * settings.identity,
             "contrastive": settings.contrastive,
+            "guidance": settings.guidance,
             "distil": settings.distil,
         }
         return weights[term]
