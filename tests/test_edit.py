@@ -19,7 +19,7 @@ from typer.testing import CliRunner, Result
 import imgan_edit
 from imgan import faces, store
 from imgan.cards import Description
-from imgan.celeba import held_out, read_faces
+from imgan.celeba import ATTRIBUTES_FILE, held_out, read_faces
 from imgan.errors import Failure, Misuse
 from imgan.job import Job
 from imgan_edit import Edit, Sheet, evaluate, judge, run, sheet
@@ -441,18 +441,27 @@ def test_the_evaluation_counts_what_the_judge_sees(tmp_path: Path) -> None:
     for name, red in [("1.jpg", 100), ("2.jpg", 40), ("3.jpg", 220)]:
         Image.new("RGB", (89, 109), (red, 100, 200)).save(tmp_path / name, quality=100)
     header, rows = evaluate.evaluate(tmp_path, "tiny-editor", "cpu")
-    assert header == ("figure", "faces", "tiny-editor", "tiny-editor: others moved")
+    assert header == ("figure", "faces", "tiny-editor", "tiny-editor: others moved", "real")
     assert {len(row) for row in rows} == {len(header)}
     figures = {name: cells for name, *cells in rows}
     assert len(figures) == len(rows) == 2 * 41 + len(evaluate.SUMMARY)
-    assert figures["bangs added"] == ["2", "0.50", "0.000"]
-    assert figures["bangs removed"] == ["1", "0.00", "0.000"]
+    assert figures["bangs added"] == ["2", "0.50", "0.000", "-"]
+    assert figures["bangs removed"] == ["1", "0.00", "0.000", "-"]
     assert figures["smiling added"][:2] == ["3", "1.00"]
-    assert figures["smiling removed"] == ["0", "-", "-"]
+    assert figures["smiling removed"] == ["0", "-", "-", "-"]
     # Male takes red along: bangs move, 38 others do not.
     assert 0.001 < float(figures["male added"][2]) < 1 / 39
     added = [float(figures[f"{slug} added"][1]) for slug in SLUGS if slug != "male"]
     assert float(figures["mean added"][1]) == pytest.approx(np.mean(added), abs=0.03)
+    # The judge sees bangs in the third face alone; the list has them in the second as well.
+    lines = [f"{n}.jpg {' '.join(['1' if n > 1 else '-1'] * len(SLUGS))}" for n in (1, 2, 3)]
+    listing = "\n".join(["3", " ".join(NAMES), *lines])
+    (tmp_path / ATTRIBUTES_FILE).write_text(listing)
+    labelled = {
+        name: cells for name, *cells in evaluate.evaluate(tmp_path, "tiny-editor", "cpu")[1]
+    }
+    assert labelled["bangs added"] == ["2", "0.50", "0.000", "0.50"]
+    assert labelled["bangs removed"] == ["1", "0.00", "0.000", "1.00"]
     # The network gives a face back as it is, and what does not change is not written.
     assert [figures[name][1] for name in list(evaluate.SUMMARY)[:4]] == ["inf", "1.000"] * 2
     assert 0 < float(figures["seconds an edit"][1]) < 1

@@ -237,7 +237,7 @@ def test_the_evaluation_has_columns_for_every_engine(
         store.add(home / f"{engine}.onnx", Description(name=f"tiny-{engine}", operation="edit"))
     monkeypatch.setattr(evaluate, "ENGINES", ("tiny-residual", "tiny-vector"))
     header, rows = evaluate.evaluate(tmp_path, None, "cpu")
-    assert header[2::2] == ("tiny-residual", "tiny-vector")
+    assert header[2::2] == ("tiny-residual", "tiny-vector", "real")
     figures = {name: cells for name, *cells in rows}
     assert figures["brown-hair added"][:2] == ["1", "1.00"]
     assert figures["brown-hair removed"][:2] == ["1", "1.00"]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from imgan import faces, store
 from imgan.cards import ModelCard
@@ -46,13 +47,16 @@ def evaluate(data: Path, model: str | None, device: str) -> tuple[tuple[str, ...
     The judge sees what a person would: the photo as it is, and with an edit of strength 1. An
     attribute is there when its probability is above a half. "added" is the share of the faces
     without it that have it afterwards, "removed" of those with it that have lost it; "others moved"
-    is the mean absolute change of the other 39 probabilities. The means are over the attributes
-    that every model in the table knows. PSNR (dB) and SSIM, on luma, are those of no change at all:
-    of the face that the network gives back, and of the photo. The similarity is the cosine between
-    deep features of the bundled network, before and after one edit of each face. The seconds are
-    the median for a face whose place is known.
+    is the mean absolute change of the other 39 probabilities. "real" is what no edit need surpass:
+    of the faces which CelebA's list, where there is one, says have it, the share in which the judge
+    sees it, or likewise of those that have it not. The means are over the attributes that every
+    model in the table knows. PSNR (dB) and SSIM, on luma, are those of no change at all: of the
+    face that the network gives back, and of the photo. The similarity is the cosine between deep
+    features of the bundled network, before and after one edit of each face. The seconds are the
+    median for a face whose place is known.
     """
     photos = [open_picture(path) for path in held_out(data)]
+    labels = _labels(data) if (data / ATTRIBUTES_FILE).exists() else None
     witness = Witness.open(device)
     before = np.stack([witness.judge.sees(photo, _face(photo)) for photo in photos])
     measured = {
@@ -67,16 +71,19 @@ def evaluate(data: Path, model: str | None, device: str) -> tuple[tuple[str, ...
             for slug in SLUGS
             if any(slug in engine.knows for engine in measured.values())
         }
+        real = {slug: _in_real(before, labels, SLUGS.index(slug), not there) for slug in figures}
         for slug, row in figures.items():
             count = ((before[:, SLUGS.index(slug)] > 0.5) == there).sum()
-            rows.append([key(slug), str(count), *_texts(row)])
-        shared = [row for row in figures.values() if np.isfinite(row).all()]
-        means = np.mean(shared, axis=0) if shared else [np.nan] * len(header)
-        rows.append([key("mean"), "", *_texts(means)])
+            rows.append([key(slug), str(count), *_texts([*row, real[slug]])])
+        shared = {slug: row for slug, row in figures.items() if np.isfinite(row).all()}
+        means = np.mean(list(shared.values()), axis=0) if shared else [np.nan] * len(header)
+        ceiling = float(np.mean([real[slug] for slug in shared])) if shared else np.nan
+        rows.append([key("mean"), "", *_texts([*means, ceiling])])
     for index, (name, form) in enumerate(SUMMARY.items()):
         values = (f"{engine.summary[index]:{form}}" for engine in measured.values())
-        rows.append([name, str(len(photos)), *(cell for value in values for cell in (value, ""))])
-    return ("figure", "faces", *header), rows
+        cells = (cell for value in values for cell in (value, ""))
+        rows.append([name, str(len(photos)), *cells, ""])
+    return ("figure", "faces", *header, "real"), rows
 
 
 def evaluate_judge(
@@ -88,11 +95,7 @@ def evaluate_judge(
     faces with the attribute in which the classifier sees it.
     """
     judge = open_session(store.path(store.find(store.installed(), model or JUDGE, JUDGES)), device)
-    listing = data / ATTRIBUTES_FILE
-    if not listing.exists():
-        raise Failure(f"{listing} is missing: name CelebA's folder with --data")
-    _, table = read_attributes(listing)
-    labels = np.stack([table[path.name] for path in held_out(data)]) > 0.5
+    labels = _labels(data)
     seen = judge.run(encode(read_faces(held_out(data), SIZE))) > 0
     share = labels.mean(0)
     columns = [
@@ -103,6 +106,22 @@ def evaluate_judge(
     table_rows = zip([*SLUGS, "mean"], *([*c, c.mean()] for c in columns), strict=True)
     header = ("attribute", "accuracy", "baseline", "recall")
     return header, [[name, *(f"{value:.3f}" for value in row)] for name, *row in table_rows]
+
+
+def _labels(data: Path) -> NDArray[np.bool_]:
+    """What CelebA's list says of the held-out faces, [F, 40]. Raises Failure without a list."""
+    listing = data / ATTRIBUTES_FILE
+    if not listing.exists():
+        raise Failure(f"{listing} is missing: name CelebA's folder with --data")
+    _, table = read_attributes(listing)
+    return np.stack([table[path.name] for path in held_out(data)]) > 0.5
+
+
+def _in_real(chances: Floats, labels: NDArray[np.bool_] | None, index: int, there: bool) -> float:
+    """Of the faces that are labelled so, the share that the judge sees so; NaN without any."""
+    if labels is None or not (chosen := labels[:, index] == there).any():
+        return np.nan
+    return float(((chances[chosen, index] > 0.5) == there).mean())
 
 
 def _cards(model: str | None) -> list[ModelCard]:
