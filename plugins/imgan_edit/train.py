@@ -21,7 +21,6 @@ from imgan.training.task import Task
 from imgan.training.weights import read_weights
 from imgan_edit import ClassifierSettings, EncoderSettings
 from imgan_edit.net import Classifier, Encoder, VectorEditor
-from imgan_edit.rarity import rarity
 from imgan_generate.net import LATENT, Generator
 
 SIZE = 64
@@ -129,9 +128,11 @@ class ClassifierTask(Task[ClassifierSettings]):
 
     @cached_property
     def rarity(self) -> Tensor:
-        """[40]."""
+        """By how much having an attribute counts for more than not having it, 1/4 to 4: [40], the
+        root of how many faces lack it for one that has it."""
         assert self.faces.labels is not None
-        return torch.from_numpy(rarity(self.faces.labels))
+        share = self.faces.labels.mean(0).clip(1e-3, 1 - 1e-3)
+        return torch.from_numpy(np.sqrt((1 - share) / share).clip(0.25, 4).astype(np.float32))
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
         return _mirrored_batch(self.faces, self.settings, step)
