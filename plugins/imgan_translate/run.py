@@ -31,7 +31,7 @@ OPERATION = "translate"
 SIDE = 256
 """Longer side at which a network works whose card does not say."""
 
-BORDER = 16
+BORDER = 48
 """Pixels of its own mirror image around a picture, so that no border shows."""
 
 PORTRAIT = 1024
