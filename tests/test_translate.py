@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from contextlib import redirect_stderr, redirect_stdout
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -217,6 +218,22 @@ def test_pictures_smaller_than_any_margin_go_through(side: int) -> None:
     translator = open_translator(store.find(store.installed(), "warmer"), "cpu")
     picture = np.full((side, 2 * side, 3), 120, np.uint8)
     assert translator(picture).shape == picture.shape
+
+
+def test_a_card_may_ask_for_more_of_the_mirror_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    shapes = []
+
+    def run(self: Session, array: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        shapes.append(array.shape[2:])
+        return array
+
+    monkeypatch.setattr(Session, "run", run)
+    card = store.find(store.installed(), "warmer")
+    picture = np.random.default_rng(0).integers(0, 256, (64, 80, 3), np.uint8)
+    for asked in (card, replace(card, traits={**card.traits, "border": 40})):
+        made = open_translator(asked, "cpu").paint(picture)
+        assert np.abs(made.astype(int) - picture).max() <= 1
+    assert shapes == [(96, 112), (144, 160)]
 
 
 def test_too_little_memory_is_said_with_a_way_out(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,8 +31,9 @@ OPERATION = "translate"
 SIDE = 256
 """Longer side at which a network works whose card does not say."""
 
-BORDER = 48
-"""Pixels of its own mirror image around a picture, so that no border shows."""
+BORDER = 16
+"""Pixels of its own mirror image around a picture, so that no border shows. A card may say more:
+they count in what a network normalises by, so what one needs is not good for all."""
 
 PORTRAIT = 1024
 """The longest side of a translated face: beyond it there is nothing left to carry up."""
@@ -125,6 +126,7 @@ def open_translator(card: ModelCard, device: str, wish: Translation | None = Non
         size=wish.size or int(card.traits.get("side", SIDE)),
         sees=None if prepared is None else Pairs(prepared),
         carry="guided" if wish.keep_structure else str(card.traits.get("carry", "guided")),
+        border=int(card.traits.get("border", BORDER)),
     )
 
 
@@ -135,13 +137,15 @@ class Translator:
     `size` is the longer side that the network sees, at most; a network of one size sees all
     pictures at it. `sees` is what is done to a picture first. `carry` says how the result comes to
     the picture's size: "guided" (`imgan.carry.guided`), "detail" (`with_detail`) or "chroma": the
-    picture's own luminance under the colours of the result.
+    picture's own luminance under the colours of the result. `border` is how many pixels of the
+    picture's mirror image the network sees around it.
     """
 
     session: Session
     size: int
     sees: Pairs | None
     carry: str
+    border: int = BORDER
 
     def __call__(self, photo: Bytes) -> Bytes:
         """A picture [H, W, 3] sRGB translated, at its size. Raises Failure when memory is short."""
@@ -158,7 +162,7 @@ class Translator:
         height, width = small.shape[:2]
         margins = (0, 0), (0, 0)
         if self._fixed is None:
-            top, left = (min(BORDER, side - 1) for side in (height, width))
+            top, left = (min(self.border, side - 1) for side in (height, width))
             margins = (
                 (top, top + -(height + 2 * top) % STEP),
                 (left, left + -(width + 2 * left) % STEP),
