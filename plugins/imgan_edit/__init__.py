@@ -65,10 +65,11 @@ class ClassifierSettings(Settings):
 
 @dataclass(frozen=True)
 class GuideSettings(ClassifierSettings):
+    steps: Annotated[int, Option(help="Updates in the whole run.")] = 2600
     width: Annotated[int, Option(help="Channels of the first layer, a multiple of 8.")] = 32
     perturbation: Annotated[
         float, Option(help="Euclidean norm of what disguises a face, of pixels in -1..1.")
-    ] = 1.5
+    ] = 2.5
 
 
 @dataclass(frozen=True)
@@ -84,11 +85,11 @@ class ResidualSettings(Settings):
     width: Annotated[int, Option(help="Channels of the editor's blocks at 32 pixels.")] = 48
     critic_width: Annotated[int, Option(help="Channels of the critic at 32 pixels.")] = 48
     critic_steps: Annotated[int, Option(help="Updates of the critic for one of the editor.")] = 1
-    adversarial: Annotated[float, Option(help="Weight of looking like a photo.")] = 1.0
-    classification: Annotated[float, Option(help="Weight of the changed attributes.")] = 5.0
-    preservation: Annotated[float, Option(help="Weight of the other attributes.")] = 5.0
-    cycle: Annotated[float, Option(help="Weight of the way there and back.")] = 10.0
-    mask: Annotated[float, Option(help="Weight of the mask's mean.")] = 0.2
+    adversarial: Annotated[float, Option(help="Weight of looking like a photo.")] = 1.5
+    classification: Annotated[float, Option(help="Weight of the changed attributes.")] = 4.0
+    preservation: Annotated[float, Option(help="Weight of the other attributes.")] = 15.0
+    cycle: Annotated[float, Option(help="Weight of the way there and back.")] = 5.0
+    mask: Annotated[float, Option(help="Weight of the mask's mean.")] = 1.5
     smoothness: Annotated[float, Option(help="Weight of the mask's total variation.")] = 0.2
     cover: Annotated[float, Option(help="Weight of the mask on what is before a face.")] = 1.0
 

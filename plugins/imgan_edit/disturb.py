@@ -55,7 +55,7 @@ def covered(faces: Tensor) -> tuple[Tensor, Tensor]:
     across = away[:, 1] * turn.cos() - away[:, 0] * turn.sin()
     ellipse = (along / draw(0.3, 1.2, 1, 1)).square() + (across / draw(0.3, 1.2, 1, 1)).square()
     there = torch.rand(count, 1, 1, device=faces.device) < COVERED
-    cover = (there * (30 * (1 - ellipse)).sigmoid())[:, None]
+    cover = (there * (10 * (1 - ellipse)).sigmoid())[:, None]
     share = draw(0, 1, 1, 1, 1)
     thing = (1 - share) * draw(-1, 1, 3, 1, 1) + share * faces.roll(1, 0).flip(2)
     return faces + cover * (thing - faces), cover
