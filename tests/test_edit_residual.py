@@ -23,7 +23,7 @@ from imgan.recipes import resolve
 from imgan.session import open_session
 from imgan.training.descent import Descent
 from imgan.training.loop import CHECKPOINT, fit, start_from
-from imgan.training.run import train
+from imgan.training.run import Record, restore, train
 from imgan.training.weights import read_weights
 from imgan_edit import GuideSettings, ResidualSettings
 from imgan_edit.attributes import NAMES, RESIDUAL, SLUGS, follows
@@ -331,6 +331,17 @@ def test_a_guide_is_needed_and_known(celeba: Path, tmp_path: Path) -> None:
     fit(_task(celeba, replace(TINY, steps=1)), tmp_path)
     with pytest.raises(Misuse, match="name a run of `imgan train edit-guide`"):
         load_guide(str(tmp_path))
+
+
+@torch.no_grad()
+def test_an_exported_guide_guides_as_its_run_does(guide: Path, tmp_path: Path) -> None:
+    task = restore(registry().recipes["edit-guide"], Record.read(guide), guide)
+    target = tmp_path / "guide.onnx"
+    entry = registry().exporters["edit-guide"].entry
+    card = Description(name="mine", operation="evaluate")
+    resolve(entry)(task, target, card, half=False, overwrite=False)
+    face = _inputs(64)[0]
+    assert torch.equal(load_guide(str(target))(face), load_guide(str(guide))(face))
 
 
 def test_a_guide_learns_each_face_in_a_disguise_that_is_against_it(celeba: Path) -> None:

@@ -70,6 +70,12 @@ def register_exporters() -> Iterable[Exporter]:
             input=_FACES,
         ),
         Exporter(
+            name="edit-guide",
+            entry="imgan_exporters.families:classifier",
+            operation="evaluate",
+            input=_FACES,
+        ),
+        Exporter(
             name="cyclegan",
             entry="imgan_exporters.families:translator",
             operation="translate",
