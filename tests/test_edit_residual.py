@@ -326,8 +326,8 @@ def test_details_are_none_at_first_and_finer_than_the_grid_when_learnt() -> None
 
 
 def test_a_guide_is_needed_and_known(celeba: Path, tmp_path: Path) -> None:
-    with pytest.raises(Misuse, match="--guide is missing"):
-        ResidualTask(celeba, TINY).guide  # noqa: B018
+    with pytest.raises(Misuse, match=r"^--guide is missing"):
+        fit(ResidualTask(celeba, TINY), tmp_path)
     fit(_task(celeba, replace(TINY, steps=1)), tmp_path)
     with pytest.raises(Misuse, match="name a run of `imgan train edit-guide`"):
         load_guide(str(tmp_path))

@@ -178,8 +178,10 @@ def test_a_guide_sees_the_target_in_what_is_made(domains: Path, way: str) -> Non
 
 def test_a_guide_that_is_no_classifier_is_misuse(domains: Path, tmp_path: Path) -> None:
     fit(_cyclegan(domains, steps=1), tmp_path)
-    with pytest.raises(Misuse, match="name a run of `imgan train translate-classifier`"):
-        _ = _cyclegan(domains, guide=str(tmp_path)).guide
+    with pytest.raises(
+        Misuse, match=r"^--guide .*name a run of `imgan train translate-classifier`"
+    ):
+        fit(_cyclegan(domains, guide=str(tmp_path)), tmp_path / "guided")
 
 
 def test_a_teacher_that_is_no_cyclegan_is_misuse(domains: Path, tmp_path: Path) -> None:

@@ -84,6 +84,8 @@ class ResidualTask(Task[ResidualSettings]):
         return Wishes(self.data, self.settings.size, self.settings.more)
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
+        # What is missing is told as such here. In a step it would look like a run that diverged.
+        _ = self.guide
         rng = np.random.default_rng([self.settings.seed, step])
         return self.wishes.draw(rng, self.settings.batch * self.settings.critic_steps)
 
