@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 from dataclasses import dataclass, fields
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 from typer import Option
@@ -52,6 +53,12 @@ class Settings:
         """For `__post_init__`: raise Misuse, in the words of the command line, unless `holds`."""
         if not holds:
             raise Misuse(f"{option(name)} {getattr(self, name)}: it must be {wanted}")
+
+    def absolute(self, *names: str) -> None:
+        """For `__post_init__`: make paths absolute, so that a run goes on from any folder."""
+        for name in names:
+            if path := getattr(self, name):
+                object.__setattr__(self, name, str(Path(path).resolve()))
 
 
 @dataclass(frozen=True)

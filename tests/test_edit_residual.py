@@ -6,6 +6,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -399,6 +400,17 @@ def test_an_exported_editor_does_what_the_trained_one_does(celeba: Path, tmp_pat
     assert np.allclose(outputs["residual"], residual, atol=1e-4)
     assert np.allclose(outputs["mask"], mask, atol=1e-4)
     assert start_from(task, read_weights(target, task.shipped)) == []
+
+
+@pytest.mark.parametrize("wrong", [{"width": 12}, {"width": 0}, {"perturbation": -1.0}])
+def test_a_guide_that_cannot_be_built_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(Misuse, match=f"--{next(iter(wrong))}"):
+        GuideSettings(**wrong)
+
+
+def test_paths_of_a_run_are_good_from_any_folder(here: Path) -> None:
+    settings = ResidualSettings(guide="guide", more="faces")
+    assert (settings.guide, settings.more) == (str(here / "guide"), str(here / "faces"))
 
 
 def test_other_sizes_are_refused() -> None:

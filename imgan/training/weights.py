@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from imgan.errors import Failure, Misuse
 from imgan.training.loop import CHECKPOINT
@@ -35,6 +36,25 @@ def read_weights(source: Path, shipped: str) -> dict[str, Weights]:
     prefix = f"{shipped}."
     part = {k.removeprefix(prefix): w for k, w in weights.items() if k.startswith(prefix)}
     return {shipped: part or weights}
+
+
+def frozen(
+    word: str, source: str, recipe: str, name: str, build: Callable[[Weights], nn.Module]
+) -> nn.Module:
+    """The network `name` of a run of `recipe` or of a file, in evaluation mode, not to be trained.
+
+    `word` is the option that names the source, and `build` makes a network that such weights fit.
+    Raises Misuse when there is no source or it is something else, Failure when it cannot be read.
+    """
+    if not source:
+        raise Misuse(f"{word} is missing: name a run of `imgan train {recipe}`, or its .onnx file")
+    weights = read_weights(Path(source), name).get(name, {})
+    try:
+        network = build(weights)
+        network.load_state_dict(weights)
+    except (LookupError, RuntimeError):
+        raise Misuse(f"{word} {source}: name a run of `imgan train {recipe}`") from None
+    return network.requires_grad_(False).eval()
 
 
 def _of_run(run: Path) -> dict[str, Weights]:

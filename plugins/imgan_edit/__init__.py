@@ -51,9 +51,7 @@ class EncoderSettings(Settings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.generator:
-            # Absolute, so that a run can be resumed and exported from any folder.
-            object.__setattr__(self, "generator", str(Path(self.generator).resolve()))
+        self.absolute("generator")
 
 
 @dataclass(frozen=True)
@@ -70,6 +68,11 @@ class GuideSettings(ClassifierSettings):
     perturbation: Annotated[
         float, Option(help="Euclidean norm of what disguises a face, of pixels in -1..1.")
     ] = 2.5
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require(self.width > 0 and self.width % 8 == 0, "width", "a multiple of 8")
+        self.require(self.perturbation >= 0, "perturbation", "0 or more")
 
 
 @dataclass(frozen=True)
@@ -96,9 +99,7 @@ class ResidualSettings(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require(self.size in (64, 128), "size", "64 or 128")
-        if self.guide:
-            # Absolute, so that a run can be resumed from any folder.
-            object.__setattr__(self, "guide", str(Path(self.guide).resolve()))
+        self.absolute("guide", "more")
 
 
 @dataclass(frozen=True)
@@ -215,7 +216,7 @@ def label(
 ) -> None:
     """Cut out faces and label them, to train `imgan edit` on your own photos.
 
-    imgan label photos/ --by runs/residual -o faces/
+    imgan label photos/ --by runs/guide -o faces/
     """
     # By name, so that a missing torch is a sentence and not a traceback.
     resolve("imgan_edit.own_faces:write_faces")(photos, by, out)

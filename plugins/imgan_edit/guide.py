@@ -5,16 +5,14 @@ Of edits that an editor's own critic saw in 97 %, the judge saw 39 %.
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import cast
 
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from imgan.errors import Misuse
 from imgan.training.descent import Descent
 from imgan.training.disguise import disguised
-from imgan.training.weights import read_weights
+from imgan.training.weights import Weights, frozen
 from imgan_edit import GuideSettings
 from imgan_edit.disturb import disturbed
 from imgan_edit.net import ATTRIBUTE_COUNT
@@ -66,18 +64,9 @@ class GuideTask(ClassifierTask):
 
 
 def load_guide(source: str) -> nn.Module:
-    """The guide of a run or file, frozen, in evaluation mode.
+    """The guide of a run or file. Raises what `frozen` raises."""
 
-    Raises Misuse when none is named or it is something else, Failure when it cannot be read.
-    """
-    if not source:
-        raise Misuse(
-            "--guide is missing: name a run of `imgan train edit-guide`, or its .onnx file"
-        )
-    weights = read_weights(Path(source), GuideTask.shipped).get(GuideTask.shipped, {})
-    try:
-        guide = Guide(len(weights["layers.0.weight"]))
-        guide.load_state_dict(weights)
-    except (KeyError, RuntimeError):
-        raise Misuse(f"--guide {source}: name a run of `imgan train edit-guide`") from None
-    return guide.requires_grad_(False).eval()
+    def build(weights: Weights) -> nn.Module:
+        return Guide(len(weights["layers.0.weight"]))
+
+    return frozen("--guide", source, "edit-guide", GuideTask.shipped, build)

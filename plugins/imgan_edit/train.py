@@ -12,13 +12,13 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, pad
 
 from imgan.celeba import ATTRIBUTES_FILE
-from imgan.errors import Failure, Misuse
+from imgan.errors import Failure
 from imgan.training.data import shuffled
 from imgan.training.descent import Descent
 from imgan.training.faces import Faces
 from imgan.training.loop import cosine, set_rate
 from imgan.training.task import Task
-from imgan.training.weights import read_weights
+from imgan.training.weights import Weights, frozen
 from imgan_edit import ClassifierSettings, EncoderSettings
 from imgan_edit.net import Classifier, Encoder, VectorEditor
 from imgan_generate.net import LATENT, Generator
@@ -195,10 +195,9 @@ def _disturb(faces: Tensor) -> Tensor:
 
 
 def _load_generator(source: str) -> nn.Module:
-    """The generator of a DCGAN's run or file, frozen, in evaluation mode."""
-    if not source:
-        raise Misuse("--generator is missing: name a run of `imgan train dcgan`, or its .onnx file")
-    weights = read_weights(Path(source), "generator")["generator"]
-    generator = Generator(weights["layers.9.weight"].shape[1])
-    generator.load_state_dict(weights)
-    return generator.requires_grad_(False).eval()
+    """The generator of a DCGAN's run or file. Raises what `frozen` raises."""
+
+    def build(weights: Weights) -> nn.Module:
+        return Generator(weights["layers.9.weight"].shape[1])
+
+    return frozen("--generator", source, "dcgan", "generator", build)

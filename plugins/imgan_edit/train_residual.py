@@ -38,7 +38,6 @@ LEAST = 0.25
 """Of several attributes that change at once the weakest does by at least this much."""
 
 Floats = NDArray[np.float32]
-Indices = NDArray[np.int64]
 
 
 class ResidualTask(Task[ResidualSettings]):

@@ -58,9 +58,7 @@ class FastSettings(Settings):
         for name in ("style_weight", "identity_weight"):
             self.require(getattr(self, name) >= 0, name, "0 or more")
         self.require(self.crop >= 16, "crop", "16 or more")
-        if self.styles:
-            # A run is gone on with from anywhere.
-            object.__setattr__(self, "styles", str(Path(self.styles).resolve()))
+        self.absolute("styles")
 
 
 class Method(StrEnum):

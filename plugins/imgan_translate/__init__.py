@@ -135,10 +135,7 @@ class CycleGANSettings(TranslateSettings):
         super().__post_init__()
         self.weights("cycle", "identity", "contrastive", "guidance", "distil")
         self.require(0 < self.surest <= 1, "surest", "above 0, and 1 at most")
-        for name in ("guide", "teacher"):
-            if run := getattr(self, name):
-                # Absolute, so that a run can be resumed and exported from any folder.
-                object.__setattr__(self, name, str(Path(run).resolve()))
+        self.absolute("guide", "teacher")
 
 
 @dataclass(frozen=True)

@@ -13,13 +13,12 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from imgan.errors import Misuse
 from imgan.training.data import Bytes, to_tensor
 from imgan.training.descent import Descent
 from imgan.training.disguise import disguised
 from imgan.training.loop import cosine, set_rate
 from imgan.training.task import Task
-from imgan.training.weights import read_weights
+from imgan.training.weights import Weights, frozen
 from imgan_edit.net import Classifier
 from imgan_features.distort import distort
 from imgan_translate import ClassifierSettings
@@ -92,19 +91,12 @@ class ClassifierTask(Task[ClassifierSettings]):
 
 
 def load_guide(source: str) -> nn.Module:
-    """The classifier of a run or file, frozen, in evaluation mode.
+    """The classifier of a run or file. Raises what `frozen` raises."""
 
-    Raises Misuse when it is something else, Failure when it cannot be read.
-    """
-    weights = read_weights(Path(source), ClassifierTask.shipped).get(ClassifierTask.shipped, {})
-    try:
-        guide = Classifier(len(weights["layers.0.weight"]), 1)
-        guide.load_state_dict(weights)
-    except (KeyError, RuntimeError):
-        raise Misuse(
-            f"--guide {source}: name a run of `imgan train translate-classifier`"
-        ) from None
-    return guide.requires_grad_(False).eval()
+    def build(weights: Weights) -> nn.Module:
+        return Classifier(len(weights["layers.0.weight"]), 1)
+
+    return frozen("--guide", source, "translate-classifier", ClassifierTask.shipped, build)
 
 
 def _crop(photos: list[Bytes], rng: Generator) -> Bytes:
