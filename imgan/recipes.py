@@ -54,11 +54,16 @@ class Settings:
         if not holds:
             raise Misuse(f"{option(name)} {getattr(self, name)}: it must be {wanted}")
 
-    def absolute(self, *names: str) -> None:
-        """For `__post_init__`: make paths absolute, so that a run goes on from any folder."""
+    def absolute(self, *names: str, several: bool = False) -> None:
+        """For `__post_init__`: make paths absolute, so that a run goes on from any folder.
+
+        `several`: with commas between them.
+        """
         for name in names:
-            if path := getattr(self, name):
-                object.__setattr__(self, name, str(Path(path).resolve()))
+            if value := getattr(self, name):
+                paths = value.split(",") if several else [value]
+                absolute = ",".join(str(Path(path).resolve()) for path in paths)
+                object.__setattr__(self, name, absolute)
 
 
 @dataclass(frozen=True)

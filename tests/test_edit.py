@@ -22,7 +22,7 @@ from imgan.cards import Description
 from imgan.celeba import ATTRIBUTES_FILE, held_out, read_faces
 from imgan.errors import Failure, Misuse
 from imgan.job import Job
-from imgan_edit import Edit, Sheet, evaluate, judge, run, sheet
+from imgan_edit import Edit, Sheet, evaluate, judge, occlusion, run, sheet
 from imgan_edit.attributes import NAMES, SLUGS, parse
 from imgan_edit.engines import soft_mask
 
@@ -84,6 +84,25 @@ def write_judge(path: Path, **colours: tuple[float, float, float]) -> None:
     )
 
 
+def add_finder(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is magenta stands before the face."""
+    save(
+        home / "finder.onnx",
+        [
+            helper.make_node("Conv", ["input", "weights", "bias"], ["magenta"]),
+            helper.make_node(
+                "AveragePool", ["magenta"], ["output"], kernel_shape=[4, 4], strides=[4, 4]
+            ),
+        ],
+        {"input": FACE},
+        {"output": ["n", 1, 16, 16]},
+        weights=np.array([10, -20, 10], np.float32).reshape(1, 3, 1, 1),
+        bias=np.array([-30], np.float32),
+    )
+    store.add(home / "finder.onnx", Description(name="tiny-finder", operation="evaluate"))
+    monkeypatch.setattr(occlusion, "MODEL", "tiny-finder")
+
+
 @pytest.fixture(autouse=True)
 def networks(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An editor (bangs and male add red, smiling adds green, male takes blue), and a judge."""
@@ -97,6 +116,7 @@ def networks(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store.add(home / "judge.onnx", Description(name="tiny-judge", operation="evaluate"))
     monkeypatch.setattr(evaluate, "JUDGE", "tiny-judge")
     monkeypatch.setattr(judge, "JUDGE", "tiny-judge")
+    add_finder(home, monkeypatch)
 
 
 @pytest.fixture

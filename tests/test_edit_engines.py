@@ -11,7 +11,7 @@ import skimage.data
 from numpy.typing import NDArray
 from onnx import helper
 from PIL import Image
-from test_edit import centre, invoke, job, pixels, save, write_editor, write_judge
+from test_edit import add_finder, centre, invoke, job, pixels, save, write_editor, write_judge
 
 from imgan import faces, perceptual, store
 from imgan.cards import Description
@@ -73,6 +73,7 @@ def networks(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         store.add(home / f"{name}.onnx", Description(name=f"tiny-{name}", operation=operation))
     monkeypatch.setattr(judge, "JUDGE", "tiny-judge")
     monkeypatch.setattr(perceptual, "MODEL", "tiny-features")
+    add_finder(home, monkeypatch)
 
 
 def drawn(path: Path, red: int = GREY) -> Path:
@@ -156,7 +157,7 @@ def test_the_classifier_decides_along_and_so_it_is_part_of_what_a_result_was_mad
         {"max_drift": 1, "add": ["smiling"]},
     ):
         run.edit(job(plain), wish(**settings))
-    assert [len(operation.models) for operation in operations] == [1, 2, 3]
+    assert [len(operation.models) for operation in operations] == [2, 3, 4]
 
 
 def test_list_and_sheet_have_the_seventeen(plain: Path, tmp_path: Path) -> None:

@@ -221,14 +221,31 @@ def test_the_edits_of_a_batch_are_learnt(
 ) -> None:
     settings = replace(TINY, steps=48, rate=4e-3, width=6, adversarial=0.0, cycle=1.0)
     task = _task(celeba, settings)
-    task.guide = Places()
+    task.guides = [Places()]
     batch = task.batch(0)
     monkeypatch.setattr(task, "batch", lambda step: batch)
-    monkeypatch.setattr("imgan_edit.disturb.COVERED", 0.0)
+    monkeypatch.setattr("imgan_edit.train_residual.COVERED", 0.0)
     missed: list[float] = []
     fit(task, tmp_path, report=lambda step, figures: missed.append(figures["classification"]))
     assert missed[0] > 0.6
     assert missed[-1] < 0.75 * missed[0]
+
+
+def test_every_guide_has_its_say(celeba: Path) -> None:
+    guide = str(celeba.with_name("guide"))
+    task = ResidualTask(celeba, replace(TINY, guide=f"{guide},{guide}"))
+    assert len(task.guides) == 2
+    two: list[nn.Module] = [Places(), nn.Sequential(Places(), nn.Threshold(100, -4))]
+    rng = np.random.default_rng(0)
+    faces, _, labels, wanted = task.wishes.draw(rng, 4)
+    faces = faces.float() / 127.5 - 1
+    before, after = faces, faces.flip(0)
+    each = []
+    for guides in (two[:1], two[1:], two):
+        task.guides = guides
+        each.append(torch.stack(task._attributes(before, after, labels, wanted)))
+    assert not torch.allclose(each[0], each[1])
+    assert torch.allclose((each[0] + each[1]) / 2, each[2])
 
 
 def test_wishes_are_the_same_for_a_step_and_differ_between_steps(celeba: Path) -> None:
@@ -377,7 +394,7 @@ def test_some_faces_have_something_before_them() -> None:
     torch.manual_seed(0)
     faces = torch.full((200, 3, 32, 32), 2.0)
     faces[1::2] = -2.0
-    seen, cover = covered(faces)
+    seen, cover = covered(faces, 0.25)
     assert cover.shape == (200, 1, 32, 32)
     assert torch.equal(seen[(cover == 0).expand_as(seen)], faces[(cover == 0).expand_as(seen)])
     changed = (seen - faces).abs().amax((1, 2, 3)) > 0.5
@@ -409,8 +426,11 @@ def test_a_guide_that_cannot_be_built_is_refused(wrong: dict[str, Any]) -> None:
 
 
 def test_paths_of_a_run_are_good_from_any_folder(here: Path) -> None:
-    settings = ResidualSettings(guide="guide", more="faces")
-    assert (settings.guide, settings.more) == (str(here / "guide"), str(here / "faces"))
+    settings = ResidualSettings(guide="guide,../fine", more="faces,lfw")
+    assert settings.guide == f"{here / 'guide'},{here.parent / 'fine'}"
+    assert settings.more == str(here / "faces,lfw")
+    record = Record.of(registry().recipes["edit-residual"], here, settings)
+    assert "--guide guide,fine --more" in record.command
 
 
 def test_other_sizes_are_refused() -> None:

@@ -13,7 +13,7 @@ import pytest
 import typer
 from onnx import helper
 from PIL import Image
-from test_edit import save, write_editor, write_judge
+from test_edit import add_finder, save, write_editor, write_judge
 from typer.testing import CliRunner, Result
 
 import imgan_edit
@@ -54,6 +54,7 @@ def networks(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store.add(home / "features.onnx", Description(name="tiny-features", operation="features"))
     monkeypatch.setattr(judge, "JUDGE", "tiny-judge")
     monkeypatch.setattr(perceptual, "MODEL", "tiny-features")
+    add_finder(home, monkeypatch)
 
 
 @pytest.fixture

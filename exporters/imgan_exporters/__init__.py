@@ -76,6 +76,12 @@ def register_exporters() -> Iterable[Exporter]:
             input=_FACES,
         ),
         Exporter(
+            name="edit-occlusion",
+            entry="imgan_exporters.families:occlusion_finder",
+            operation="evaluate",
+            input=_FACES,
+        ),
+        Exporter(
             name="cyclegan",
             entry="imgan_exporters.families:translator",
             operation="translate",

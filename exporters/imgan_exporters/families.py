@@ -43,6 +43,9 @@ def residual_editor(
 classifier = Form((Port("input", _FACE, -1, 1),))
 """Faces in -1..1 to 40 logits."""
 
+occlusion_finder = Form((Port("input", _FACE, -1, 1),))
+"""Faces in -1..1 to 16x16 logits of something before them."""
+
 
 def domain_classifier(
     task: Task[Any], target: Path, card: Description, *, half: bool, overwrite: bool

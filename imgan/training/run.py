@@ -43,7 +43,8 @@ class Record:
         words = ["imgan", "train", recipe.name, "--data", data.name, "--out", "RUN"]
         for name, value in given.items():
             if value != usual[name] and name not in ("save_every", "sample_every"):
-                words += [option(name)] if value is True else [option(name), Path(str(value)).name]
+                names = ",".join(Path(part).name for part in str(value).split(","))
+                words += [option(name)] if value is True else [option(name), names]
         if init_from:
             words += ["--init-from", init_from.name]
         return cls(recipe.name, str(data.resolve()), given, " ".join(words))

@@ -76,11 +76,27 @@ class GuideSettings(ClassifierSettings):
 
 
 @dataclass(frozen=True)
+class OcclusionSettings(Settings):
+    steps: Annotated[int, Option(help="Updates in the whole run.")] = 6000
+    rate: Annotated[float, Option(help="Learning rate at the start.")] = 1e-3
+    batch: Annotated[int, Option(help="Pictures a step, over all processes.")] = 64
+    width: Annotated[int, Option(help="Channels of the first layer, a multiple of 8.")] = 16
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require(self.width % 8 == 0, "width", "a multiple of 8")
+
+
+@dataclass(frozen=True)
 class ResidualSettings(Settings):
     steps: Annotated[int, Option(help="Updates in the whole run.")] = 20_000
     size: Annotated[int, Option(help="Side of the faces in pixels: 64 or 128.")] = 64
     guide: Annotated[
-        str, Option(help="What sees attributes: a run of `imgan train edit-guide`, or .onnx file.")
+        str,
+        Option(
+            help="What sees attributes: runs of `imgan train edit-guide`, or .onnx files, with "
+            "commas between them."
+        ),
     ] = ""
     more: Annotated[
         str, Option(help="Another folder like --data, of which no face is held out.")
@@ -99,7 +115,8 @@ class ResidualSettings(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require(self.size in (64, 128), "size", "64 or 128")
-        self.absolute("guide", "more")
+        self.absolute("guide", several=True)
+        self.absolute("more")
 
 
 @dataclass(frozen=True)
@@ -258,6 +275,13 @@ def register_recipes() -> Iterable[Recipe]:
             data="CelebA's folder, with list_attr_celeba.txt (the last 500 faces are held out).",
         ),
         Recipe(
+            name="edit-occlusion",
+            summary="What finds the things before a face, a hand or a mask, which edits keep off.",
+            entry="imgan_edit.train_occlusion:OcclusionTask",
+            settings=OcclusionSettings,
+            data="Aligned faces as CelebA's, nothing before them; of CelebA, 500 are held out.",
+        ),
+        Recipe(
             name="edit-residual",
             summary="The network of the engine `residual`: what an edit adds to a face, and where.",
             entry="imgan_edit.train_residual:ResidualTask",
@@ -279,5 +303,10 @@ def register_evaluations() -> Iterable[Evaluation]:
             name="edit-classifier",
             summary="How often the judge of edits agrees with CelebA's labels.",
             entry="imgan_edit.evaluate:evaluate_judge",
+        ),
+        Evaluation(
+            name="edit-occlusion",
+            summary="What is found of the things before a face, and what is taken for one.",
+            entry="imgan_edit.evaluate_occlusion:evaluate",
         ),
     ]

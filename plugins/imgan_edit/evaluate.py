@@ -22,6 +22,7 @@ from imgan_edit import Engine
 from imgan_edit.attributes import SLUGS
 from imgan_edit.engines import Editor, Floats, encode, open_editor
 from imgan_edit.judge import JUDGE, JUDGES, SIZE, drift
+from imgan_edit.occlusion import Finder
 from imgan_edit.receipt import Witness
 from imgan_edit.run import added_figure, removed_figure
 from imgan_edit.stroke import strokes
@@ -57,10 +58,10 @@ def evaluate(data: Path, model: str | None, device: str) -> tuple[tuple[str, ...
     """
     photos = [open_picture(path) for path in held_out(data)]
     labels = _labels(data) if (data / ATTRIBUTES_FILE).exists() else None
-    witness = Witness.open(device)
+    witness, finder = Witness.open(device), Finder.open(device)
     before = np.stack([witness.judge.sees(photo, _face(photo)) for photo in photos])
     measured = {
-        card.name: _measure(open_editor(card, device), witness, photos, before)
+        card.name: _measure(open_editor(card, device), witness, finder, photos, before)
         for card in _cards(model)
     }
     header = [f"{name}{figure}" for name in measured for figure in ("", ": others moved")]
@@ -160,21 +161,22 @@ class Measured:
 
 
 def _measure(
-    editor: Editor, witness: Witness, photos: Sequence[Picture], before: Floats
+    editor: Editor, witness: Witness, finder: Finder, photos: Sequence[Picture], before: Floats
 ) -> Measured:
     known = [SLUGS.index(slug) for slug in editor.knows]
     afters, summaries = [], []
     for number, (photo, chances) in enumerate(zip(photos, before, strict=True)):
         face = _face(photo)
         started = time.perf_counter()
-        (still,) = strokes(editor, photo, face, np.zeros((1, len(SLUGS)), np.float32))
+        hidden = finder.hidden(photo, face)
+        (still,) = strokes(editor, photo, face, np.zeros((1, len(SLUGS)), np.float32), hidden)
         unchanged = still.on(photo)
         seconds = time.perf_counter() - started
         crop = faces.align(photo, face, editor.size)
         own = editor.own(crop[None])[0].round().clip(0, 255).astype(np.uint8)
         wishes = np.eye(len(SLUGS), dtype=np.float32)[known] * np.where(chances > 0.5, -1, 1)
         changes = np.stack([editor.completed(wish, chances) for wish in wishes])
-        edited = [stroke.on(photo) for stroke in strokes(editor, photo, face, changes)]
+        edited = [stroke.on(photo) for stroke in strokes(editor, photo, face, changes, hidden)]
         squares = np.stack([faces.align(picture, face, SIZE) for picture in edited])
         afters.append(witness.judge.probabilities(squares))
         change = witness.compare(photo, edited[number % len(edited)], face, ())

@@ -28,7 +28,7 @@ class Guide(nn.Module):
         layers: list[nn.Module] = []
         before = 3
         for power in (1, 2, 4, 8):
-            layers += [nn.Conv2d(before, power * width, 4, 2, 1), _Residual(power * width)]
+            layers += [nn.Conv2d(before, power * width, 4, 2, 1), ResidualBlock(power * width)]
             before = power * width
         # At 32 pixels a block would cost as much as all that follows.
         del layers[1]
@@ -39,7 +39,9 @@ class Guide(nn.Module):
         return self.head(silu(self.layers(face)).flatten(1))
 
 
-class _Residual(nn.Module):
+class ResidualBlock(nn.Module):
+    """x + conv(silu(norm(x)))."""
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.norm = nn.GroupNorm(8, width)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -23,8 +23,13 @@ FRONTAL = (0.1, 0.9)
 Of 154 faces found in photos of LFW, 4 lie beyond, all of them near profiles."""
 
 
-TURNED, CUT = "is turned away", "is cut off by the edge"
+HIDDEN_MOST = 0.4
+"""How much of a face that is edited may be hidden; of what is left little would be seen."""
+
+TURNED, CUT, HIDDEN = "is turned away", "is cut off by the edge", "is hidden in large part"
 """Why a face is left alone, in words."""
+
+MEND = "and such faces are not edited; box it with --face x,y,width,height to edit it all the same"
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,8 @@ class Found:
     """Profiles, which were meant and are left alone."""
     cut: Sequence[int] = ()
     """Likewise, faces of which eyes, nose or mouth lie beyond the photo's edge."""
+    hidden: Sequence[int] = ()
+    """Likewise, faces with something before them."""
     small: Sequence[Face] = ()
     """What is under `LEAST`, and is not counted."""
 
@@ -45,10 +52,20 @@ class Found:
         """What a person should know, a line each."""
         notes = [f"face {index + 1} {TURNED}: left alone" for index in self.turned]
         notes += [f"face {index + 1} {CUT}: left alone" for index in self.cut]
+        notes += [f"face {index + 1} {HIDDEN}: left alone" for index in self.hidden]
         if self.small:
             counted = "1 face" if len(self.small) == 1 else f"{len(self.small)} faces"
             notes.append(f"{counted} under {LEAST} pixels left alone")
         return tuple(notes)
+
+    def without(self, shares: Mapping[int, float]) -> Found:
+        """The same, less those of the chosen that are hidden for the most part: `shares` says how
+        much of each is. Raises Failure when none is left."""
+        hidden = [i for i in self.chosen if shares[i] > HIDDEN_MOST]
+        chosen = [i for i in self.chosen if i not in hidden]
+        if not chosen:
+            raise Failure(f"the face {HIDDEN} ({max(shares.values()):.0%}), {MEND}")
+        return replace(self, chosen=chosen, hidden=hidden)
 
 
 @dataclass(frozen=True)
@@ -81,6 +98,11 @@ class Place:
             "in pixels"
         )
 
+    @property
+    def searched(self) -> bool:
+        """Whether the faces are those that are found, and not one that a person points at."""
+        return self.box is None and not self.aligned
+
     def find(self, picture: Picture) -> Found:
         """Raises Failure when there is no face, or not the one that is asked for."""
         height, width = picture.pixels.shape[:2]
@@ -110,11 +132,8 @@ class Place:
         cut = [i for i in meant if i not in turned and _is_cut(found[i], width, height)]
         chosen = [index for index in meant if index not in (*turned, *cut)]
         if not chosen:
-            raise Failure(
-                f"the face {TURNED if turned else CUT}, and such faces are not edited; box it with "
-                "--face x,y,width,height to edit it all the same"
-            )
-        return Found(found, chosen, turned, cut, small)
+            raise Failure(f"the face {TURNED if turned else CUT}, {MEND}")
+        return Found(found, chosen, turned, cut, small=small)
 
 
 def _one(face: Face) -> Found:

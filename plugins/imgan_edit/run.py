@@ -16,10 +16,11 @@ from imgan.faces import Face
 from imgan.images import Picture
 from imgan.job import Job, Operation
 from imgan.metadata import COMPOSITE
-from imgan_edit import Edit, judge, receipt
+from imgan_edit import Edit, judge, occlusion, receipt
 from imgan_edit.attributes import SLUGS, check, parse
 from imgan_edit.engines import Editor, Floats, open_editor
 from imgan_edit.judge import Judge
+from imgan_edit.occlusion import Finder
 from imgan_edit.place import Found, Place
 from imgan_edit.receipt import Witness, witnesses
 from imgan_edit.stroke import Stroke, strokes
@@ -65,9 +66,11 @@ def edit(job: Job, wish: Edit) -> None:
         "receipt": wish.receipt,
         "provenance": plan.stated,
     }
-    deciding = [judge.card()] if editor.implies(plan.change) else []
+    deciding = [occlusion.card()]
     if plan.limited:
-        deciding = witnesses()
+        deciding += witnesses()
+    elif editor.implies(plan.change):
+        deciding.append(judge.card())
     batch.run(
         job,
         Operation(
@@ -155,6 +158,7 @@ class Editing:
     plan: Plan
     card: ModelCard
     editor: Editor
+    finder: Finder
     judge: Judge | None
     """There if the editor asks what a face has."""
     witness: Witness | None
@@ -162,10 +166,11 @@ class Editing:
 
     def __call__(self, picture: Picture) -> tuple[Picture, Mapping[str, object]]:
         plan, found = self.plan, self.plan.place.find(picture)
-        attempts = [
-            self._raised(picture, face) if plan.auto else self._attempt(picture, face)
-            for face in (found.faces[i] for i in found.chosen)
-        ]
+        hidden = {i: self.finder.hidden(picture, found.faces[i]) for i in found.chosen}
+        if plan.place.searched:
+            found = found.without({i: occlusion.share(parts) for i, parts in hidden.items()})
+        edit = self._raised if plan.auto else self._attempt
+        attempts = [edit(picture, found.faces[i], hidden[i]) for i in found.chosen]
         edited = picture
         for attempt in attempts:
             edited = attempt.stroke.on(edited)
@@ -177,14 +182,14 @@ class Editing:
             source = replace(source, made=COMPOSITE)
         return replace(edited, source=source), facts
 
-    def _attempt(self, picture: Picture, face: Face, part: float = 1) -> Attempt:
+    def _attempt(self, picture: Picture, face: Face, hidden: Floats, part: float = 1) -> Attempt:
         change = part * self.plan.change
         if self.judge is not None:
             change = self.editor.completed(change, self.judge.sees(picture, face))
-        (stroke,) = strokes(self.editor, picture, face, change[None])
+        (stroke,) = strokes(self.editor, picture, face, change[None], hidden)
         return Attempt(stroke, part * self.plan.strength)
 
-    def _raised(self, picture: Picture, face: Face) -> Attempt:
+    def _raised(self, picture: Picture, face: Face, hidden: Floats) -> Attempt:
         """The weakest edit whose attributes the classifier sees, or the strongest within the limit.
 
         Raises Failure when the weakest is beyond it.
@@ -195,7 +200,7 @@ class Editing:
         photo, seat = faces.cut(picture, face)
         best: Attempt | None = None
         for part in STEPS:
-            attempt = self._attempt(photo, seat, part)
+            attempt = self._attempt(photo, seat, hidden, part)
             moved = self.witness.compare(photo, attempt.stroke.on(photo), seat, plan.asked)
             if beyond := moved.beyond(limit):
                 if best is None:
@@ -253,6 +258,7 @@ def _start(plan: Plan, card: ModelCard, editor: Editor, device: str) -> Process:
         plan,
         card,
         editor,
+        Finder.open(device),
         Judge.open(device) if editor.implies(plan.change) else None,
         Witness.open(device) if plan.limited or plan.measured else None,
     )
@@ -265,6 +271,7 @@ def _facts(found: Found) -> dict[str, object]:
         "edited": [i + 1 for i in found.chosen],
         "turned_away": [i + 1 for i in found.turned],
         "cut_off": [i + 1 for i in found.cut],
+        "hidden": [i + 1 for i in found.hidden],
         "too_small": [_rounded(face) for face in found.small],
     }
 

@@ -19,6 +19,7 @@ from imgan_edit import Edit, Sheet
 from imgan_edit.attributes import check, parse
 from imgan_edit.engines import Bytes, Editor, Floats, open_editor
 from imgan_edit.judge import Judge
+from imgan_edit.occlusion import Finder
 from imgan_edit.place import Place
 from imgan_edit.run import STEPS, change, find_card
 from imgan_edit.stroke import strokes
@@ -54,7 +55,9 @@ def write_sheet(job: Job, wish: Edit, kind: Sheet) -> None:
     if any(map(editor.implies, changes)):
         chances = Judge.open(job.device).sees(portrait, whole)
         changes = np.stack([editor.completed(change, chances) for change in changes])
-    tiles = [stroke.on(portrait).pixels for stroke in strokes(editor, portrait, whole, changes)]
+    hidden = Finder.open(job.device).hidden(portrait, whole)
+    drawn = strokes(editor, portrait, whole, changes, hidden)
+    tiles = [stroke.on(portrait).pixels for stroke in drawn]
     sheet = Picture(_sheet([portrait.pixels, *tiles], ["as it is", *labels]))
     if not wish.no_provenance:
         sheet = replace(sheet, source=replace(sheet.source, made=COMPOSITE))

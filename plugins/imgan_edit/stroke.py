@@ -17,6 +17,8 @@ from imgan_edit.engines import Bytes, Editor, Floats, soft_mask
 GRID = 256
 """Side of the square on which an edit is sharpened, at most; from there on it is only enlarged."""
 
+LINEAR = Image.Resampling.BILINEAR
+
 FAINT = 60.0
 """A variance, in squares of 255ths over three channels: texture under it is not worth covering."""
 
@@ -36,11 +38,15 @@ class Stroke:
         return faces.paste(picture, self.face, self.difference, self.cover)
 
 
-def strokes(editor: Editor, picture: Picture, face: Face, changes: Floats) -> Iterator[Stroke]:
-    """What changes [N, 40] do to a face, one by one."""
+def strokes(
+    editor: Editor, picture: Picture, face: Face, changes: Floats, hidden: Floats | None = None
+) -> Iterator[Stroke]:
+    """What changes [N, 40] do to a face, one by one; nothing where it is `hidden`, [k, k]."""
     crop = faces.align(picture, face, editor.size)
     finer = max(1, min(round(faces.magnification(face, editor.size)), GRID // editor.size))
     mask = soft_mask(finer * editor.size, editor.rim)
+    if hidden is not None:
+        mask *= 1 - _enlarged(hidden[..., None], len(mask) // len(hidden), LINEAR)[..., 0]
     for moved in editor(crop[None], changes):
         if picture.source.grey:
             # A grey photo stays grey: only the lightness moves (ITU-R BT.601).
@@ -64,7 +70,7 @@ def enlarged(moved: Floats, crop: Bytes, finer: int) -> tuple[Floats, Floats]:
     if finer == 1:
         return moved, np.zeros(moved.shape[:2], np.float32)
     low, high = (_blurred(_nine(extreme, moved)) for extreme in (np.minimum, np.maximum))
-    low, high = (_enlarged(planes, finer, Image.Resampling.BILINEAR) for planes in (low, high))
+    low, high = (_enlarged(planes, finer, LINEAR) for planes in (low, high))
     value = _enlarged(moved, finer)
     t = ((value - low) / (high - low).clip(1e-3)).clip(0, 1)
     sharp = low + (high - low) * t * t * (3 - 2 * t)

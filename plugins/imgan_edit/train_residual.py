@@ -37,6 +37,9 @@ ROWS = 6
 LEAST = 0.25
 """Of several attributes that change at once the weakest does by at least this much."""
 
+COVERED = 0.25
+"""The part of the faces that have something before them."""
+
 Floats = NDArray[np.float32]
 
 
@@ -44,11 +47,11 @@ class ResidualTask(Task[ResidualSettings]):
     """Editor and critic in turn: Adam with beta1 0.5, the rate falls to zero along half a cosine.
 
     The critic learns the hinge loss (Miyato et al. 2018, equation 16). The editor learns, on one
-    screen, from the critic and from the guide, which is frozen and sees 64 pixels:
+    screen, from the critic and from the guides, which are frozen and see 64 pixels, each by itself:
 
     - adversarial: what the critic takes for a photo;
     - classification: cross-entropy of the attributes that change with what they are to be;
-    - preservation: how far the other ones, of all 40, are from what the guide saw in the face
+    - preservation: how far the other ones, of all 40, are from what was seen in the face
       (cross-entropy less its least value, the entropy);
     - cycle: L1 between a face and itself after an edit there and back, on half of the batch;
     - mask: its mean, so that what need not change does not; smoothness: its total variation;
@@ -72,10 +75,10 @@ class ResidualTask(Task[ResidualSettings]):
         self.average("editor")
 
     @cached_property
-    def guide(self) -> nn.Module:
-        """Read at the first step: an export needs no guide."""
-        guide = load_guide(self.settings.guide)
-        return guide.to(next(self.networks["editor"].parameters()).device)
+    def guides(self) -> list[nn.Module]:
+        """Read at the first step: an export needs none."""
+        device = next(self.networks["editor"].parameters()).device
+        return [load_guide(source).to(device) for source in self.settings.guide.split(",")]
 
     @cached_property
     def wishes(self) -> Wishes:
@@ -84,7 +87,7 @@ class ResidualTask(Task[ResidualSettings]):
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
         # What is missing is told as such here. In a step it would look like a run that diverged.
-        _ = self.guide
+        _ = self.guides
         rng = np.random.default_rng([self.settings.seed, step])
         return self.wishes.draw(rng, self.settings.batch * self.settings.critic_steps)
 
@@ -92,7 +95,7 @@ class ResidualTask(Task[ResidualSettings]):
         for optimizer in self.optimizers.values():
             set_rate(optimizer, cosine(self.settings, step))
         count = self.settings.critic_steps
-        faces, cover = covered(disturbed(centred(batch[0])))
+        faces, cover = covered(disturbed(centred(batch[0])), COVERED)
         parts = (faces, cover, *batch[1:])
         *earlier, last = ([part[k::count] for part in parts] for k in range(count))
         editor, critic = self.networks["editor"], self.networks["critic"]
@@ -108,10 +111,7 @@ class ResidualTask(Task[ResidualSettings]):
         # No power iteration of the spectral norms while the editor learns from them.
         critic.eval()
         with descent.autocast():
-            with torch.no_grad():
-                own = self.guide(small(faces)).float().sigmoid()
-            seen = self.guide(small(edited)).float()
-            moved, kept = attribute_losses(seen, own, labels, wanted)
+            moved, kept = self._attributes(small(faces), small(edited), labels, wanted)
             # Nothing is wished of what cannot be seen.
             open_faces = (cover.amax((1, 2, 3)) < 0.5).float()
             # Every second one: of single changes, which come first, and of several at once.
@@ -129,6 +129,18 @@ class ResidualTask(Task[ResidualSettings]):
             loss = torch.stack(weighted).sum()
         descent.minimise(loss, self.optimizers["editor"])
         return {name: term.detach() for name, term in (terms | {"critic": hinge}).items()}
+
+    def _attributes(
+        self, before: Tensor, after: Tensor, labels: Tensor, wanted: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """`attribute_losses` as the guides see it, in the mean: what fools one seldom fools all."""
+        losses = []
+        for guide in self.guides:
+            with torch.no_grad():
+                own = guide(before).float().sigmoid()
+            losses.append(attribute_losses(guide(after).float(), own, labels, wanted))
+        moved, kept = (torch.stack(loss).mean(0) for loss in zip(*losses, strict=True))
+        return moved, kept
 
     def _criticise(self, faces: Tensor, edited: Tensor, descent: Descent) -> Tensor:
         """One update of the critic; its loss."""

@@ -1,0 +1,58 @@
+"""What stands before a face, a hand, a cup or a mask: no edit goes over it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from imgan import faces, store
+from imgan.cards import ModelCard
+from imgan.faces import Face
+from imgan.images import Picture
+from imgan.session import Session, open_session
+from imgan_edit.engines import Floats, encode, soft_mask
+
+MODEL = "edit-occlusion"
+OPERATION = "evaluate"
+
+SIZE = 64
+"""The side of the faces that the network sees, in pixels."""
+
+CELLS = 16
+"""Squares a side that it decides on."""
+
+UNSURE = (0.3, 0.7)
+"""Probabilities between which a place counts in part."""
+
+OVAL = 0.9
+"""The rim of the square in which a face's features count less and less, as `soft_mask` has it."""
+
+
+def card(model: str | None = None) -> ModelCard:
+    """The shipped network's, or another's. Raises what `store.find` raises."""
+    return store.find(store.installed(), model or MODEL, OPERATION)
+
+
+@dataclass(frozen=True)
+class Finder:
+    """The network, warm."""
+
+    session: Session
+
+    @classmethod
+    def open(cls, device: str, model: str | None = None) -> Finder:
+        return cls(open_session(store.path(card(model)), device))
+
+    def hidden(self, picture: Picture, face: Face) -> Floats:
+        """How much of each part of a face is hidden: [CELLS, CELLS] in 0..1."""
+        crop = faces.align(picture, face, SIZE)[None]
+        chances = 1 / (1 + np.exp(-self.session.run(encode(crop))[0, 0]))
+        least, most = UNSURE
+        hidden: Floats = ((chances - least) / (most - least)).clip(0, 1)
+        return hidden
+
+
+def share(hidden: Floats) -> float:
+    """How much of a face is hidden, 0..1; its middle counts, the corners of its square do not."""
+    return float(np.average(hidden, weights=soft_mask(len(hidden), OVAL)))
