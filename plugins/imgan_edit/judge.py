@@ -16,10 +16,10 @@ from imgan_edit.engines import Bytes, Floats, encode
 
 JUDGE = "edit-classifier"
 JUDGES = "evaluate"
-"""The operation that classifiers serve."""
+"""The operation that classifiers of faces serve."""
 
 SIZE = 64
-"""The side of the faces that it sees, in pixels."""
+"""The side of the faces that they see, in pixels."""
 
 
 def card() -> ModelCard:

@@ -12,12 +12,9 @@ from imgan.faces import Face
 from imgan.images import Picture
 from imgan.session import Session, open_session
 from imgan_edit.engines import Floats, encode, soft_mask
+from imgan_edit.judge import JUDGES, SIZE
 
 MODEL = "edit-occlusion"
-OPERATION = "evaluate"
-
-SIZE = 64
-"""The side of the faces that the network sees, in pixels."""
 
 CELLS = 16
 """Squares a side that it decides on."""
@@ -31,7 +28,7 @@ OVAL = 0.9
 
 def card(model: str | None = None) -> ModelCard:
     """The shipped network's, or another's. Raises what `store.find` raises."""
-    return store.find(store.installed(), model or MODEL, OPERATION)
+    return store.find(store.installed(), model or MODEL, JUDGES)
 
 
 @dataclass(frozen=True)

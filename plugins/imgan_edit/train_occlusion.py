@@ -19,7 +19,8 @@ from imgan.training.task import Task
 from imgan_edit import OcclusionSettings
 from imgan_edit.disturb import covered, disturbed
 from imgan_edit.guide import ResidualBlock
-from imgan_edit.occlusion import CELLS, SIZE
+from imgan_edit.judge import SIZE
+from imgan_edit.occlusion import CELLS
 
 COVERED = 0.5
 """The part of the faces that have something before them."""
