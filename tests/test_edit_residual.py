@@ -351,9 +351,13 @@ def test_a_guide_is_needed_and_known(celeba: Path, tmp_path: Path) -> None:
         load_guide(str(tmp_path))
 
 
-@torch.no_grad()
-def test_an_exported_guide_guides_as_its_run_does(guide: Path, tmp_path: Path) -> None:
-    task = restore(registry().recipes["edit-guide"], Record.read(guide), guide)
+@pytest.mark.parametrize("pooled", [False, True])
+def test_an_exported_guide_guides_as_its_run_does(
+    celeba: Path, tmp_path: Path, pooled: bool
+) -> None:
+    recipe, guide = registry().recipes["edit-guide"], tmp_path / "guide"
+    train(recipe, GuideSettings(steps=1, batch=2, width=8, pooled=pooled), celeba, guide)
+    task = restore(recipe, Record.read(guide), guide)
     target = tmp_path / "guide.onnx"
     entry = registry().exporters["edit-guide"].entry
     card = Description(name="mine", operation="evaluate")

@@ -68,6 +68,9 @@ class GuideSettings(ClassifierSettings):
     perturbation: Annotated[
         float, Option(help="Euclidean norm of what disguises a face, of pixels in -1..1.")
     ] = 2.5
+    pooled: Annotated[
+        bool, Option(help="Decide by the mean of all places, not by what is where.")
+    ] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -172,7 +175,7 @@ class Edit:
             metavar="N|X,Y,W,H",
             help="Only the N-th face from the left, or a face boxed by hand, forehead to chin, in "
             "pixels of the upright photo. Default: every face found, but profiles, those that "
-            "the edge cuts off, and those under 48 pixels.",
+            "the edge cuts off or something hides, and those under 48 pixels.",
             show_default=False,
         ),
     ] = None

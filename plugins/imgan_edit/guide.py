@@ -21,9 +21,9 @@ from imgan_edit.train import ClassifierTask
 
 class Guide(nn.Module):
     """[N, 3, 64, 64] in -1..1 to logits [N, 40]: strided convolutions, group normalisation, and a
-    linear layer that knows where in the face it looks."""
+    linear layer that knows where in the face it looks or, `pooled`, sees the mean of all places."""
 
-    def __init__(self, width: int = 32) -> None:
+    def __init__(self, width: int = 32, pooled: bool = False) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         before = 3
@@ -33,10 +33,11 @@ class Guide(nn.Module):
         # At 32 pixels a block would cost as much as all that follows.
         del layers[1]
         self.layers = nn.Sequential(*layers)
-        self.head = nn.Linear(8 * width * 16, ATTRIBUTE_COUNT)
+        self.gather = nn.AdaptiveAvgPool2d(1) if pooled else nn.Identity()
+        self.head = nn.Linear(8 * width * (1 if pooled else 16), ATTRIBUTE_COUNT)
 
     def forward(self, face: Tensor) -> Tensor:
-        return self.head(silu(self.layers(face)).flatten(1))
+        return self.head(self.gather(silu(self.layers(face))).flatten(1))
 
 
 class ResidualBlock(nn.Module):
@@ -54,7 +55,9 @@ class ResidualBlock(nn.Module):
 class GuideTask(ClassifierTask):
     """The judge's training, but in disguise."""
 
-    network = Guide
+    def network(self) -> nn.Module:
+        settings = cast(GuideSettings, self.settings)
+        return Guide(settings.width, settings.pooled)
 
     def shown(self, faces: Tensor, labels: Tensor, descent: Descent) -> Tensor:
         def loss(seen: Tensor) -> Tensor:
@@ -69,6 +72,7 @@ def load_guide(source: str) -> nn.Module:
     """The guide of a run or file. Raises what `frozen` raises."""
 
     def build(weights: Weights) -> nn.Module:
-        return Guide(len(weights["layers.0.weight"]))
+        width, seen = len(weights["layers.0.weight"]), weights["head.weight"].shape[1]
+        return Guide(width, pooled=seen == 8 * width)
 
     return frozen("--guide", source, "edit-guide", GuideTask.shipped, build)

@@ -107,16 +107,18 @@ class ClassifierTask(Task[ClassifierSettings]):
     """
 
     shipped = "classifier"
-    network: type[nn.Module] = Classifier
 
     def __init__(self, data: Path, settings: ClassifierSettings) -> None:
         super().__init__(settings)
         self.data = data
-        self.networks["classifier"] = self.network(settings.width)
+        self.networks["classifier"] = self.network()
         self.optimizers["classifier"] = torch.optim.AdamW(
             self.networks["classifier"].parameters(), settings.rate, weight_decay=0.05
         )
         self.average("classifier")
+
+    def network(self) -> nn.Module:
+        return Classifier(self.settings.width)
 
     @cached_property
     def faces(self) -> Faces:
