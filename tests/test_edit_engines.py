@@ -105,6 +105,15 @@ def moved(path: Path, **settings: object) -> list[int]:
     return (pixels(target) - pixels(path))[48, 48].tolist()
 
 
+@pytest.mark.parametrize("gain", [0.5, 2])
+def test_a_card_may_make_edits_stronger(plain: Path, home: Path, gain: float) -> None:
+    store.add(
+        home / "editor.onnx",
+        Description(name="tiny-stronger", operation="edit", traits={"gain": gain}),
+    )
+    assert moved(plain, add=["blond-hair"], model="tiny-stronger") == [gain * 32, 0, 0]
+
+
 def test_mask_times_residual_arrives_in_the_photo_and_fades_to_its_border(plain: Path) -> None:
     # A quarter of -1..1 is 32 of 255.
     assert moved(plain, add=["blond-hair"]) == [32, 0, 0]
@@ -119,7 +128,8 @@ def test_mask_times_residual_arrives_in_the_photo_and_fades_to_its_border(plain:
 def test_a_mask_that_is_all_but_closed_changes_nothing(home: Path, plain: Path) -> None:
     write_residual(home / "closed.onnx", np.full((SIZE, SIZE), 1 / 150), smiling=(2, 2, 2))
     store.add(home / "closed.onnx", Description(name="closed", operation="edit"))
-    assert moved(plain, add=["smiling"], model="closed") == [0, 0, 0]
+    with pytest.raises(Failure, match="is not changed by the network"):
+        moved(plain, add=["smiling"], model="closed")
 
 
 def test_no_strength_leaves_the_photo_to_the_bit(portrait: Path) -> None:

@@ -104,6 +104,15 @@ def test_a_hidden_face_is_named_and_the_others_are_edited(
     assert (facts["edited"], facts["hidden"]) == ([1], [2])
 
 
+@pytest.mark.usefixtures("tiny")
+def test_a_face_in_which_nothing_would_change_is_no_success(tmp_path: Path) -> None:
+    path = half_hidden(tmp_path / "face.png")
+    with pytest.raises(Failure, match="is not changed by the network"):
+        run.edit(job(path), wish(add=["young"], aligned=True))
+    assert list(tmp_path.iterdir()) == [path]
+    run.edit(job(path), wish(add=["young"], aligned=True, strength=0))
+
+
 def test_the_middle_of_a_face_counts_more_than_its_corners() -> None:
     middle, corner = np.zeros((16, 16)), np.zeros((16, 16))
     middle[6:10, 6:10], corner[:4, :4] = 1, 1

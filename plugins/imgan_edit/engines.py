@@ -33,6 +33,9 @@ class Editor(ABC):
 
     session: Session
     size: int
+    gain: float = 1.0
+    """What its edits are multiplied by, as its card says: a network that was taught to leave all
+    else alone holds back."""
     name: ClassVar[str]
     """What `--engine` takes."""
     knows: ClassVar[tuple[str, ...]]
@@ -80,7 +83,7 @@ class Vector(Editor):
     def __call__(self, crops: Bytes, changes: Floats) -> Floats:
         # One face is encoded and decoded once, for all its changes: numbers are broadcast.
         result = self.session.run_many({"face": encode(crops), "change": changes})
-        return decode(result["edited"] - result["reconstruction"])
+        return decode(self.gain * (result["edited"] - result["reconstruction"]))
 
     def own(self, crops: Bytes) -> Floats:
         still = np.zeros((len(crops), len(SLUGS)), np.float32)
@@ -119,7 +122,7 @@ class Residual(Editor):
         result = self.session.run_many({"face": faces, "change": known})
         # The network's mask never closes quite: what is near its least counts for nothing.
         mask = ((result["mask"] - CLOSED) / (1 - 2 * CLOSED)).clip(0, 1)
-        return decode(mask * result["residual"])
+        return decode(self.gain * mask * result["residual"])
 
     def own(self, crops: Bytes) -> Floats:
         return crops + self(crops, np.zeros((len(crops), len(SLUGS)), np.float32))
@@ -129,11 +132,12 @@ def open_editor(card: ModelCard, device: str) -> Editor:
     """The card's network; what it gives says which engine it is. Raises Failure when it is neither,
     and what `store.path` and `open_session` raise."""
     session = open_session(store.path(card), device)
+    gain = float(card.traits.get("gain", 1))
     match session.shapes:
         case {"face": [_, 3, int(size), _], "residual": _, "mask": _}:
-            return Residual(session, size)
+            return Residual(session, size, gain)
         case {"face": [_, 3, int(size), _], "reconstruction": _, "edited": _}:
-            return Vector(session, size)
+            return Vector(session, size, gain)
     raise Failure(
         f"model {card.name} is no editor: that takes `face` and gives `residual` and `mask`, or "
         "`reconstruction` and `edited`"

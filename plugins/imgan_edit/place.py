@@ -27,6 +27,7 @@ HIDDEN_MOST = 0.4
 """How much of a face that is edited may be hidden; of what is left little would be seen."""
 
 TURNED, CUT, HIDDEN = "is turned away", "is cut off by the edge", "is hidden in large part"
+UNMOVED = "is not changed by the network, as often when something is before it"
 """Why a face is left alone, in words."""
 
 MEND = "and such faces are not edited; box it with --face x,y,width,height to edit it all the same"
@@ -44,6 +45,8 @@ class Found:
     """Likewise, faces of which eyes, nose or mouth lie beyond the photo's edge."""
     hidden: Sequence[int] = ()
     """Likewise, faces with something before them."""
+    unmoved: Sequence[int] = ()
+    """Faces in which the network would change nothing."""
     small: Sequence[Face] = ()
     """What is under `LEAST`, and is not counted."""
 
@@ -53,6 +56,7 @@ class Found:
         notes = [f"face {index + 1} {TURNED}: left alone" for index in self.turned]
         notes += [f"face {index + 1} {CUT}: left alone" for index in self.cut]
         notes += [f"face {index + 1} {HIDDEN}: left alone" for index in self.hidden]
+        notes += [f"face {index + 1} {UNMOVED}: left alone" for index in self.unmoved]
         if self.small:
             counted = "1 face" if len(self.small) == 1 else f"{len(self.small)} faces"
             notes.append(f"{counted} under {LEAST} pixels left alone")
@@ -66,6 +70,14 @@ class Found:
         if not chosen:
             raise Failure(f"the face {HIDDEN} ({max(shares.values()):.0%}), {MEND}")
         return replace(self, chosen=chosen, hidden=hidden)
+
+    def but(self, unmoved: Sequence[int]) -> Found:
+        """The same, less those of the chosen in which nothing would change. Raises Failure when
+        none is left."""
+        chosen = [i for i in self.chosen if i not in unmoved]
+        if not chosen:
+            raise Failure(f"the face {UNMOVED}; --engine vector may change it")
+        return replace(self, chosen=chosen, unmoved=unmoved)
 
 
 @dataclass(frozen=True)

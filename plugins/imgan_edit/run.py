@@ -170,7 +170,10 @@ class Editing:
         if plan.place.searched:
             found = found.without({i: occlusion.share(parts) for i, parts in hidden.items()})
         edit = self._raised if plan.auto else self._attempt
-        attempts = [edit(picture, found.faces[i], hidden[i]) for i in found.chosen]
+        made = {i: edit(picture, found.faces[i], hidden[i]) for i in found.chosen}
+        if plan.change.any():
+            found = found.but([i for i, attempt in made.items() if attempt.stroke.empty])
+        attempts = [made[i] for i in found.chosen]
         edited = picture
         for attempt in attempts:
             edited = attempt.stroke.on(edited)
@@ -272,6 +275,7 @@ def _facts(found: Found) -> dict[str, object]:
         "turned_away": [i + 1 for i in found.turned],
         "cut_off": [i + 1 for i in found.cut],
         "hidden": [i + 1 for i in found.hidden],
+        "unmoved": [i + 1 for i in found.unmoved],
         "too_small": [_rounded(face) for face in found.small],
     }
 

@@ -33,6 +33,11 @@ class Stroke:
     mask: Floats
     """Where an edit may change the face, 0..1."""
 
+    @property
+    def empty(self) -> bool:
+        """Whether it changes nothing."""
+        return not (self.difference.any() or self.cover.any())
+
     def on(self, picture: Picture) -> Picture:
         """The photo with the edit."""
         return faces.paste(picture, self.face, self.difference, self.cover)
