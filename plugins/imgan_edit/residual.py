@@ -87,8 +87,8 @@ class Editor(nn.Module):
         x = self.to8(at16)
         for block in self.bottom:
             x = block(x, code)
-        x = self.up16(_doubled(self.from8(x)) + at16, code)
-        x = self.up32(_doubled(self.from16(x)) + at32, code)
+        x = self.up16(doubled(self.from8(x)) + at16, code)
+        x = self.up32(doubled(self.from16(x)) + at32, code)
         planes = smoothed(self.shuffle(self.head(leaky_relu(x, SLOPE))), self.factor)
         residual, mask = (planes + self.details(face, x, code)).split((3, 1), 1)
         # A mask of 0 would keep the residual from learning, and a residual of 0 the mask.
@@ -117,7 +117,7 @@ class _Details(nn.Module):
         nn.init.zeros_(self.head.bias)  # type: ignore[arg-type]
 
     def forward(self, face: Tensor, at32: Tensor, code: Tensor) -> Tensor:
-        x = self.block(self.stem(self.unshuffle(face)) + _doubled(self.from32(at32)), code)
+        x = self.block(self.stem(self.unshuffle(face)) + doubled(self.from32(at32)), code)
         return smoothed(self.shuffle(self.head(leaky_relu(x, SLOPE))), self.factor)
 
 
@@ -224,5 +224,6 @@ def _repeated(tensor: Tensor, axes: tuple[int, int], times: int) -> Tensor:
     return tensor
 
 
-def _doubled(x: Tensor) -> Tensor:
+def doubled(x: Tensor) -> Tensor:
+    """Planes on a grid twice as fine, by nearest neighbour."""
     return interpolate(x, scale_factor=2.0, mode="nearest")

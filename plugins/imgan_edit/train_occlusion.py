@@ -21,6 +21,7 @@ from imgan_edit.disturb import covered, disturbed
 from imgan_edit.guide import ResidualBlock
 from imgan_edit.judge import SIZE
 from imgan_edit.occlusion import CELLS
+from imgan_edit.residual import doubled
 
 COVERED = 0.5
 """The part of the faces that have something before them."""
@@ -50,17 +51,13 @@ class OcclusionFinder(nn.Module):
         at16 = self.down16(self.stem(face))
         at8 = self.down8(at16)
         at4 = self.bottom(self.down4(at8))
-        x = self.up8(_doubled(self.from4(at4)) + at8)
-        x = self.up16(_doubled(self.from8(x)) + at16)
+        x = self.up8(doubled(self.from4(at4)) + at8)
+        x = self.up16(doubled(self.from8(x)) + at16)
         return self.head(silu(x))
 
 
 def _down(width: int) -> nn.Module:
     return nn.Sequential(nn.Conv2d(width, 2 * width, 4, 2, 1), ResidualBlock(2 * width))
-
-
-def _doubled(x: Tensor) -> Tensor:
-    return interpolate(x, scale_factor=2.0, mode="nearest")
 
 
 class OcclusionTask(Task[OcclusionSettings]):
