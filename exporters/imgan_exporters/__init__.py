@@ -77,7 +77,7 @@ def register_exporters() -> Iterable[Exporter]:
         ),
         Exporter(
             name="edit-occlusion",
-            entry="imgan_exporters.families:occlusion_finder",
+            entry="imgan_exporters.families:classifier",
             operation="evaluate",
             input=_FACES,
         ),

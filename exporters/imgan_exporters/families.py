@@ -41,10 +41,7 @@ def residual_editor(
 
 
 classifier = Form((Port("input", _FACE, -1, 1),))
-"""Faces in -1..1 to 40 logits."""
-
-occlusion_finder = Form((Port("input", _FACE, -1, 1),))
-"""Faces in -1..1 to 16x16 logits of something before them."""
+"""Faces in -1..1 to logits: of 40 attributes, or of something before each of 16x16 places."""
 
 
 def domain_classifier(

@@ -13,6 +13,7 @@ from torch.nn.functional import binary_cross_entropy_with_logits, pad
 
 from imgan.celeba import ATTRIBUTES_FILE
 from imgan.errors import Failure
+from imgan.recipes import Settings
 from imgan.training.data import shuffled
 from imgan.training.descent import Descent
 from imgan.training.faces import Faces
@@ -49,7 +50,7 @@ class EncoderTask(Task[EncoderSettings]):
         return Faces(self.data, SIZE)
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
-        return _mirrored_batch(self.faces, self.settings, step)[:1]
+        return mirrored_batch(self.faces, self.settings, step)[:1]
 
     def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
         (real,) = batch
@@ -137,7 +138,7 @@ class ClassifierTask(Task[ClassifierSettings]):
         return torch.from_numpy(np.sqrt((1 - share) / share).clip(0.25, 4).astype(np.float32))
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
-        return _mirrored_batch(self.faces, self.settings, step)
+        return mirrored_batch(self.faces, self.settings, step)
 
     def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
         faces, labels = batch
@@ -173,9 +174,8 @@ class ClassifierTask(Task[ClassifierSettings]):
         return bars.flatten(1, 2).repeat_interleave(4, 1).repeat_interleave(4, 2)
 
 
-def _mirrored_batch(
-    faces: Faces, settings: EncoderSettings | ClassifierSettings, step: int
-) -> tuple[Tensor, ...]:
+def mirrored_batch(faces: Faces, settings: Settings, step: int) -> tuple[Tensor, ...]:
+    """The faces of a step, each mirrored or not, and their labels where there are any."""
     indices = shuffled(len(faces), settings.batch, settings.seed, step)
     mirror = np.random.default_rng([settings.seed, step]).random(settings.batch) < 0.5
     labels = () if faces.labels is None else (torch.from_numpy(faces.labels[indices]),)

@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, binary_cross_entropy_with_logits, interpolate, silu
 
-from imgan.training.data import shuffled
 from imgan.training.descent import Descent
 from imgan.training.faces import Faces
 from imgan.training.loop import cosine, set_rate
@@ -22,6 +21,7 @@ from imgan_edit.guide import ResidualBlock
 from imgan_edit.judge import SIZE
 from imgan_edit.occlusion import CELLS
 from imgan_edit.residual import doubled
+from imgan_edit.train import mirrored_batch
 
 COVERED = 0.5
 """The part of the faces that have something before them."""
@@ -80,10 +80,7 @@ class OcclusionTask(Task[OcclusionSettings]):
         return Faces(self.data, SIZE)
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
-        settings = self.settings
-        indices = shuffled(len(self.faces), settings.batch, settings.seed, step)
-        mirror = np.random.default_rng([settings.seed, step]).random(settings.batch) < 0.5
-        return (self.faces.take(indices, mirror),)
+        return mirrored_batch(self.faces, self.settings, step)[:1]
 
     def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
         set_rate(self.optimizers["finder"], cosine(self.settings, step))
