@@ -54,6 +54,14 @@ class Description:
             if not fits(getattr(self, key)):
                 raise Failure(f"model {self.name!r}: {key} must be {kind}")
 
+    def number(self, trait: str, otherwise: float) -> float:
+        """A trait that is a number, or what is taken where the card has none. Raises Failure for a
+        trait in words."""
+        value = self.traits.get(trait, otherwise)
+        if isinstance(value, str):
+            raise Failure(f"model {self.name!r}: its trait {trait} is {value!r}, and not a number")
+        return value
+
 
 @dataclass(frozen=True, kw_only=True)
 class ModelCard(Description):

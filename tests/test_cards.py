@@ -149,6 +149,14 @@ def test_a_card_survives_toml(tmp_path: Path) -> None:
     assert read_cards(file) == (card,)
 
 
+def test_a_trait_is_a_number_or_the_card_is_named() -> None:
+    card = ModelCard(**CARD, traits={"side": 256, "border": "wide"})
+    assert card.number("side", 64) == 256
+    assert card.number("gain", 1.5) == 1.5
+    with pytest.raises(Failure, match=f"model '{card.name}': its trait border is 'wide'"):
+        card.number("border", 0)
+
+
 def test_json_holds_the_description_and_not_the_file() -> None:
     card = ModelCard(**CARD, traits={"to": "winter"})
     text = card_to_json(card)

@@ -132,7 +132,7 @@ def open_editor(card: ModelCard, device: str) -> Editor:
     """The card's network; what it gives says which engine it is. Raises Failure when it is neither,
     and what `store.path` and `open_session` raise."""
     session = open_session(store.path(card), device)
-    gain = float(card.traits.get("gain", 1))
+    gain = card.number("gain", 1)
     match session.shapes:
         case {"face": [_, 3, int(size), _], "residual": _, "mask": _}:
             return Residual(session, size, gain)

@@ -123,10 +123,10 @@ def open_translator(card: ModelCard, device: str, wish: Translation | None = Non
         )
     return Translator(
         session,
-        size=wish.size or int(card.traits.get("side", SIDE)),
+        size=wish.size or int(card.number("side", SIDE)),
         sees=None if prepared is None else Pairs(prepared),
         carry="guided" if wish.keep_structure else str(card.traits.get("carry", "guided")),
-        border=int(card.traits.get("border", BORDER)),
+        border=int(card.number("border", BORDER)),
     )
 
 
