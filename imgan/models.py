@@ -88,6 +88,8 @@ def add(
     made into ONNX.
     """
     traits = dict(map(_trait, trait or []))
+    if name:  # before the export of a checkpoint, which takes its time
+        store.require_free(name, replace=replace)
     with TemporaryDirectory() as folder:
         network = _as_onnx(file, Path(folder))
         description, sha256 = _describe(network, card, name, operation, traits)

@@ -324,11 +324,7 @@ def add(
     second file are not copied), the hash differs, or the folder cannot be written.
     """
     name = description.name
-    if name in plugins.registry().models:
-        raise Failure(f"a plugin ships a model called {name}; choose another with --name")
-    card_file = own_folder() / f"{name}.toml"
-    if card_file.exists() and not replace:
-        raise Failure(f"you have a model called {name}; --replace replaces it")
+    card_file = require_free(name, replace=replace)
     weights = own_folder() / "weights"
     with _written(weights / f".{name}-{os.getpid()}.part") as copy:
         shutil.copyfile(source, copy)
@@ -352,6 +348,16 @@ def add(
             with suppress(OSError):  # Windows keeps a file that another process has open
                 file.unlink()
     return card
+
+
+def require_free(name: str, *, replace: bool = False) -> Path:
+    """Where the card of a person's own model of that name goes; Failure when the name is taken."""
+    if name in plugins.registry().models:
+        raise Failure(f"a plugin ships a model called {name}; choose another with --name")
+    card_file = own_folder() / f"{name}.toml"
+    if card_file.exists() and not replace:
+        raise Failure(f"you have a model called {name}; --replace replaces it")
+    return card_file
 
 
 def remove(name: str) -> None:

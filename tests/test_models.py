@@ -128,6 +128,15 @@ def test_a_model_is_added_by_options(tmp_path: Path) -> None:
     assert "imgan upscale --model mine" in lines[0][0]
 
 
+def test_a_taken_name_is_told_before_a_checkpoint_is_exported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    imgan("add", make_onnx(tmp_path / "a.onnx"), "--name", "mine", "--operation", "upscale")
+    monkeypatch.setattr(models, "_as_onnx", lambda *_: pytest.fail("exported"))
+    with pytest.raises(Failure, match="you have a model called mine"):
+        imgan("add", tmp_path / "b.pth", "--name", "mine")
+
+
 def test_traits_are_added_by_options(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
