@@ -64,17 +64,23 @@ class ClassifierSettings(Settings):
 @dataclass(frozen=True)
 class GuideSettings(ClassifierSettings):
     steps: Annotated[int, Option(help="Updates in the whole run.")] = 2600
-    width: Annotated[int, Option(help="Channels of the first layer, a multiple of 8.")] = 32
+    width: Annotated[
+        int, Option(help="Channels at 32 pixels, a multiple of 8, with --fine of 16.")
+    ] = 32
     perturbation: Annotated[
         float, Option(help="Euclidean norm of what disguises a face, of pixels in -1..1.")
     ] = 2.5
     pooled: Annotated[
         bool, Option(help="Decide by the mean of all places, not by what is where.")
     ] = False
+    fine: Annotated[
+        bool, Option(help="Look at every pixel before anything is brought together.")
+    ] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.require(self.width > 0 and self.width % 8 == 0, "width", "a multiple of 8")
+        parts = 16 if self.fine else 8
+        self.require(self.width > 0 and self.width % parts == 0, "width", f"a multiple of {parts}")
         self.require(self.perturbation >= 0, "perturbation", "0 or more")
 
 
@@ -105,8 +111,7 @@ class ResidualSettings(Settings):
         str, Option(help="Another folder like --data, of which no face is held out.")
     ] = ""
     width: Annotated[int, Option(help="Channels of the editor's blocks at 32 pixels.")] = 48
-    critic_width: Annotated[int, Option(help="Channels of the critic at 32 pixels.")] = 48
-    critic_steps: Annotated[int, Option(help="Updates of the critic for one of the editor.")] = 1
+    critic_width: Annotated[int, Option(help="Channels of the critic's layers.")] = 64
     adversarial: Annotated[float, Option(help="Weight of looking like a photo.")] = 1.5
     classification: Annotated[float, Option(help="Weight of the changed attributes.")] = 4.0
     preservation: Annotated[float, Option(help="Weight of the other attributes.")] = 15.0

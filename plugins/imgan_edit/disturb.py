@@ -19,7 +19,10 @@ CLOSEST = 0.15
 
 
 def disturbed(faces: Tensor) -> Tensor:
-    """Faces [N, 3, S, S] in -1..1, each moved, scaled, turned and relit a little."""
+    """Faces [N, 3, S, S] in -1..1, each moved, scaled, turned and relit a little.
+
+    [N, 3k, S, S] are k pictures of each face, to which the same is done.
+    """
 
     def draw(most: float, *shape: int) -> Tensor:
         return most * (2 * torch.rand(len(faces), *shape, device=faces.device) - 1)
@@ -33,7 +36,8 @@ def disturbed(faces: Tensor) -> Tensor:
     # Bicubic: bilinear would blur, and the editor would never have seen a sharp photo.
     moved = grid_sample(faces, grid, "bicubic", "border", align_corners=False)
     relit = moved * (1 + draw(CONTRAST, 1, 1, 1)) + draw(BRIGHTNESS, 1, 1, 1)
-    return (relit + draw(TINT, 3, 1, 1)).clamp(-1, 1)
+    tint = draw(TINT, 3, 1, 1).repeat(1, faces.shape[1] // 3, 1, 1)
+    return (relit + tint).clamp(-1, 1)
 
 
 def covered(faces: Tensor, part: float) -> tuple[Tensor, Tensor]:

@@ -21,17 +21,21 @@ from imgan_edit.train import ClassifierTask
 
 class Guide(nn.Module):
     """[N, 3, 64, 64] in -1..1 to logits [N, 40]: strided convolutions, group normalisation, and a
-    linear layer that knows where in the face it looks or, `pooled`, sees the mean of all places."""
+    linear layer that knows where in the face it looks or, `pooled`, sees the mean of all places.
+    With `fine` there are also blocks at 64 and 32 pixels, which cost as much as all the others."""
 
-    def __init__(self, width: int = 32, pooled: bool = False) -> None:
+    def __init__(self, width: int = 32, pooled: bool = False, fine: bool = False) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         before = 3
+        if fine:
+            before = width // 2
+            layers = [nn.Conv2d(3, before, 3, padding=1), ResidualBlock(before)]
         for power in (1, 2, 4, 8):
-            layers += [nn.Conv2d(before, power * width, 4, 2, 1), ResidualBlock(power * width)]
+            layers += [nn.Conv2d(before, power * width, 4, 2, 1)]
+            if fine or power > 1:
+                layers += [ResidualBlock(power * width)]
             before = power * width
-        # At 32 pixels a block would cost as much as all that follows.
-        del layers[1]
         self.layers = nn.Sequential(*layers)
         self.gather = nn.AdaptiveAvgPool2d(1) if pooled else nn.Identity()
         self.head = nn.Linear(8 * width * (1 if pooled else 16), ATTRIBUTE_COUNT)
@@ -57,7 +61,7 @@ class GuideTask(ClassifierTask):
 
     def network(self) -> nn.Module:
         settings = cast(GuideSettings, self.settings)
-        return Guide(settings.width, settings.pooled)
+        return Guide(settings.width, settings.pooled, settings.fine)
 
     def shown(self, faces: Tensor, labels: Tensor, descent: Descent) -> Tensor:
         def loss(seen: Tensor) -> Tensor:
@@ -72,7 +76,9 @@ def load_guide(source: str) -> nn.Module:
     """The guide of a run or file. Raises what `frozen` raises."""
 
     def build(weights: Weights) -> nn.Module:
-        width, seen = len(weights["layers.0.weight"]), weights["head.weight"].shape[1]
-        return Guide(width, pooled=seen == 8 * width)
+        first, seen = weights["layers.0.weight"], weights["head.weight"].shape[1]
+        fine = first.shape[-1] == 3
+        width = len(first) * (2 if fine else 1)
+        return Guide(width, pooled=seen == 8 * width, fine=fine)
 
     return frozen("--guide", source, "edit-guide", GuideTask.shipped, build)

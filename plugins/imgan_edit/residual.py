@@ -13,7 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, pad
-from torch.nn.utils.parametrizations import spectral_norm
 
 from imgan_edit.attributes import RESIDUAL
 
@@ -153,35 +152,6 @@ class _Block(nn.Module):
         return x + self.second(leaky_relu(inner, SLOPE))
 
 
-class Critic(nn.Module):
-    """Is it a photo: [N, 3, S, S] to logits [N, 1, 4, 4], of overlapping parts of the face.
-
-    Strided convolutions with spectral normalisation (Miyato et al. 2018).
-    """
-
-    def __init__(self, size: int = 64, width: int = 48) -> None:
-        super().__init__()
-        self.factor = size // GRID
-        self.stem = spectral_norm(
-            nn.Conv2d(3, width, 2 * self.factor, self.factor, self.factor // 2)
-        )
-        self.body = nn.ModuleList(
-            spectral_norm(nn.Conv2d(power * width, 2 * power * width, 4, 2, 1))
-            for power in (1, 2, 4)
-        )
-        # Free of the norm: an edit moves so few pixels that a critic as smooth as that in every
-        # layer hardly tells it from the photo.
-        self.real = nn.Conv2d(8 * width, 1, 3, padding=1)
-        self.register_load_state_dict_pre_hook(_grow_critic)
-
-    def forward(self, faces: Tensor) -> Tensor:
-        # The norm of a picture grows with its side, which spectral normalisation does not know.
-        x = leaky_relu(self.stem(faces * (2 / self.factor)), 0.2)
-        for conv in self.body:
-            x = leaky_relu(conv(x), 0.2)
-        return self.real(x)
-
-
 def _grow_editor(editor: Editor, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
     """Weights for a smaller size become weights for this one, before they are loaded.
 
@@ -201,21 +171,6 @@ def _grow_editor(editor: Editor, state: dict[str, Tensor], prefix: str, *_: Any)
         pixels = small.reshape(planes, side, side, *small.shape[1:])
         grown = _repeated(pixels, (1, 2), times).flatten(0, 2).transpose(0, axis)
         state[key] = grown / times**2 if axis else grown
-
-
-def _grow_critic(critic: Critic, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
-    """As `_grow_editor`: the first kernels, and what spectral normalisation knows of them."""
-    weight = f"{prefix}stem.parametrizations.weight.original"
-    if weight not in state:
-        return
-    small = state[weight]
-    times = 2 * critic.factor // small.shape[-1]
-    if times < 2:
-        return
-    state[weight] = _repeated(small, (2, 3), times) / times**2
-    vector = f"{prefix}stem.parametrizations.weight.0._v"
-    kernel = state[vector].view(small.shape[1:])
-    state[vector] = _repeated(kernel, (1, 2), times).flatten() / times
 
 
 def _repeated(tensor: Tensor, axes: tuple[int, int], times: int) -> Tensor:
