@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from imgan import store
 from imgan.cards import ModelCard
 from imgan.errors import Failure, Misuse
+from imgan.planes import encode
 from imgan.session import Session, open_session
 from imgan_edit.attributes import RESIDUAL, SLUGS, follows
 
@@ -83,12 +84,12 @@ class Vector(Editor):
     def __call__(self, crops: Bytes, changes: Floats) -> Floats:
         # One face is encoded and decoded once, for all its changes: numbers are broadcast.
         result = self.session.run_many({"face": encode(crops), "change": changes})
-        return decode(self.gain * (result["edited"] - result["reconstruction"]))
+        return in_255ths(self.gain * (result["edited"] - result["reconstruction"]))
 
     def own(self, crops: Bytes) -> Floats:
         still = np.zeros((len(crops), len(SLUGS)), np.float32)
         result = self.session.run_many({"face": encode(crops), "change": still})
-        return decode(result["reconstruction"] + 1)
+        return in_255ths(result["reconstruction"] + 1)
 
 
 class Residual(Editor):
@@ -122,7 +123,7 @@ class Residual(Editor):
         result = self.session.run_many({"face": faces, "change": known})
         # The network's mask never closes quite: what is near its least counts for nothing.
         mask = ((result["mask"] - CLOSED) / (1 - 2 * CLOSED)).clip(0, 1)
-        return decode(self.gain * mask * result["residual"])
+        return in_255ths(self.gain * mask * result["residual"])
 
     def own(self, crops: Bytes) -> Floats:
         return crops + self(crops, np.zeros((len(crops), len(SLUGS)), np.float32))
@@ -144,13 +145,8 @@ def open_editor(card: ModelCard, device: str) -> Editor:
     )
 
 
-def encode(crops: Bytes) -> Floats:
-    """Faces [N, S, S, 3] in 0..255 as the networks see them: [N, 3, S, S] in -1..1."""
-    return crops.transpose(0, 3, 1, 2).astype(np.float32) / 127.5 - 1
-
-
-def decode(planes: Floats) -> Floats:
-    """A network's [N, 3, S, S], of which 2 is the whole range, in 255ths: [N, S, S, 3]."""
+def in_255ths(planes: Floats) -> Floats:
+    """What a network adds, [N, 3, S, S], of which 2 is the whole range: [N, S, S, 3], of 255."""
     scaled: Floats = planes.transpose(0, 2, 3, 1) * 127.5
     return scaled
 

@@ -11,8 +11,8 @@ from imgan import faces, store
 from imgan.cards import ModelCard
 from imgan.faces import Face
 from imgan.images import Picture
+from imgan.planes import Bytes, Floats, encode
 from imgan.session import Session, open_session
-from imgan_edit.engines import Bytes, Floats, encode
 
 JUDGE = "edit-classifier"
 JUDGES = "evaluate"

@@ -14,6 +14,7 @@ from imgan import store
 from imgan.errors import Failure, Misuse
 from imgan.images import Picture, Source, format_of, save_picture
 from imgan.metadata import TRAINED
+from imgan.planes import decode
 from imgan.session import Session, open_session
 
 LATENT = 100
@@ -58,8 +59,7 @@ def sample(session: Session, count: int, seed: int) -> NDArray[np.uint8]:
     many are asked for.
     """
     noise = np.random.default_rng(seed).standard_normal((count, 1, LATENT), np.float32)
-    faces = np.stack([session.run(z)[0] for z in noise])
-    return ((faces.transpose(0, 2, 3, 1) + 1) * 127.5).round().clip(0, 255).astype(np.uint8)
+    return decode(np.stack([session.run(z)[0] for z in noise]))
 
 
 def sheet(faces: NDArray[np.uint8]) -> NDArray[np.uint8]:

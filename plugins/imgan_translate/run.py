@@ -19,6 +19,7 @@ from imgan.errors import Failure, Misuse
 from imgan.images import Picture, from_srgb, to_srgb
 from imgan.job import Job, Operation
 from imgan.metadata import COMPOSITE
+from imgan.planes import decode, encode
 from imgan.session import OutOfMemory, Session, open_session
 from imgan_translate import STEP, Pairs, Translation
 from imgan_translate.prepare import MARGIN, PREPARED, Bytes, face_of, square
@@ -168,16 +169,14 @@ class Translator:
                 (left, left + -(width + 2 * left) % STEP),
             )
         padded = np.pad(small, (*margins, (0, 0)), "symmetric")
-        values = padded.transpose(2, 0, 1)[None].astype(np.float32) / 127.5 - 1
         try:
-            made = self.session.run(values)[0]
+            made = self.session.run(encode(padded[None]))
         except OutOfMemory as error:
             raise Failure(
                 f"{error} runs out of memory at {width}x{height} pixels: take a smaller --size"
             ) from error
         (top, _), (left, _) = margins
-        part = made[:, top : top + height, left : left + width].transpose(1, 2, 0)
-        pixels: Bytes = ((part + 1) * 127.5).round().clip(0, 255).astype(np.uint8)
+        (pixels,) = decode(made[:, :, top : top + height, left : left + width])
         return pixels
 
     @property
