@@ -12,20 +12,16 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 from imgan import store
 from imgan.cards import ModelCard
 from imgan.errors import Failure, Misuse
-from imgan.planes import encode
+from imgan.planes import Bytes, Floats, encode
 from imgan.session import Session, open_session
 from imgan_edit.attributes import RESIDUAL, SLUGS, follows
 
 CLOSED = 0.01
 """A mask of the engine `residual` that is this near to 0 or 1 is meant to be just that."""
-
-Floats = NDArray[np.float32]
-Bytes = NDArray[np.uint8]
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,11 @@ from imgan.errors import Failure
 from imgan.faces import Face
 from imgan.images import Picture, open_picture, to_srgb
 from imgan.metrics import fidelity
-from imgan.planes import encode
+from imgan.planes import Floats, encode
 from imgan.session import open_session
 from imgan_edit import Engine
 from imgan_edit.attributes import SLUGS
-from imgan_edit.engines import Editor, Floats, open_editor
+from imgan_edit.engines import Editor, open_editor
 from imgan_edit.judge import JUDGE, JUDGES, SIZE, drift
 from imgan_edit.occlusion import Finder
 from imgan_edit.receipt import Witness

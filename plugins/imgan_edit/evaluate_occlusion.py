@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from imgan import faces
 from imgan.celeba import held_out, read_faces
 from imgan.images import Picture
-from imgan_edit.engines import Bytes
+from imgan.planes import Bytes
 from imgan_edit.judge import SIZE
 from imgan_edit.occlusion import CELLS, Finder, share
 from imgan_edit.place import HIDDEN_MOST

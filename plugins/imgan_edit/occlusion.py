@@ -10,9 +10,9 @@ from imgan import faces, store
 from imgan.cards import ModelCard
 from imgan.faces import Face
 from imgan.images import Picture
-from imgan.planes import encode
+from imgan.planes import Floats, encode
 from imgan.session import Session, open_session
-from imgan_edit.engines import Floats, soft_mask
+from imgan_edit.engines import soft_mask
 from imgan_edit.judge import JUDGES, SIZE
 
 MODEL = "edit-occlusion"

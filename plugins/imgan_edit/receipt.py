@@ -13,9 +13,9 @@ from imgan.codecs import rows
 from imgan.faces import Face
 from imgan.images import Picture
 from imgan.perceptual import Perceptual, open_features
+from imgan.planes import Floats
 from imgan_edit import judge
 from imgan_edit.attributes import SLUGS
-from imgan_edit.engines import Floats
 from imgan_edit.judge import Judge, drift
 from imgan_edit.stroke import Stroke
 

@@ -16,9 +16,10 @@ from imgan.faces import Face
 from imgan.images import Picture
 from imgan.job import Job, Operation
 from imgan.metadata import COMPOSITE
+from imgan.planes import Floats
 from imgan_edit import Edit, judge, occlusion, receipt
 from imgan_edit.attributes import SLUGS, check, parse
-from imgan_edit.engines import Editor, Floats, open_editor
+from imgan_edit.engines import Editor, open_editor
 from imgan_edit.judge import Judge
 from imgan_edit.occlusion import Finder
 from imgan_edit.place import Found, Place

@@ -15,9 +15,10 @@ from imgan.images import Picture, Samples, Source, open_picture, save_picture
 from imgan.job import Job
 from imgan.metadata import COMPOSITE
 from imgan.plan import make_plan
+from imgan.planes import Bytes, Floats
 from imgan_edit import Edit, Sheet
 from imgan_edit.attributes import check, parse
-from imgan_edit.engines import Bytes, Editor, Floats, open_editor
+from imgan_edit.engines import Editor, open_editor
 from imgan_edit.judge import Judge
 from imgan_edit.occlusion import Finder
 from imgan_edit.place import Place

@@ -12,7 +12,8 @@ from imgan import faces
 from imgan.carry import LUMA
 from imgan.faces import Face
 from imgan.images import Picture
-from imgan_edit.engines import Bytes, Editor, Floats, soft_mask
+from imgan.planes import Bytes, Floats
+from imgan_edit.engines import Editor, soft_mask
 
 GRID = 256
 """Side of the square on which an edit is sharpened, at most; from there on it is only enlarged."""
