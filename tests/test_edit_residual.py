@@ -23,13 +23,14 @@ from imgan.plugins import registry
 from imgan.recipes import resolve
 from imgan.session import open_session
 from imgan.training import perceptual
+from imgan.training.critic import Critic
 from imgan.training.descent import Descent
 from imgan.training.loop import CHECKPOINT, fit, start_from
 from imgan.training.run import Record, restore, train
 from imgan.training.weights import read_weights
 from imgan_edit import GuideSettings, ResidualSettings
 from imgan_edit.attributes import NAMES, RESIDUAL, SLUGS, follows
-from imgan_edit.critic import LAYERS, Critic, doubt, hinge, look
+from imgan_edit.critic import LAYERS, doubt, hinge, look
 from imgan_edit.disturb import covered, disturbed
 from imgan_edit.guide import GuideTask, load_guide
 from imgan_edit.own_faces import write_faces
@@ -278,7 +279,7 @@ def test_the_critic_sees_faces_through_the_features() -> None:
         "conv2_2": (64, 32, 32),
         "conv3_2": (128, 16, 16),
     }
-    assert [logits.shape for logits in Critic(4)(seen)] == [(2, 1, 8, 8), (2, 1, 4, 4)]
+    assert [logits.shape for logits in Critic(LAYERS, 4)(seen)] == [(2, 1, 8, 8), (2, 1, 4, 4)]
 
 
 def test_wishes_are_the_same_for_a_step_and_differ_between_steps(celeba: Path) -> None:

@@ -411,6 +411,7 @@ def test_frames_show_the_process(files: Path) -> None:
         (Look(["p"]), Transfer(frames=Path("a.gif")), "--frames belongs to --method gram"),
         (Look(["p"], grid=Grid.layers), Transfer(), "--grid layers belongs to --method gram"),
         (replace(GRAM, style=["p"], model="m"), Transfer(), "--model belongs to --method fast"),
+        (replace(GRAM, style=["p"], refine=2), Transfer(), "--refine belongs to --method fast"),
         (Look(["p"], style_weight=[1, 2]), Transfer(), "given 2 times, for 1 styles"),
         (Look(["p"], style_weight=[0]), Transfer(), "weights are above 0"),
         (Look(["p"], grid=Grid.styles, mask=Path("m")), Transfer(), "leave --mask out"),

@@ -22,7 +22,7 @@ from imgan.carry import LUMA, keep_color
 from imgan.errors import Failure, Misuse
 from imgan.files import digest
 from imgan.images import Picture, Source, open_picture
-from imgan.job import Job, Operation
+from imgan.job import Job, Meter, Operation
 from imgan.session import OutOfMemory
 from imgan.training import perceptual
 from imgan.training.loop import CHECKPOINT, fit
@@ -33,6 +33,8 @@ from imgan_stylize.net import CHANNELS, LAYERS, Decoder, statistics
 from imgan_stylize.train import StylizeTask, recolour
 
 Bytes = NDArray[np.uint8]
+
+SLOPE = fast.slope_card()
 
 TINY = FastSettings(steps=6, batch=2, average=0.5, crop=24, save_every=3, sample_every=3)
 
@@ -101,7 +103,7 @@ def _tensor(picture: Bytes) -> torch.Tensor:
 
 def _start(card: ModelCard, styles: list[Bytes], **changed: Any) -> Any:
     options: dict[str, Any] = {"weights": [1.0] * len(styles), "strength": 1.0, "size": 64}
-    options |= {"keep_color": False, "device": "cpu"} | changed
+    options |= {"keep_color": False, "refine": 0, "device": "cpu", "meter": Meter()} | changed
     return fast.start(card, styles, **options)
 
 
@@ -142,7 +144,7 @@ def _apart(one: Bytes, other: Bytes) -> int:
 
 
 def test_the_exported_network_does_what_the_paper_says(card: ModelCard, network: nn.Module) -> None:
-    photo, styles = _picture(48, 56), [_picture(40, 40, 1), 255 - _picture(32, 64, 2)]
+    photo, styles = _picture(48, 64), [_picture(40, 40, 1), 255 - _picture(32, 64, 2)]
     one = _painted(card, photo, styles[:1])
     assert _apart(one, _truth(network, photo, styles[:1], [1])) <= 1
     both = _painted(card, photo, styles, weights=[3, 1], strength=0.4)
@@ -153,7 +155,7 @@ def test_the_exported_network_does_what_the_paper_says(card: ModelCard, network:
 def test_without_strength_the_photo_is_rebuilt_whatever_the_style(
     card: ModelCard, network: Any
 ) -> None:
-    photo, styles = _picture(48, 56), [_picture(40, 40, 1), _picture(40, 40, 2)]
+    photo, styles = _picture(48, 64), [_picture(40, 40, 1), _picture(40, 40, 2)]
     rebuilt = [_painted(card, photo, [style], strength=0) for style in styles]
     assert _apart(*rebuilt) == 0
     with torch.no_grad():
@@ -165,7 +167,7 @@ def test_without_strength_the_photo_is_rebuilt_whatever_the_style(
 def test_the_margin_mirrors_the_picture() -> None:
     picture = _picture(13, 30)
     padded = fast.padded(picture)
-    assert all(side % 8 == 0 for side in padded.shape[:2])
+    assert all(side % 16 == 0 for side in padded.shape[:2])
     margin = fast.MARGIN
     assert np.array_equal(padded[margin : margin + 13, margin : margin + 30], picture)
     assert np.array_equal(padded[margin : margin + 13, margin - 1], picture[:, 0])
@@ -221,7 +223,7 @@ def test_files_are_stylised(card: ModelCard, tmp_path: Path) -> None:
     photo, style = _picture(48, 56), _picture(40, 40, 1)
     for name in ("a.png", "b.png"):
         Image.fromarray(photo).save(tmp_path / name)
-    start = partial(fast.start, card, [style], [1.0], 1.0, False, 64, "cpu")
+    start = partial(fast.start, card, [style], [1.0], 1.0, False, 64, 0, "cpu", Meter())
     names = [str(tmp_path / name) for name in ("a.png", "b.png")]
     job = Job(names, output=str(tmp_path / "out") + "/")
     run(job, Operation("stylize", "stylized", {}, (card.sha256,), start))
@@ -243,8 +245,8 @@ def test_a_network_that_does_not_fit_says_what_to_do(
     def run_many(inputs: object) -> None:
         raise OutOfMemory("tiny.onnx")
 
-    monkeypatch.setattr(process.network.session, "run_many", run_many)
-    with pytest.raises(Failure, match="out of memory at 64x55 pixels: take a smaller --size"):
+    monkeypatch.setattr(process.network.painter, "run_many", run_many)
+    with pytest.raises(Failure, match="out of memory at 112x112 pixels: take a smaller --size"):
         process(Picture(_picture(60, 70)))
 
 
@@ -372,7 +374,7 @@ def test_the_table_sets_the_fast_method_beside_the_optimisation(
         for index in range(count):
             picture = Image.fromarray(_picture(40, 52, first + index))
             picture.save(tmp_path / folder / f"{folder}-{index}.png")
-    monkeypatch.setattr(store, "installed", lambda: (card,))
+    monkeypatch.setattr(store, "installed", lambda: (card, SLOPE))
     monkeypatch.setattr(evaluation, "SIZE", 32)
     monkeypatch.setattr(evaluation, "STEPS", 3)
     header, rows = evaluation.evaluate(tmp_path, "tiny", "cpu")
@@ -399,6 +401,6 @@ def test_a_picture_has_no_loss_against_itself(features: None) -> None:
 def test_the_table_says_which_folders_it_needs(
     card: ModelCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store, "installed", lambda: (card,))
+    monkeypatch.setattr(store, "installed", lambda: (card, SLOPE))
     with pytest.raises(Failure, match=r"valA is missing: --data holds valB/ .* and valA/"):
         evaluation.evaluate(tmp_path, "tiny", "cpu")

@@ -17,14 +17,15 @@ from imgan.recipes import Settings
 from imgan.session import open_session
 from imgan.store import embedded_description
 from imgan.training.augment import _holed, _shifted, augmented
-from imgan.training.loop import CHECKPOINT, fit, linear
+from imgan.training.loop import CHECKPOINT, fit, linear, start_from
 from imgan.training.run import Record
 from imgan.training.task import Task
+from imgan.training.weights import read_weights
 from imgan_exporters import families
 from imgan_translate import CycleGANSettings, Network, Pairs, Pix2PixSettings
 from imgan_translate.net import Patch, ResNet, UNet, begin
 from imgan_translate.paired import Pix2PixTask, read_pairs
-from imgan_translate.unpaired import Codes, CycleGANTask, Pool, contrast
+from imgan_translate.unpaired import Codes, CycleGANTask, Pool, apart, contrast
 
 SMALL: dict[str, Any] = {
     "steps": 4, "crop": 32, "load": 36, "width": 4, "blocks": 2, "critic_width": 4,
@@ -116,7 +117,11 @@ def test_a_unet_drops_nothing_in_evaluation_mode() -> None:
 
 @pytest.mark.parametrize(
     "changed",
-    [{}, {"cycle": 0.0, "contrastive": 1.0, "augment": True}, {"identity": 0.0, "residual": True}],
+    [
+        {},
+        {"cycle": 0.0, "contrastive": 1.0, "augment": True},
+        {"identity": 0.0, "residual": True, "projected": True},
+    ],
 )
 def test_a_cut_cyclegan_ends_as_an_uncut_one(
     domains: Path, tmp_path: Path, changed: dict[str, Any]
@@ -130,8 +135,11 @@ def test_a_cut_cyclegan_ends_as_an_uncut_one(
     assert (tmp_path / "whole" / "samples" / "0000004.png").exists()
 
 
-def test_both_generators_and_both_critics_learn(domains: Path, tmp_path: Path) -> None:
-    task = _cyclegan(domains)
+@pytest.mark.parametrize("projected", [False, True])
+def test_both_generators_and_both_critics_learn(
+    domains: Path, tmp_path: Path, projected: bool
+) -> None:
+    task = _cyclegan(domains, projected=projected)
     before = {n: [p.clone() for p in net.parameters()] for n, net in task.networks.items()}
     fit(task, tmp_path, until=1)
     for name, parameters in before.items():
@@ -141,6 +149,23 @@ def test_both_generators_and_both_critics_learn(domains: Path, tmp_path: Path) -
         ]
         # A bias before an instance normalisation has no effect and gets none.
         assert sum(moved) >= len(moved) // 2, name
+
+
+def test_a_projected_critic_looks_through_the_features(domains: Path) -> None:
+    task = _cyclegan(domains, projected=True)
+    critic = task.networks["forward projected critic"]
+    picture = torch.rand(1, 3, 64, 64) * 2 - 1
+    judged = task._judged(critic, picture)
+    assert [logits.shape[2:] for logits in judged] == [(16, 16), (8, 8), (4, 4), (2, 2)]
+    seen = task.features(picture / 2 + 0.5, ["conv4_2"])["conv4_2"]
+    assert torch.equal(critic.heads["conv4_2"](seen), judged[-1])
+    assert apart([torch.ones(1, 1, 4, 4), torch.zeros(1, 1, 2, 2)], 1) == 0.5
+
+
+def test_a_critic_of_the_other_kind_is_left_behind(domains: Path, tmp_path: Path) -> None:
+    fit(_cyclegan(domains), tmp_path, until=1)
+    task = _cyclegan(domains, projected=True)
+    assert start_from(task, read_weights(tmp_path, "forward")) == []
 
 
 def test_a_student_meets_its_teacher(domains: Path, tmp_path: Path) -> None:

@@ -8,8 +8,10 @@ from typing import Any
 
 from imgan.cards import Description
 from imgan.perceptual import SCALES
+from imgan.training.perceptual import WIDTHS
 from imgan.training.task import Task
 from imgan_exporters.onnx import Form, Parity, Port
+from imgan_stylize.slope import LAYERS as COMPARED
 from imgan_translate import STEP
 
 _FACE = ("batch", 3, 64, 64)
@@ -52,7 +54,7 @@ def domain_classifier(
     return picture(task, target, replace(card, traits=traits), half=half, overwrite=overwrite)
 
 
-stylizer = Form(
+_stylizer = Form(
     (
         Port("picture", ("batch", 3, "height", "width")),
         Port("mean", ("batch", 480, 1, 1)),
@@ -63,6 +65,31 @@ stylizer = Form(
 )
 """Pictures of any size, the statistics of a style and how much of it, to stylised pictures and to
 the statistics of the pictures themselves: those of a style are what its own picture gives."""
+
+_slope = Form(
+    (
+        Port("picture", ("batch", 3, "height", "width"), step=16),
+        Port("content", ("batch", 256, "height", "width"), step=16, reduced=8),
+        *(
+            Port(name, ("batch", WIDTHS[i] // 2, WIDTHS[i] // 2), high=10)
+            for i, name in enumerate(COMPARED)
+        ),
+    ),
+    ("loss", "gradient", "own_content", *(f"own_{name}" for name in COMPARED)),
+)
+"""Pictures, and the content and the Gram matrices that are wanted, to how far they are from these,
+the gradient, and content and Gram matrices of the pictures themselves."""
+
+
+def stylizer(
+    task: Task[Any], target: Path, card: Description, *, half: bool, overwrite: bool
+) -> Parity:
+    """A stylizer or, of a run's networks, the slope, which is no stylizer by itself."""
+    if task.shipped == "slope":
+        known = replace(card, input="RGB 0..1; activations and Gram matrices that are wanted")
+        return _slope(task, target, known, half=half, overwrite=overwrite)
+    return _stylizer(task, target, card, half=half, overwrite=overwrite)
+
 
 features = Form((Port("input", ("batch", 3, "height", "width")),), SCALES)
 """Pictures of 16 px a side or more, RGB in 0..1, to the activations of five layers."""

@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from onnx import ModelProto, TensorProto, helper, numpy_helper
 from torch import Tensor, nn
+from torch.export import Dim
 
 from imgan.cards import METADATA_KEY, Description, card_to_json
 from imgan.errors import Failure
@@ -23,7 +24,8 @@ from imgan.files import whole_file
 from imgan.training.task import Task
 
 LIMIT = 1e-4
-"""The largest difference from PyTorch, in the output's own units, that an export may have."""
+"""The largest difference from PyTorch that an export may have: in the output's own units or, where
+its values go beyond 1, in parts of the largest of them. So rounding goes."""
 
 EXAMPLE = {"batch": 2, "height": 24, "width": 20}
 SIZES = ({"batch": 1, "height": 16, "width": 28}, {"batch": 3, "height": 33, "width": 21})
@@ -39,7 +41,9 @@ class Port:
     low: float = 0.0
     high: float = 1.0
     step: int = 1
-    """Dynamic heights and widths are multiples of this."""
+    """Dynamic heights and widths are multiples of this, before they are reduced."""
+    reduced: int = 1
+    """How many times smaller height and width are than the axes that name them; divides `step`."""
 
     def draw(self, sizes: dict[str, int], generator: torch.Generator) -> Tensor:
         """Noise in the port's range and, for each dynamic axis, the size given."""
@@ -47,8 +51,21 @@ class Port:
         return torch.rand(shape, generator=generator) * (self.high - self.low) + self.low
 
     def _size(self, axis: str, sizes: dict[str, int]) -> int:
-        step = 1 if axis == "batch" else self.step
-        return -(-sizes[axis] // step) * step
+        if axis == "batch":
+            return sizes[axis]
+        return -(-sizes[axis] // self.step) * self.step // self.reduced
+
+    def axes(self, shared: dict[str, Dim]) -> dict[int, str | Dim]:
+        """The dynamic axes, as the exporter wants them: by name, or as multiples of `shared`."""
+        found: dict[int, str | Dim] = {}
+        for index, axis in enumerate(self.shape):
+            if isinstance(axis, int):
+                continue
+            if axis == "batch" or self.step == 1:
+                found[index] = axis
+            else:
+                found[index] = self.step // self.reduced * shared.setdefault(axis, Dim(axis))
+        return found
 
 
 @dataclass(frozen=True)
@@ -133,10 +150,8 @@ def write(
 
 def convert(network: nn.Module, form: Form) -> ModelProto:
     """The network as ONNX, every parameter and buffer under its own name."""
-    dynamic = tuple(
-        {i: axis for i, axis in enumerate(port.shape) if isinstance(axis, str)}
-        for port in form.inputs
-    )
+    shared: dict[str, Dim] = {}
+    dynamic = tuple(port.axes(shared) for port in form.inputs)
     with _quiet():
         program = torch.onnx.export(
             network,
@@ -193,7 +208,7 @@ def _forget_types(model: ModelProto, names: set[str]) -> None:
 
 
 def measure(network: nn.Module, content: bytes, form: Form) -> Iterator[tuple[str, float]]:
-    """The largest absolute difference between the network and its ONNX twin, at two sizes."""
+    """The largest difference between the network and its ONNX twin, as for LIMIT, at two sizes."""
     options = ort.SessionOptions()
     options.log_severity_level = 4  # the exception says it all
     options.intra_op_num_threads = torch.get_num_threads()
@@ -208,7 +223,10 @@ def measure(network: nn.Module, content: bytes, form: Form) -> Iterator[tuple[st
         feeds = {port.name: t.numpy() for port, t in zip(form.inputs, inputs, strict=True)}
         outputs = session.run(list(form.outputs), feeds)
         shapes = " and ".join("x".join(map(str, t.shape)) for t in inputs)
-        differences = [np.abs(a - b).max() for a, b in zip(outputs, truth, strict=True)]
+        differences = [
+            np.abs(a - b).max() / max(1, np.abs(b).max())
+            for a, b in zip(outputs, truth, strict=True)
+        ]
         yield shapes, float(np.max(differences))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 import torch
@@ -57,10 +57,15 @@ class Task(ABC, Generic[S]):
         network = self.networks[name] if averaged is None else averaged.module
         return network.eval()
 
+    @property
+    def products(self) -> Collection[str]:
+        """The networks that a run can be exported as: those that are averaged."""
+        return self.averages
+
     def ship(self, name: str) -> None:
-        """Let `product` be another of the networks that are averaged. Raises Misuse for others."""
-        if name not in self.averages:
-            known = " or ".join(self.averages)
+        """Let `product` be another of `products`. Raises Misuse for what is none."""
+        if name not in self.products:
+            known = " or ".join(self.products)
             raise Misuse(f"--network {name}: this run can be exported as {known}")
         self.shipped = name  # type: ignore[misc]
 

@@ -1,48 +1,17 @@
-"""The critic of the engine `residual`: small networks on frozen features."""
+"""What the critic of the engine `residual` says of edited faces."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import adaptive_avg_pool2d, relu
 
-from imgan.training.perceptual import WIDTHS, Features
+from imgan.training.perceptual import Features
 
-LAYERS = {f"conv{scale}_2": WIDTHS[scale - 1] // 2 for scale in (2, 3)}
-"""What it sees of a face, in the bundled features, and the channels."""
-
-SLOPE = 0.2
-
-
-class Critic(nn.Module):
-    """Is it a photo: activations of LAYERS to logits [N, 1, s, s] each, of overlapping places.
-
-    A Projected GAN's (Sauer et al. 2021, equation 2). A critic that learns from pixels how faces
-    look takes longer than a CPU has: after 25,000 updates it told edits from photos in 61 pairs of
-    100, and this one after 100 in 71.
-    """
-
-    def __init__(self, width: int = 64) -> None:
-        super().__init__()
-        self.heads = nn.ModuleDict(
-            {layer: _head(channels, width) for layer, channels in LAYERS.items()}
-        )
-
-    def forward(self, seen: Mapping[str, Tensor]) -> list[Tensor]:
-        return [head(seen[layer]) for layer, head in self.heads.items()]
-
-
-def _head(channels: int, width: int) -> nn.Sequential:
-    return nn.Sequential(
-        nn.BatchNorm2d(channels, affine=False),
-        nn.Conv2d(channels, width, 3, 2, padding=1),
-        nn.LeakyReLU(SLOPE),
-        nn.Conv2d(width, width, 3, 2, padding=1),
-        nn.LeakyReLU(SLOPE),
-        nn.Conv2d(width, 1, 3, padding=1),
-    )
+LAYERS = ("conv2_2", "conv3_2")
+"""What the critic sees of a face, in the bundled features."""
 
 
 def look(features: Features, faces: Tensor) -> dict[str, Tensor]:

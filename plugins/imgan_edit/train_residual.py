@@ -16,6 +16,7 @@ from torch.nn.functional import avg_pool2d, binary_cross_entropy_with_logits
 from imgan.celeba import ATTRIBUTES_FILE, held_out, read_attributes, read_faces
 from imgan.errors import Failure
 from imgan.training import perceptual
+from imgan.training.critic import Critic
 from imgan.training.descent import Descent
 from imgan.training.faces import Faces, centred, taken
 from imgan.training.loop import cosine, set_rate
@@ -23,7 +24,7 @@ from imgan.training.perceptual import Features
 from imgan.training.task import Task
 from imgan_edit import ResidualSettings
 from imgan_edit.attributes import RESIDUAL, SLUGS, follows
-from imgan_edit.critic import Critic, doubt, hinge, look
+from imgan_edit.critic import LAYERS, doubt, hinge, look
 from imgan_edit.disturb import covered, disturbed
 from imgan_edit.guide import load_guide
 from imgan_edit.place import HIDDEN_MOST
@@ -74,7 +75,7 @@ class ResidualTask(Task[ResidualSettings]):
         super().__init__(settings)
         self.data = data
         self.networks["editor"] = Editor(settings.size, settings.width)
-        self.networks["critic"] = Critic(settings.critic_width)
+        self.networks["critic"] = Critic(LAYERS, settings.critic_width)
         for name, network in self.networks.items():
             self.optimizers[name] = torch.optim.Adam(
                 network.parameters(), settings.rate, betas=(0.5, 0.999)

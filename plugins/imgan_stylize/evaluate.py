@@ -12,9 +12,10 @@ from imgan import store
 from imgan.carry import Bytes, reduced
 from imgan.errors import Failure
 from imgan.images import Picture, open_picture, pictures, to_srgb
+from imgan.job import Meter
 from imgan.training import perceptual
 from imgan.training.data import to_tensor
-from imgan_stylize import FAST_MODEL, Transfer, fast
+from imgan_stylize import FAST_MODEL, REFINE, Transfer, fast
 from imgan_stylize.gram import Painter, choose, content_loss, split_layers, style_loss
 
 PHOTOS, STYLES = "valB", "valA"
@@ -53,7 +54,7 @@ def evaluate(
     painter = Painter(judge.features, transfer, choose(device))
     names, figures = [], []
     for style_name, style in _some(data / STYLES, COUNTS[1]):
-        quick = fast.start(card, [style], [1.0], 1.0, False, SIZE, device)
+        quick = fast.start(card, [style], [1.0], 1.0, False, SIZE, REFINE, device, Meter())
         for photo_name, photo in _some(data / PHOTOS, COUNTS[0]):
             painted = quick(Picture(photo))[0].pixels.astype(np.uint8)
             optimised, _ = painter.stylise(photo, [style], [1.0], transfer)

@@ -1,4 +1,4 @@
-"""`imgan stylize --method fast`: one pass through a network, without PyTorch.
+"""`imgan stylize --method fast`: a pass through a network and some steps down, without PyTorch.
 
 The network looks at a small copy of the photo in one go, as `imgan.carry` explains. At full size a
 brush stroke of the network, a few dozen pixels long, would be lost among 12 megapixels, too. The
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -19,8 +19,11 @@ from imgan.cards import ModelCard
 from imgan.carry import Bytes, Floats, keep_color, reduced, with_detail
 from imgan.errors import Failure, Misuse
 from imgan.images import Picture, from_srgb, to_srgb
+from imgan.job import Meter
 from imgan.session import OutOfMemory, Session, open_session
 from imgan.tiles import quantise, to_planes
+from imgan_stylize import STYLE_LAYERS
+from imgan_stylize.descent import descend
 
 if TYPE_CHECKING:
     from imgan.job import Process
@@ -29,13 +32,22 @@ STYLE_SIZE = 512
 """The longest side at which a style is looked at: it sets how large the strokes are."""
 
 LARGEST = 2048
-"""The largest `size`: the network takes about 0.4 GiB a megapixel."""
+"""The largest `size`: the networks take about MEMO GiB a megapixel."""
+
+SLOPE = "stylize-slope"
+"""The card of the loss and its gradient."""
 
 CHANNELS = 480
 """Of the encoder's layers that hold a style, all together."""
 
-STEP = 8
-"""Sides that the network takes are multiples of this."""
+STEP = 16
+"""Sides that the networks take are multiples of this."""
+
+GRAMS = dict(zip(STYLE_LAYERS.split(","), (32, 64, 128, 256, 256), strict=True))
+"""The layers whose Gram matrices are compared, and the channels."""
+
+CONTENT, CONTENT_CHANNELS = 8, 256
+"""How many times smaller than a picture its content is, and the channels."""
 
 MARGIN = 24
 """Pixels beyond each border: the encoder pads with zeros, and that would show as a frame."""
@@ -44,12 +56,14 @@ SMALLEST = 16
 """The smallest `size`."""
 
 
-@dataclass(frozen=True)
-class Style:
-    """Mean and standard deviation of the encoder's channels over a picture, both [1, C, 1, 1]."""
+class Style(NamedTuple):
+    """What a picture looks like to the networks."""
 
     mean: Floats
     deviation: Floats
+    """Of the encoder's channels, both [1, C, 1, 1]."""
+    grams: Sequence[Floats]
+    """Gram matrices [1, C, C] of the layers that are compared."""
 
 
 def start(
@@ -59,65 +73,112 @@ def start(
     strength: float,
     keep_color: bool,
     size: int,
+    refine: int,
     device: str,
+    meter: Meter,
 ) -> Process:
-    """Load the model and look at the styles; returns what stylises one picture.
+    """Load the networks and look at the styles; returns what stylises one picture.
 
     `styles` are [H, W, 3] sRGB pictures and `weights` how much of each there is to be, above 0, in
     any unit. `strength` goes from 0 (what the network makes of the photo by itself) to 1. The
     network works at `size` pixels on the longer side, or at the photo's own size if that is
-    smaller. `keep_color` takes the photo's colours and the style's brightness.
+    smaller, and `refine` steps lead from there down the loss of `--method gram`. `keep_color` takes
+    the photo's colours and the style's brightness.
 
-    Raises Misuse for a size that is out of range, and what `store.path` and `open_session` raise.
+    Raises Misuse for a size that is out of range or another kind of model, and what `store.path`
+    and `open_session` raise.
     """
     if not SMALLEST <= size <= LARGEST:
         raise Misuse(f"--size {size}: --method fast works at {SMALLEST} to {LARGEST} pixels")
-    network = Network(open_session(store.path(card), device))
+    painter, slope = (open_session(store.path(c), device) for c in (card, slope_card()))
+    if "stylised" not in painter.shapes:
+        raise Misuse(f"--model {card.name} does not stylise by itself: leave it out")
+    network = Network(painter, slope)
     style = mix([network.look(style) for style in styles], weights)
-    return Stylist(network, style, strength, size, keep_color)
+    return Stylist(network, style, strength, size, refine, keep_color, meter)
+
+
+def slope_card() -> ModelCard:
+    """Of the network that knows the way down. Raises what `store.find` raises."""
+    return store.find(store.installed(), SLOPE, "stylize")
 
 
 def mix(styles: Sequence[Style], weights: Sequence[float]) -> Style:
     """Several styles as one, a weighted mean (Huang & Belongie 2017, equation 15)."""
     shares = np.asarray(weights, np.float32) / np.float32(sum(weights))
-    means = [share * style.mean for share, style in zip(shares, styles, strict=True)]
-    deviations = [share * style.deviation for share, style in zip(shares, styles, strict=True)]
-    return Style(sum(means[1:], means[0]), sum(deviations[1:], deviations[0]))
+
+    def mean(parts: Sequence[Floats]) -> Floats:
+        return np.asarray(np.tensordot(shares, np.stack(parts), 1))
+
+    means, deviations, grams = zip(*styles, strict=True)
+    return Style(mean(means), mean(deviations), [mean(g) for g in zip(*grams, strict=True)])
 
 
 class Network:
-    """The exported network; every call raises Failure when memory does not suffice."""
+    """The exported networks; every call raises Failure when memory does not suffice."""
 
-    def __init__(self, session: Session) -> None:
-        self.session = session
+    def __init__(self, painter: Session, slope: Session) -> None:
+        self.painter = painter
+        self.slope = slope
 
     def look(self, picture: Bytes) -> Style:
         """The style of a picture, seen at no more than STYLE_SIZE."""
+        planes = _planes(reduced(picture, STYLE_SIZE))
         nothing = np.zeros((1, CHANNELS, 1, 1), np.float32)
-        outputs = self._run(reduced(picture, STYLE_SIZE), Style(nothing, nothing), 0)
-        return Style(outputs["own_mean"], outputs["own_deviation"])
+        seen = self._paint(planes, nothing, nothing, 0)
+        return Style(seen["own_mean"], seen["own_deviation"], self._look(planes)[1])
 
-    def paint(self, picture: Bytes, style: Style, strength: float) -> Bytes:
+    def paint(
+        self, picture: Bytes, style: Style, strength: float, refine: int, meter: Meter
+    ) -> Bytes:
         """The picture, as large as it is, in a style."""
-        painted = self._run(picture, style, strength)["stylised"][0]
+        photo = _planes(picture)
+        painted = self._paint(photo, style.mean, style.deviation, strength)["stylised"]
+        if refine:
+            content, own = self._look(photo)
+            pairs = zip(own, style.grams, strict=True)
+            grams = [(1 - strength) * mine + strength * theirs for mine, theirs in pairs]
+
+            def slope(planes: Floats) -> tuple[float, Floats]:
+                seen = self._compare(planes, content, grams)
+                return float(seen["loss"][0]), seen["gradient"]
+
+            painted = descend(
+                painted.clip(0, 1), slope, refine, lambda taken: meter(taken / refine)
+            )
         height, width = picture.shape[:2]
         result = np.empty_like(picture)
-        quantise(painted[:, MARGIN : MARGIN + height, MARGIN : MARGIN + width], result)
+        quantise(painted[0, :, MARGIN : MARGIN + height, MARGIN : MARGIN + width], result)
         return result
 
-    def _run(self, picture: Bytes, style: Style, strength: float) -> Mapping[str, Floats]:
-        inputs = {
-            "picture": to_planes(padded(picture))[None],
-            "mean": style.mean,
-            "deviation": style.deviation,
-            "strength": np.full(1, strength, np.float32),
-        }
+    def _look(self, planes: Floats) -> tuple[Floats, list[Floats]]:
+        """Content and Gram matrices of a picture, compared with nothing."""
+        height, width = (side // CONTENT for side in planes.shape[2:])
+        nothing = {name: np.zeros((1, c, c), np.float32) for name, c in GRAMS.items()}
+        content = np.zeros((1, CONTENT_CHANNELS, height, width), np.float32)
+        seen = self._compare(planes, content, list(nothing.values()))
+        return seen["own_content"], [seen[f"own_{name}"] for name in GRAMS]
+
+    def _compare(
+        self, planes: Floats, content: Floats, grams: Sequence[Floats]
+    ) -> Mapping[str, Floats]:
+        wanted = dict(zip(GRAMS, grams, strict=True))
+        return self._run(self.slope, {"picture": planes, "content": content, **wanted})
+
+    def _paint(
+        self, planes: Floats, mean: Floats, deviation: Floats, strength: float
+    ) -> Mapping[str, Floats]:
+        amount = np.full(1, strength, np.float32)
+        inputs = {"picture": planes, "mean": mean, "deviation": deviation, "strength": amount}
+        return self._run(self.painter, inputs)
+
+    def _run(self, session: Session, inputs: Mapping[str, Floats]) -> Mapping[str, Floats]:
         try:
-            return self.session.run_many(inputs)
+            return session.run_many(inputs)
         except OutOfMemory as error:
+            height, width = inputs["picture"].shape[2:]
             raise Failure(
-                f"{error} runs out of memory at {picture.shape[1]}x{picture.shape[0]} pixels: "
-                "take a smaller --size"
+                f"{error} runs out of memory at {width}x{height} pixels: take a smaller --size"
             ) from error
 
 
@@ -129,12 +190,15 @@ class Stylist:
     style: Style
     strength: float
     size: int
+    refine: int
     keep_color: bool
+    meter: Meter
 
     def __call__(self, picture: Picture) -> tuple[Picture, Mapping[str, object]]:
         photo = to_srgb(picture.pixels, picture.source)
         small = reduced(photo, self.size)
-        stylised = with_detail(photo, small, self.network.paint(small, self.style, self.strength))
+        painted = self.network.paint(small, self.style, self.strength, self.refine, self.meter)
+        stylised = with_detail(photo, small, painted)
         if self.keep_color:
             stylised = keep_color(photo, stylised)
         height, width = small.shape[:2]
@@ -146,3 +210,7 @@ def padded(picture: Bytes) -> Bytes:
     """The picture with its own mirror image as a margin, whose sides are multiples of STEP."""
     margins = [(MARGIN, MARGIN + -side % STEP) for side in picture.shape[:2]]
     return np.pad(picture, [*margins, (0, 0)], "symmetric")
+
+
+def _planes(picture: Bytes) -> Floats:
+    return to_planes(padded(picture))[None]

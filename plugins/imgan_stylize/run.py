@@ -21,7 +21,7 @@ from imgan.files import digest
 from imgan.images import Picture, format_of, open_picture, pictures, save_picture, to_srgb
 from imgan.job import Job, Meter, Operation
 from imgan.recipes import option, resolve
-from imgan_stylize import FAST_MODEL, Grid, Look, Method, Search, Transfer, fast
+from imgan_stylize import FAST_MODEL, REFINE, Grid, Look, Method, Search, Transfer, fast
 from imgan_stylize.sheet import CELL, sheet
 
 if TYPE_CHECKING:
@@ -148,6 +148,8 @@ def check(job: Job, look: Look, transfer: Transfer) -> None:
         raise Misuse("--style-weight: weights are above 0; leave a style out that is not wanted")
     if look.method is Method.gram and look.model is not None:
         raise Misuse("--model belongs to --method fast; --method gram has --features")
+    if look.method is Method.gram and look.refine != REFINE:
+        raise Misuse("--refine belongs to --method fast; --method gram has --steps")
     if look.method is Method.fast:
         for field in fields(transfer):
             if getattr(transfer, field.name) != field.default:
@@ -187,7 +189,8 @@ def _start(
     size = look.size or STYLIZED
     if look.method is Method.fast:
         return fast.start(
-            _card(look), styles, weights, look.strength, look.keep_color, size, job.device
+            *(_card(look), styles, weights, look.strength, look.keep_color, size),
+            *(look.refine, job.device, meter),
         )
     start = _later(
         "start_transfer",
@@ -203,7 +206,9 @@ def _later(name: str, *arguments: Any) -> Callable[[], Process]:
 
 
 def _models(look: Look, transfer: Transfer) -> tuple[str, ...]:
-    return (_card(look).sha256,) if look.method is Method.fast else _features(transfer)
+    if look.method is Method.fast:
+        return _card(look).sha256, fast.slope_card().sha256
+    return _features(transfer)
 
 
 def _card(look: Look) -> ModelCard:

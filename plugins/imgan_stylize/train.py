@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from imgan.training.loop import cosine, set_rate
 from imgan.training.task import Task
 from imgan_stylize import FastSettings
 from imgan_stylize.net import LAYERS, Decoder, Stylizer, adain, statistics, style_of
+from imgan_stylize.slope import Slope
 
 LARGEST = 1024
 """The longer side of the pictures in memory: what `imgan stylize` works at."""
@@ -32,6 +33,9 @@ ZOOM = 2.5
 
 DEEPEST = "conv4_1"
 """Where the content is compared."""
+
+SLOPE = "slope"
+"""The other network that a run can be exported as."""
 
 SAMPLES = 6
 """Rows of a sample sheet."""
@@ -56,7 +60,7 @@ class StylizeTask(Task[FastSettings]):
         super().__init__(settings)
         self.data = data
         # Among the networks, so that a run keeps the encoder that its decoder was made for.
-        self.networks["encoder"] = perceptual.load()
+        self.encoder = self.networks["encoder"] = perceptual.load()
         decoder = self.networks["decoder"] = Decoder()
         self.optimizers["decoder"] = torch.optim.Adam(decoder.parameters(), settings.rate)
         self.average("decoder")
@@ -72,7 +76,7 @@ class StylizeTask(Task[FastSettings]):
 
     def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
         photos, styles = batch
-        encoder, optimizer = self.networks["encoder"], self.optimizers["decoder"]
+        encoder, optimizer = self.encoder, self.optimizers["decoder"]
         set_rate(optimizer, cosine(self.settings, step))
         decoder = self.networks["decoder"]
         with descent.autocast():
@@ -93,18 +97,24 @@ class StylizeTask(Task[FastSettings]):
 
     def _losses(self, activations: Mapping[str, Tensor], styles: Tensor) -> tuple[Tensor, Tensor]:
         """Equations 12 and 13 for the photos' activations and pictures of styles."""
-        encoder = self.networks["encoder"]
         with torch.no_grad():
-            wanted = encoder(styles, LAYERS)
+            wanted = self.encoder(styles, LAYERS)
             target = adain(activations, style_of(activations), style_of(wanted))
-        got = encoder(self.networks["decoder"](target), LAYERS)
+        got = self.encoder(self.networks["decoder"](target), LAYERS)
         content = mse_loss(got[DEEPEST], target[DEEPEST]) / target[DEEPEST].square().mean()
         style = torch.stack([_style(got[layer], wanted[layer]) for layer in LAYERS]).sum()
         return content, style
 
+    @property
+    def products(self) -> Collection[str]:
+        return ("decoder", SLOPE)
+
     def product(self) -> nn.Module:
-        """Encoder, AdaIN and decoder: one network for any picture and any style."""
-        return Stylizer(self.networks["encoder"], self.trained("decoder")).cpu().eval()
+        """Encoder, AdaIN and decoder: one network for any picture and any style. Or, as the network
+        `slope`, what leads down from there: it has the encoder's weights."""
+        if self.shipped == SLOPE:
+            return Slope(self.encoder).cpu().eval()
+        return Stylizer(self.encoder, self.trained("decoder")).cpu().eval()
 
     @torch.no_grad()
     def sample(self) -> Tensor:
@@ -112,7 +122,7 @@ class StylizeTask(Task[FastSettings]):
         photos, styles = self.pairs.draw(np.random.default_rng(0), SAMPLES)
         decoder = self.trained("decoder")
         device = next(decoder.parameters()).device
-        stylizer = Stylizer(self.networks["encoder"], decoder).to(device)
+        stylizer = Stylizer(self.encoder, decoder).to(device)
         style = style_of(stylizer.encoder(styles.to(device), LAYERS))
         result, *_ = stylizer(photos.to(device), *style, torch.ones(1, device=device))
         columns = [torch.cat(list(column), dim=1) for column in (photos, styles, result.cpu())]

@@ -117,6 +117,9 @@ class CycleGANSettings(TranslateSettings):
             "of the two is surest of. 1: all."
         ),
     ] = 1.0
+    projected: Annotated[
+        bool, Option(help="Critics that see the bundled features, in the place of pixels.")
+    ] = False
     pool: Annotated[int, Option(help="Earlier results that the critics are also shown.")] = 50
     guide: Annotated[
         str,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,9 @@ from torch.nn.functional import (
 )
 
 from imgan.errors import Misuse
+from imgan.training import perceptual
 from imgan.training.augment import augmented
+from imgan.training.critic import Critic
 from imgan.training.data import Bytes, shuffled
 from imgan.training.descent import Descent
 from imgan.training.loop import linear, set_rate
@@ -34,6 +36,9 @@ from imgan_translate.photos import cropped, read, rows
 
 ROWS = 6
 """Of a sample sheet."""
+
+LAYERS = ("conv1_2", "conv2_2", "conv3_2", "conv4_2")
+"""What the critics of `--projected` see of a picture, in the bundled features."""
 
 PATCHES, TEMPERATURE, CODE = 256, 0.07, 256
 """The contrastive loss (Park et al. 2020): patches a view, tau, and numbers a patch becomes."""
@@ -72,10 +77,26 @@ class CycleGANTask(Task[CycleGANSettings]):
                 generators += codes.parameters()
         self.optimizers["generators"] = _adam(generators, settings)
         for name in ("forward", "backward"):
-            self.networks[f"{name} critic"] = critic = Patch(3, settings.critic_width)
-            begin(critic)
+            self.networks[self._critic(name)] = critic = self._new_critic()
             self.networks[f"{name} pool"] = Pool(settings.pool, settings.crop)
-            self.optimizers[f"{name} critic"] = _adam(list(critic.parameters()), settings)
+            self.optimizers[self._critic(name)] = _adam(list(critic.parameters()), settings)
+
+    def _critic(self, name: str) -> str:
+        """Of one way. The two kinds have two names: `--init-from` takes what fits."""
+        return f"{name} projected critic" if self.settings.projected else f"{name} critic"
+
+    def _new_critic(self) -> nn.Module:
+        if self.settings.projected:
+            return Critic(LAYERS, self.settings.critic_width)
+        critic = Patch(3, self.settings.critic_width)
+        begin(critic)
+        return critic
+
+    @cached_property
+    def features(self) -> perceptual.Features:
+        """What the critics of `--projected` look through."""
+        features = perceptual.load().to(next(self.networks["forward"].parameters()).device)
+        return features.to(memory_format=torch.channels_last)
 
     @cached_property
     def photos(self) -> tuple[list[Bytes], list[Bytes]]:
@@ -121,7 +142,7 @@ class CycleGANTask(Task[CycleGANSettings]):
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
         # What is missing is told as such here. In a step it would look like a run that diverged.
-        _ = self.guide, self.teachers
+        _ = self.guide, self.teachers, self.features if self.settings.projected else None
         settings = self.settings
         rng = np.random.default_rng([settings.seed, step])
         crops: list[Tensor] = []
@@ -155,8 +176,8 @@ class CycleGANTask(Task[CycleGANSettings]):
         """The losses of one way that have a weight."""
         generator, settings = self.networks[name], self.settings
         back = self.networks["backward" if name == "forward" else "forward"]
-        judged = self.networks[f"{name} critic"](self._seen(made))
-        terms = {"adversarial": (judged.float() - 1).square().mean()}
+        critic = self.networks[self._critic(name)].eval()
+        terms = {"adversarial": apart(self._judged(critic, made), 1)}
         if settings.cycle:
             terms["cycle"] = l1_loss(back(made), inputs)
         if settings.contrastive:
@@ -189,18 +210,24 @@ class CycleGANTask(Task[CycleGANSettings]):
         }
         return weights[term]
 
-    def _seen(self, pictures: Tensor) -> Tensor:
-        return augmented(pictures) if self.settings.augment else pictures
+    def _judged(self, critic: nn.Module, pictures: Tensor) -> list[Tensor]:
+        """A critic's logits [N, 1, s, s], in each layer that it sees."""
+        seen = augmented(pictures) if self.settings.augment else pictures
+        if isinstance(critic, Critic):
+            return critic(self.features(seen / 2 + 0.5, LAYERS))
+        return [critic(seen)]
 
     def _criticise(self, name: str, real: Tensor, made: Tensor, descent: Descent) -> Tensor:
         """One update of a critic; its loss."""
-        pool, critic = self.networks[f"{name} pool"], self.networks[f"{name} critic"]
+        pool, critic = self.networks[f"{name} pool"], self.networks[self._critic(name)]
         assert isinstance(pool, Pool)
         earlier = pool.swap(made)
         with descent.autocast():
-            on_real, on_made = critic(self._seen(real)).float(), critic(self._seen(earlier)).float()
-            loss = ((on_real - 1).square().mean() + on_made.square().mean()) / 2
-        descent.minimise(loss, self.optimizers[f"{name} critic"])
+            # Together, for a critic that normalises what it sees of a batch.
+            judged = self._judged(critic.train(), torch.cat([real, earlier]))
+            on_real, on_made = zip(*(logits.chunk(2) for logits in judged), strict=True)
+            loss = (apart(on_real, 1) + apart(on_made, 0)) / 2
+        descent.minimise(loss, self.optimizers[self._critic(name)])
         return loss
 
     @torch.no_grad()
@@ -219,6 +246,11 @@ class CycleGANTask(Task[CycleGANSettings]):
             made = self.trained(there)(inputs.to(device))
             columns += [inputs, made, self.trained(back)(made)]
         return rows(*columns)
+
+
+def apart(logits: Sequence[Tensor], wanted: float) -> Tensor:
+    """Their mean square distance to what they should be, the mean over layers."""
+    return torch.stack([(layer.float() - wanted).square().mean() for layer in logits]).mean()
 
 
 class Codes(nn.Module):
