@@ -26,7 +26,7 @@ STYLE_LAYERS = "conv1_1,conv2_1,conv3_1,conv4_1,conv5_1"
 FAST_MODEL = "stylize"
 """The model of `--method fast`."""
 
-REFINE = 10
+REFINE = 16
 """Steps of `--method fast`: its losses on held-out pairs are then within twice those of gram."""
 
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from imgan import store
 from imgan.cards import ModelCard
-from imgan.carry import Bytes, Floats, keep_color, reduced, with_detail
+from imgan.carry import Bytes, Floats, guided, keep_color, reduced, with_detail
 from imgan.errors import Failure, Misuse
 from imgan.images import Picture, from_srgb, to_srgb
 from imgan.job import Meter
@@ -32,7 +32,7 @@ STYLE_SIZE = 512
 """The longest side at which a style is looked at: it sets how large the strokes are."""
 
 LARGEST = 2048
-"""The largest `size`: the networks take about MEMO GiB a megapixel."""
+"""The largest `size`: the networks take about 2.3 GiB a megapixel."""
 
 SLOPE = "stylize-slope"
 """The card of the loss and its gradient."""
@@ -123,7 +123,7 @@ class Network:
 
     def look(self, picture: Bytes) -> Style:
         """The style of a picture, seen at no more than STYLE_SIZE."""
-        planes = _planes(reduced(picture, STYLE_SIZE))
+        planes = to_planes(padded(reduced(picture, STYLE_SIZE)))[None]
         nothing = np.zeros((1, CHANNELS, 1, 1), np.float32)
         seen = self._paint(planes, nothing, nothing, 0)
         return Style(seen["own_mean"], seen["own_deviation"], self._look(planes)[1])
@@ -132,10 +132,14 @@ class Network:
         self, picture: Bytes, style: Style, strength: float, refine: int, meter: Meter
     ) -> Bytes:
         """The picture, as large as it is, in a style."""
-        photo = _planes(picture)
-        painted = self._paint(photo, style.mean, style.deviation, strength)["stylised"]
+        photo = padded(picture)
+        planes = to_planes(photo)[None]
+        painted = self._paint(planes, style.mean, style.deviation, strength)["stylised"]
         if refine:
-            content, own = self._look(photo)
+            # On even places the network hatches, and the steps would not take that away. They make
+            # strokes themselves: all they need of the network is its colours.
+            coloured = to_planes(guided(photo, photo, _pixels(painted)))[None]
+            content, own = self._look(planes)
             pairs = zip(own, style.grams, strict=True)
             grams = [(1 - strength) * mine + strength * theirs for mine, theirs in pairs]
 
@@ -143,13 +147,9 @@ class Network:
                 seen = self._compare(planes, content, grams)
                 return float(seen["loss"][0]), seen["gradient"]
 
-            painted = descend(
-                painted.clip(0, 1), slope, refine, lambda taken: meter(taken / refine)
-            )
+            painted = descend(coloured, slope, refine, lambda taken: meter(taken / refine))
         height, width = picture.shape[:2]
-        result = np.empty_like(picture)
-        quantise(painted[0, :, MARGIN : MARGIN + height, MARGIN : MARGIN + width], result)
-        return result
+        return _pixels(painted)[MARGIN : MARGIN + height, MARGIN : MARGIN + width]
 
     def _look(self, planes: Floats) -> tuple[Floats, list[Floats]]:
         """Content and Gram matrices of a picture, compared with nothing."""
@@ -212,5 +212,7 @@ def padded(picture: Bytes) -> Bytes:
     return np.pad(picture, [*margins, (0, 0)], "symmetric")
 
 
-def _planes(picture: Bytes) -> Floats:
-    return to_planes(padded(picture))[None]
+def _pixels(planes: Floats) -> Bytes:
+    result = np.empty((*planes.shape[2:], 3), np.uint8)
+    quantise(planes[0], result)
+    return result
