@@ -217,7 +217,7 @@ class Look:
             min=16,
             max=2048,
             help="Longer side at which the work is done; smaller makes larger strokes. The photo "
-            "keeps its own size. Default: 1024, or 224 for --grid.",
+            "keeps its own size. Default: 768, 1024 with --method gram, 224 for --grid.",
             show_default=False,
         ),
     ] = None

@@ -27,7 +27,8 @@ from imgan_stylize.sheet import CELL, sheet
 if TYPE_CHECKING:
     from imgan.job import Process
 
-STYLIZED, RECONSTRUCTED = 1024, 512
+STYLIZED = {Method.fast: 768, Method.gram: 1024}
+RECONSTRUCTED = 512
 """The longer sides of pictures that are worked on, where --size does not say."""
 
 
@@ -186,7 +187,7 @@ def _start(
     weights: Sequence[float],
     meter: Meter,
 ) -> Process:
-    size = look.size or STYLIZED
+    size = look.size or STYLIZED[look.method]
     if look.method is Method.fast:
         return fast.start(
             *(_card(look), styles, weights, look.strength, look.keep_color, size),
