@@ -154,9 +154,9 @@ class Network:
     def _look(self, planes: Floats) -> tuple[Floats, list[Floats]]:
         """Content and Gram matrices of a picture, compared with nothing."""
         height, width = (side // CONTENT for side in planes.shape[2:])
-        nothing = {name: np.zeros((1, c, c), np.float32) for name, c in GRAMS.items()}
-        content = np.zeros((1, CONTENT_CHANNELS, height, width), np.float32)
-        seen = self._compare(planes, content, list(nothing.values()))
+        nothing = np.zeros((1, CONTENT_CHANNELS, height, width), np.float32)
+        grams = [np.zeros((1, c, c), np.float32) for c in GRAMS.values()]
+        seen = self._compare(planes, nothing, grams)
         return seen["own_content"], [seen[f"own_{name}"] for name in GRAMS]
 
     def _compare(
