@@ -35,7 +35,8 @@ def export(
     network: Annotated[
         str | None,
         Option(
-            help="Of a run that trains several: forward or backward of a cyclegan.",
+            help="Of a run that gives several: forward or backward of a cyclegan, decoder or "
+            "slope of a stylize.",
             show_default=False,
         ),
     ] = None,

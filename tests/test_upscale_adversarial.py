@@ -24,6 +24,7 @@ from imgan.images import Picture, open_picture
 from imgan.plugins import registry
 from imgan.recipes import resolve
 from imgan.session import open_session
+from imgan.training import perceptual
 from imgan.training.descent import Descent
 from imgan.training.loop import CHECKPOINT, fit, start_from
 from imgan.training.perceptual import Features
@@ -32,7 +33,6 @@ from imgan_upscale import (
     AdversarialSettings,
     PerceptualSettings,
     SRResNetSettings,
-    adversarial,
     choose_models,
 )
 from imgan_upscale.adversarial import (
@@ -59,7 +59,7 @@ def features(monkeypatch: pytest.MonkeyPatch) -> Features:
     """Random deep features: what the shipped ones see is not what is tested here."""
     torch.manual_seed(0)
     random = Features((4, 4, 8, 8, 8), (2, 2, 3, 3, 3)).requires_grad_(False).eval()
-    monkeypatch.setattr(adversarial, "load", lambda name: random)
+    monkeypatch.setattr(perceptual, "load", lambda name: random)
     return random
 
 
@@ -139,7 +139,7 @@ def test_features_that_cannot_be_had_are_not_told_as_divergence(
     def missing(name: str) -> Features:
         raise Failure(f"{name} is missing")
 
-    monkeypatch.setattr(adversarial, "load", missing)
+    monkeypatch.setattr(perceptual, "load", missing)
     with pytest.raises(Failure, match=r"^bundled is missing$"):
         fit(make(photos), tmp_path)
 
@@ -147,7 +147,7 @@ def test_features_that_cannot_be_had_are_not_told_as_divergence(
 def test_the_product_needs_no_features(
     make: Make, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(adversarial, "load", None)
+    monkeypatch.setattr(perceptual, "load", None)
     with torch.no_grad():
         assert make(photos).product()(torch.rand(1, 3, 5, 7)).shape == (1, 3, 20, 28)
 

@@ -8,10 +8,9 @@ from typing import Any
 
 from imgan.cards import Description
 from imgan.perceptual import SCALES
-from imgan.training.perceptual import WIDTHS
 from imgan.training.task import Task
 from imgan_exporters.onnx import Form, Parity, Port
-from imgan_stylize.slope import LAYERS as COMPARED
+from imgan_stylize import fast, slope
 from imgan_translate import STEP
 
 _FACE = ("batch", 3, 64, 64)
@@ -57,8 +56,8 @@ def domain_classifier(
 _stylizer = Form(
     (
         Port("picture", ("batch", 3, "height", "width")),
-        Port("mean", ("batch", 480, 1, 1)),
-        Port("deviation", ("batch", 480, 1, 1)),
+        Port("mean", ("batch", fast.CHANNELS, 1, 1)),
+        Port("deviation", ("batch", fast.CHANNELS, 1, 1)),
         Port("strength", (1,)),
     ),
     ("stylised", "own_mean", "own_deviation"),
@@ -68,14 +67,17 @@ the statistics of the pictures themselves: those of a style are what its own pic
 
 _slope = Form(
     (
-        Port("picture", ("batch", 3, "height", "width"), step=16),
-        Port("content", ("batch", 256, "height", "width"), step=16, reduced=8),
-        *(
-            Port(name, ("batch", WIDTHS[i] // 2, WIDTHS[i] // 2), high=10)
-            for i, name in enumerate(COMPARED)
+        Port("picture", ("batch", 3, "height", "width"), step=fast.STEP),
+        Port(
+            "content",
+            ("batch", fast.CONTENT_CHANNELS, "height", "width"),
+            step=fast.STEP,
+            reduced=fast.CONTENT,
         ),
+        *(Port(name, ("batch", width, width), high=10) for name, width in fast.GRAMS.items()),
     ),
-    ("loss", "gradient", "own_content", *(f"own_{name}" for name in COMPARED)),
+    ("loss", "gradient", "own_content", *(f"own_{name}" for name in fast.GRAMS)),
+    magnitude=1000,
 )
 """Pictures, and the content and the Gram matrices that are wanted, to how far they are from these,
 the gradient, and content and Gram matrices of the pictures themselves."""
@@ -85,7 +87,7 @@ def stylizer(
     task: Task[Any], target: Path, card: Description, *, half: bool, overwrite: bool
 ) -> Parity:
     """A stylizer or, of a run's networks, the slope, which is no stylizer by itself."""
-    if task.shipped == "slope":
+    if task.shipped == slope.NAME:
         known = replace(card, input="RGB 0..1; activations and Gram matrices that are wanted")
         return _slope(task, target, known, half=half, overwrite=overwrite)
     return _stylizer(task, target, card, half=half, overwrite=overwrite)

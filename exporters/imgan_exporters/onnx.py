@@ -24,8 +24,7 @@ from imgan.files import whole_file
 from imgan.training.task import Task
 
 LIMIT = 1e-4
-"""The largest difference from PyTorch that an export may have: in the output's own units or, where
-its values go beyond 1, in parts of the largest of them. So rounding goes."""
+"""The largest difference from PyTorch, in the output's own units, that an export may have."""
 
 EXAMPLE = {"batch": 2, "height": 24, "width": 20}
 SIZES = ({"batch": 1, "height": 16, "width": 28}, {"batch": 3, "height": 33, "width": 21})
@@ -77,6 +76,8 @@ class Form:
 
     inputs: tuple[Port, ...]
     outputs: tuple[str, ...] = ("output",)
+    magnitude: float = 1.0
+    """How large values come out: rounding grows with them, and LIMIT is in parts of this."""
 
     def __call__(
         self, task: Task[Any], target: Path, card: Description, *, half: bool, overwrite: bool
@@ -208,7 +209,8 @@ def _forget_types(model: ModelProto, names: set[str]) -> None:
 
 
 def measure(network: nn.Module, content: bytes, form: Form) -> Iterator[tuple[str, float]]:
-    """The largest difference between the network and its ONNX twin, as for LIMIT, at two sizes."""
+    """The largest absolute difference between the network and its ONNX twin, at two sizes, in parts
+    of the form's magnitude."""
     options = ort.SessionOptions()
     options.log_severity_level = 4  # the exception says it all
     options.intra_op_num_threads = torch.get_num_threads()
@@ -223,11 +225,8 @@ def measure(network: nn.Module, content: bytes, form: Form) -> Iterator[tuple[st
         feeds = {port.name: t.numpy() for port, t in zip(form.inputs, inputs, strict=True)}
         outputs = session.run(list(form.outputs), feeds)
         shapes = " and ".join("x".join(map(str, t.shape)) for t in inputs)
-        differences = [
-            np.abs(a - b).max() / max(1, np.abs(b).max())
-            for a, b in zip(outputs, truth, strict=True)
-        ]
-        yield shapes, float(np.max(differences))
+        differences = [np.abs(a - b).max() for a, b in zip(outputs, truth, strict=True)]
+        yield shapes, float(np.max(differences)) / form.magnitude
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -103,6 +104,16 @@ def load(name: str = "bundled") -> Features:
         raise Misuse(f"--features {name}: known are bundled and vgg19")
     features = _bundled() if name == "bundled" else _vgg19()
     return features.requires_grad_(False).eval()
+
+
+def load_beside(network: nn.Module, name: str = "bundled") -> Features:
+    """`load`, to look at what a network makes that is being trained: on its device, and in its
+    order of pixels, which takes a CPU down to half of the time."""
+    # Any: not every torch declares `memory_format` here.
+    features: Any = load(name)
+    device = next(network.parameters()).device
+    loaded: Features = features.to(device, memory_format=torch.channels_last)
+    return loaded
 
 
 def _bundled() -> Features:

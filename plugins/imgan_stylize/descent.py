@@ -12,6 +12,9 @@ from imgan.carry import Floats
 MEMORY = 8
 """The steps that are remembered, each with two copies of the picture."""
 
+Remembered = tuple[Floats, Floats, np.float32]
+"""A step, the change of the slope along it, and their product."""
+
 CURVED = 1e-6
 """The cosine between a step and the change of the slope from which on it is remembered."""
 
@@ -29,15 +32,16 @@ def descend(
     (Nocedal & Wright 2006, algorithm 7.4). No line is searched, for that costs evaluations: a step
     that led up is taken again at a quarter of its length, and the last one is not looked at.
     """
-    memory: deque[tuple[Floats, Floats]] = deque(maxlen=MEMORY)
+    memory: deque[Remembered] = deque(maxlen=MEMORY)
     best, least = picture, np.inf
     there = direction = np.zeros_like(picture)
     for taken in range(steps):
         loss, gradient = slope(picture)
         if loss < least:
             step, change = picture - best, gradient - there
-            if _dot(step, change) > CURVED * np.sqrt(_dot(step, step) * _dot(change, change)):
-                memory.append((step, change))
+            rise = _dot(step, change)
+            if rise > CURVED * np.sqrt(_dot(step, step) * _dot(change, change)):
+                memory.append((step, change, rise))
             best, least, there = picture, loss, gradient
             direction = _direction(gradient, loss, memory)
         else:
@@ -47,20 +51,20 @@ def descend(
     return picture
 
 
-def _direction(gradient: Floats, loss: float, memory: deque[tuple[Floats, Floats]]) -> Floats:
+def _direction(gradient: Floats, loss: float, memory: deque[Remembered]) -> Floats:
     """What is to be taken from the picture."""
     if not memory:
         steepness = max(_dot(gradient, gradient), np.finfo(np.float32).tiny)
         return gradient * np.float32(loss / steepness)
     way = gradient
     shares = []
-    for step, change in reversed(memory):
-        shares.append(_dot(step, way) / _dot(step, change))
+    for step, change, rise in reversed(memory):
+        shares.append(_dot(step, way) / rise)
         way = way - shares[-1] * change
-    step, change = memory[-1]
-    way = way * (_dot(step, change) / _dot(change, change))
-    for (step, change), share in zip(memory, reversed(shares), strict=True):
-        way = way + step * (share - _dot(change, way) / _dot(step, change))
+    _, change, rise = memory[-1]
+    way = way * (rise / _dot(change, change))
+    for (step, change, rise), share in zip(memory, reversed(shares), strict=True):
+        way = way + step * (share - _dot(change, way) / rise)
     return way
 
 

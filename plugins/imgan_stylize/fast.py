@@ -63,7 +63,7 @@ class Style(NamedTuple):
     deviation: Floats
     """Of the encoder's channels, both [1, C, 1, 1]."""
     grams: Sequence[Floats]
-    """Gram matrices [1, C, C] of the layers that are compared."""
+    """Gram matrices [1, C, C] of the layers that are compared; none where nothing is refined."""
 
 
 def start(
@@ -90,10 +90,10 @@ def start(
     """
     if not SMALLEST <= size <= LARGEST:
         raise Misuse(f"--size {size}: --method fast works at {SMALLEST} to {LARGEST} pixels")
-    painter, slope = (open_session(store.path(c), device) for c in (card, slope_card()))
+    painter = open_session(store.path(card), device)
     if "stylised" not in painter.shapes:
         raise Misuse(f"--model {card.name} does not stylise by itself: leave it out")
-    network = Network(painter, slope)
+    network = Network(painter, open_session(store.path(slope_card()), device) if refine else None)
     style = mix([network.look(style) for style in styles], weights)
     return Stylist(network, style, strength, size, refine, keep_color, meter)
 
@@ -115,9 +115,10 @@ def mix(styles: Sequence[Style], weights: Sequence[float]) -> Style:
 
 
 class Network:
-    """The exported networks; every call raises Failure when memory does not suffice."""
+    """The exported networks, the second for those who refine; every call raises Failure when
+    memory does not suffice."""
 
-    def __init__(self, painter: Session, slope: Session) -> None:
+    def __init__(self, painter: Session, slope: Session | None) -> None:
         self.painter = painter
         self.slope = slope
 
@@ -126,7 +127,8 @@ class Network:
         planes = to_planes(padded(reduced(picture, STYLE_SIZE)))[None]
         nothing = np.zeros((1, CHANNELS, 1, 1), np.float32)
         seen = self._paint(planes, nothing, nothing, 0)
-        return Style(seen["own_mean"], seen["own_deviation"], self._look(planes)[1])
+        grams = self._look(self.slope, planes)[1] if self.slope else []
+        return Style(seen["own_mean"], seen["own_deviation"], grams)
 
     def paint(
         self, picture: Bytes, style: Style, strength: float, refine: int, meter: Meter
@@ -135,35 +137,35 @@ class Network:
         photo = padded(picture)
         planes = to_planes(photo)[None]
         painted = self._paint(planes, style.mean, style.deviation, strength)["stylised"]
-        if refine:
+        if slope := self.slope:
             # On even places the network hatches, and the steps would not take that away. They make
             # strokes themselves: all they need of the network is its colours.
             coloured = to_planes(guided(photo, photo, _pixels(painted)))[None]
-            content, own = self._look(planes)
+            content, own = self._look(slope, planes)
             pairs = zip(own, style.grams, strict=True)
             grams = [(1 - strength) * mine + strength * theirs for mine, theirs in pairs]
 
-            def slope(planes: Floats) -> tuple[float, Floats]:
-                seen = self._compare(planes, content, grams)
+            def down(planes: Floats) -> tuple[float, Floats]:
+                seen = self._compare(slope, planes, content, grams)
                 return float(seen["loss"][0]), seen["gradient"]
 
-            painted = descend(coloured, slope, refine, lambda taken: meter(taken / refine))
+            painted = descend(coloured, down, refine, lambda taken: meter(taken / refine))
         height, width = picture.shape[:2]
         return _pixels(painted)[MARGIN : MARGIN + height, MARGIN : MARGIN + width]
 
-    def _look(self, planes: Floats) -> tuple[Floats, list[Floats]]:
+    def _look(self, slope: Session, planes: Floats) -> tuple[Floats, list[Floats]]:
         """Content and Gram matrices of a picture, compared with nothing."""
         height, width = (side // CONTENT for side in planes.shape[2:])
         nothing = np.zeros((1, CONTENT_CHANNELS, height, width), np.float32)
         grams = [np.zeros((1, c, c), np.float32) for c in GRAMS.values()]
-        seen = self._compare(planes, nothing, grams)
+        seen = self._compare(slope, planes, nothing, grams)
         return seen["own_content"], [seen[f"own_{name}"] for name in GRAMS]
 
     def _compare(
-        self, planes: Floats, content: Floats, grams: Sequence[Floats]
+        self, slope: Session, planes: Floats, content: Floats, grams: Sequence[Floats]
     ) -> Mapping[str, Floats]:
         wanted = dict(zip(GRAMS, grams, strict=True))
-        return self._run(self.slope, {"picture": planes, "content": content, **wanted})
+        return self._run(slope, {"picture": planes, "content": content, **wanted})
 
     def _paint(
         self, planes: Floats, mean: Floats, deviation: Floats, strength: float

@@ -208,7 +208,7 @@ def _later(name: str, *arguments: Any) -> Callable[[], Process]:
 
 def _models(look: Look, transfer: Transfer) -> tuple[str, ...]:
     if look.method is Method.fast:
-        return _card(look).sha256, fast.slope_card().sha256
+        return _card(look).sha256, *([fast.slope_card().sha256] if look.refine else [])
     return _features(transfer)
 
 

@@ -9,6 +9,9 @@ from torch.nn.functional import conv2d, interpolate, max_pool2d, pad
 from imgan.training.perceptual import Features, gram
 from imgan_stylize import STYLE_LAYERS, Transfer
 
+NAME = "slope"
+"""What `imgan export --network` calls it."""
+
 LAYERS = tuple(STYLE_LAYERS.split(","))
 """Where styles are compared."""
 

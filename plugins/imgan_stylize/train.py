@@ -23,19 +23,16 @@ from imgan.training.loop import cosine, set_rate
 from imgan.training.task import Task
 from imgan_stylize import FastSettings
 from imgan_stylize.net import LAYERS, Decoder, Stylizer, adain, statistics, style_of
-from imgan_stylize.slope import Slope
+from imgan_stylize.slope import NAME, Slope
 
 LARGEST = 1024
-"""The longer side of the pictures in memory: what `imgan stylize` works at."""
+"""The longer side of the pictures in memory."""
 
 ZOOM = 2.5
 """A crop shows up to this many times its own side of the picture, brought down to it."""
 
 DEEPEST = "conv4_1"
 """Where the content is compared."""
-
-SLOPE = "slope"
-"""The other network that a run can be exported as."""
 
 SAMPLES = 6
 """Rows of a sample sheet."""
@@ -107,12 +104,12 @@ class StylizeTask(Task[FastSettings]):
 
     @property
     def products(self) -> Collection[str]:
-        return ("decoder", SLOPE)
+        return (*self.averages, NAME)
 
     def product(self) -> nn.Module:
         """Encoder, AdaIN and decoder: one network for any picture and any style. Or, as the network
         `slope`, what leads down from there: it has the encoder's weights."""
-        if self.shipped == SLOPE:
+        if self.shipped == NAME:
             return Slope(self.encoder).cpu().eval()
         return Stylizer(self.encoder, self.trained("decoder")).cpu().eval()
 

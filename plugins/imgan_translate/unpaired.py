@@ -19,12 +19,12 @@ from torch.nn.functional import (
 )
 
 from imgan.errors import Misuse
-from imgan.training import perceptual
 from imgan.training.augment import augmented
 from imgan.training.critic import Critic
 from imgan.training.data import Bytes, shuffled
 from imgan.training.descent import Descent
 from imgan.training.loop import linear, set_rate
+from imgan.training.perceptual import Features, load_beside
 from imgan.training.run import Record
 from imgan.training.task import Task
 from imgan.training.weights import read_weights
@@ -93,10 +93,9 @@ class CycleGANTask(Task[CycleGANSettings]):
         return critic
 
     @cached_property
-    def features(self) -> perceptual.Features:
+    def features(self) -> Features:
         """What the critics of `--projected` look through."""
-        features = perceptual.load().to(next(self.networks["forward"].parameters()).device)
-        return features.to(memory_format=torch.channels_last)
+        return load_beside(self.networks["forward"])
 
     @cached_property
     def photos(self) -> tuple[list[Bytes], list[Bytes]]:
