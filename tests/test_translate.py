@@ -25,7 +25,7 @@ from imgan.session import OutOfMemory, Session
 from imgan_exporters.families import translator_form
 from imgan_exporters.onnx import write
 from imgan_translate import Translation
-from imgan_translate.run import Translator, choose, open_translator
+from imgan_translate.run import Translator, blended, choose, open_translator
 
 
 class Warmer(nn.Module):
@@ -106,6 +106,22 @@ def test_strength_blends(photo: Path) -> None:
     before, whole = _pixels("photo.png"), _pixels("whole.png")
     assert np.abs(_pixels("half.png") - (before + whole) / 2).max() <= 1
     assert np.array_equal(_pixels("none.png"), before)
+
+
+@pytest.mark.parametrize("gain", [0.5, 2])
+def test_a_card_may_make_changes_weaker_or_stronger(gain: float) -> None:
+    card = store.find(store.installed(), "warmer")
+    gray = np.full((64, 80, 3), 128, np.uint8)
+    plain = open_translator(card, "cpu")(gray)[0, 0].astype(int) - 128
+    asked = replace(card, traits={**card.traits, "gain": gain})
+    change = open_translator(asked, "cpu")(gray)[0, 0].astype(int) - 128
+    assert np.abs(change - gain * plain).max() <= 1
+
+
+def test_what_goes_beyond_white_is_white() -> None:
+    photo, made = (np.full((2, 2, 3), level, np.uint8) for level in (10, 200))
+    assert (blended(photo, made, 2) == 255).all()
+    assert (blended(made, photo, 2) == 0).all()
 
 
 def test_detail_finer_than_the_network_sees_is_the_photos_own(here: Path) -> None:

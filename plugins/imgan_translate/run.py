@@ -128,6 +128,7 @@ def open_translator(card: ModelCard, device: str, wish: Translation | None = Non
         sees=None if prepared is None else Pairs(prepared),
         carry="guided" if wish.keep_structure else str(card.traits.get("carry", "guided")),
         border=int(card.number("border", BORDER)),
+        gain=card.number("gain", 1),
     )
 
 
@@ -139,7 +140,8 @@ class Translator:
     pictures at it. `sees` is what is done to a picture first. `carry` says how the result comes to
     the picture's size: "guided" (`imgan.carry.guided`), "detail" (`with_detail`) or "chroma": the
     picture's own luminance under the colours of the result. `border` is how many pixels of the
-    picture's mirror image the network sees around it.
+    picture's mirror image the network sees around it. What the network changes is multiplied by
+    `gain`.
     """
 
     session: Session
@@ -147,6 +149,7 @@ class Translator:
     sees: Pairs | None
     carry: str
     border: int = BORDER
+    gain: float = 1
 
     def __call__(self, photo: Bytes) -> Bytes:
         """A picture [H, W, 3] sRGB translated, at its size. Raises Failure when memory is short."""
@@ -159,7 +162,7 @@ class Translator:
         return (guided if self.carry == "guided" else with_detail)(photo, small, made)
 
     def paint(self, small: Bytes) -> Bytes:
-        """The network's own result for a picture [H, W, 3], as large as that."""
+        """What the network makes of a picture [H, W, 3], as large as that, before it is carried."""
         height, width = small.shape[:2]
         margins = (0, 0), (0, 0)
         if self._fixed is None:
@@ -177,7 +180,7 @@ class Translator:
             ) from error
         (top, _), (left, _) = margins
         (pixels,) = decode(made[:, :, top : top + height, left : left + width])
-        return pixels
+        return blended(small, pixels, self.gain)
 
     @property
     def _fixed(self) -> tuple[int, int] | None:
@@ -227,7 +230,7 @@ def blended(photo: Bytes, made: Bytes, strength: float) -> Bytes:
     result = np.empty_like(photo)
     for band in rows(*photo.shape[:2]):
         change = strength * np.subtract(made[band], photo[band], dtype=np.float32)
-        result[band] = np.rint(photo[band] + change)
+        result[band] = np.rint(photo[band] + change).clip(0, 255)
     return result
 
 
