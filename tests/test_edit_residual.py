@@ -41,6 +41,7 @@ from imgan_edit.train_residual import (
     Wishes,
     attribute_losses,
     flipped,
+    kinds,
 )
 
 TRAINED = 24
@@ -228,7 +229,7 @@ def test_every_guide_has_its_say(celeba: Path, monkeypatch: pytest.MonkeyPatch) 
     assert len(task.guides) == 2
     two: list[nn.Module] = [Places(), nn.Sequential(Places(), nn.Threshold(100, -4))]
     rng = np.random.default_rng(0)
-    faces, _, labels, wanted = task.wishes.draw(rng, 4)
+    faces, _, labels, wanted, _ = task.wishes.draw(rng, 4)
     faces = faces.float() / 127.5 - 1
     before, after = faces, faces.flip(0)
     each = []
@@ -249,7 +250,7 @@ def test_a_guide_looks_from_elsewhere_and_at_both_faces_alike(celeba: Path) -> N
 
     task = _task(celeba)
     task.guides = [Witness(), Witness()]
-    faces, _, labels, wanted = task.wishes.draw(np.random.default_rng(0), 4)
+    faces, _, labels, wanted, _ = task.wishes.draw(np.random.default_rng(0), 4)
     before = faces.float() / 127.5 - 1
     task._attributes(before, before.clone(), labels, wanted)
     first, same, second, also = seen
@@ -278,8 +279,37 @@ def test_the_critic_sees_faces_through_the_features() -> None:
     assert {name: part.shape[1:] for name, part in seen.items()} == {
         "conv2_2": (64, 32, 32),
         "conv3_2": (128, 16, 16),
+        "conv4_1": (256, 8, 8),
     }
-    assert [logits.shape for logits in Critic(LAYERS, 4)(seen)] == [(2, 1, 8, 8), (2, 1, 4, 4)]
+    assert [logits.shape for logits in Critic(LAYERS, 4)(seen)] == [
+        (2, 1, side, side) for side in (8, 4, 2)
+    ]
+
+
+def test_of_each_kind_the_critic_says_something_of_its_own() -> None:
+    torch.manual_seed(0)
+    seen = {"conv2_2": torch.rand(1, 64, 32, 32)}
+    critic = Critic(("conv2_2",), 4, kinds=3).eval()
+    of_all, *of_kinds = (
+        critic(seen, kind)[0] for kind in (None, *(torch.tensor([kind]) for kind in range(3)))
+    )
+    assert {logits.shape for logits in (of_all, *of_kinds)} == {(1, 1, 8, 8)}
+    head = critic.heads["conv2_2"]
+    says = head(seen["conv2_2"])
+    for kind, logits in enumerate(of_kinds):
+        assert torch.equal(logits, of_all + says[:, 1 + kind : 2 + kind])
+    mixed = critic({"conv2_2": seen["conv2_2"].expand(2, -1, -1, -1)}, torch.tensor([2, 0]))[0]
+    assert torch.allclose(mixed, torch.cat([of_kinds[2], of_kinds[0]]), atol=1e-6)
+
+
+def test_a_face_is_of_the_kind_of_what_it_was_drawn_for(wishes: Wishes) -> None:
+    _, _, labels, wanted, drawn = wishes.draw(np.random.default_rng(0), 16)
+    was, becomes = kinds(labels, drawn), kinds(wanted, drawn)
+    assert torch.equal(was // 2, drawn)
+    assert torch.equal(becomes // 2, drawn)
+    slugs = [SLUGS.index(RESIDUAL[attribute]) for attribute in drawn]
+    assert was.remainder(2).tolist() == [labels[i, slug] for i, slug in enumerate(slugs)]
+    assert torch.equal(becomes[:12] % 2, 1 - was[:12] % 2)
 
 
 def test_wishes_are_the_same_for_a_step_and_differ_between_steps(celeba: Path) -> None:
@@ -291,7 +321,7 @@ def test_wishes_are_the_same_for_a_step_and_differ_between_steps(celeba: Path) -
 def test_most_wishes_change_one_attribute_and_others_take_those_of_another(
     wishes: Wishes,
 ) -> None:
-    faces, change, labels, wanted = wishes.draw(np.random.default_rng(0), 16)
+    faces, change, labels, wanted, _ = wishes.draw(np.random.default_rng(0), 16)
     assert faces.shape == (16, 3, 64, 64)
     assert faces.dtype == torch.uint8
     assert torch.equal(change, (wanted - labels)[:, EDITED])
@@ -328,7 +358,7 @@ def test_rare_attributes_are_drawn_as_often_as_others(wishes: Wishes) -> None:
     few = Wishes.__new__(Wishes)
     few.pixels, few.labels = wishes.pixels, labels
     few._having = [tuple(np.flatnonzero(labels[:, a] == has) for has in (0, 1)) for a in EDITED]
-    _, change, _, _ = few.draw(np.random.default_rng(0), 400)
+    _, change, *_ = few.draw(np.random.default_rng(0), 400)
     removed = (change[:300, RESIDUAL.index("bald")] == -1).float().mean()
     assert removed > 1 / 34 / 2
 

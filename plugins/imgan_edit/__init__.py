@@ -112,7 +112,7 @@ class ResidualSettings(Settings):
     ] = ""
     width: Annotated[int, Option(help="Channels of the editor's blocks at 32 pixels.")] = 48
     critic_width: Annotated[int, Option(help="Channels of the critic's layers.")] = 64
-    adversarial: Annotated[float, Option(help="Weight of looking like a photo.")] = 4.0
+    adversarial: Annotated[float, Option(help="Weight of looking like a photo.")] = 1.0
     classification: Annotated[float, Option(help="Weight of the changed attributes.")] = 4.0
     preservation: Annotated[float, Option(help="Weight of the other attributes.")] = 15.0
     cycle: Annotated[float, Option(help="Weight of the way there and back.")] = 5.0

@@ -10,7 +10,7 @@ from torch.nn.functional import adaptive_avg_pool2d, relu
 
 from imgan.training.perceptual import Features
 
-LAYERS = ("conv2_2", "conv3_2")
+LAYERS = ("conv2_2", "conv3_2", "conv4_1")
 """What the critic sees of a face, in the bundled features."""
 
 

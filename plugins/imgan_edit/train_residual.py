@@ -75,7 +75,7 @@ class ResidualTask(Task[ResidualSettings]):
         super().__init__(settings)
         self.data = data
         self.networks["editor"] = Editor(settings.size, settings.width)
-        self.networks["critic"] = Critic(LAYERS, settings.critic_width)
+        self.networks["critic"] = Critic(LAYERS, settings.critic_width, 2 * len(EDITED))
         for name, network in self.networks.items():
             self.optimizers[name] = torch.optim.Adam(
                 network.parameters(), settings.rate, betas=(0.5, 0.999)
@@ -112,7 +112,7 @@ class ResidualTask(Task[ResidualSettings]):
         rate = cosine(self.settings, step)
         set_rate(self.optimizers["editor"], rate)
         set_rate(self.optimizers["critic"], FASTER * rate)
-        faces, change, labels, wanted = centred(batch[0]), *batch[1:]
+        faces, change, labels, wanted, drawn = centred(batch[0]), *batch[1:]
         faces, cover = covered(disturbed(faces), COVERED)
         editor, critic = self.networks["editor"], self.networks["critic"]
         # Every second one: of single changes, which come first, and of several at once.
@@ -123,9 +123,11 @@ class ResidualTask(Task[ResidualSettings]):
             with torch.no_grad():
                 photos = look(self.features, faces[half])
             made = look(self.features, edited[half])
+            was, is_to_be = kinds(labels[half], drawn[half]), kinds(wanted[half], drawn[half])
             critic.train()
             both = {layer: torch.cat([photos[layer], made[layer].detach()]) for layer in photos}
-            on_photos, on_made = zip(*(logits.chunk(2) for logits in critic(both)), strict=True)
+            logits = critic(both, torch.cat([was, is_to_be]))
+            on_photos, on_made = zip(*(each.chunk(2) for each in logits), strict=True)
             criticism = hinge(on_photos, on_made, mask[half])
         descent.minimise(criticism, self.optimizers["critic"])
         critic.eval()
@@ -136,7 +138,7 @@ class ResidualTask(Task[ResidualSettings]):
             to_be_seen = (1 - cover.mean((1, 2, 3)) / HIDDEN_MOST).clamp(min=0)
             back = apply(edited[half], *editor(edited[half], -change[half]))
             terms = {
-                "adversarial": doubt(critic(made), mask[half]),
+                "adversarial": doubt(critic(made, is_to_be), mask[half]),
                 "classification": (to_be_seen * moved).mean(),
                 "preservation": kept.mean(),
                 "cycle": (back - faces[half]).abs().mean(),
@@ -217,9 +219,9 @@ class Wishes:
             if not all(map(len, having)):
                 raise Failure(f"{data}: it takes faces with and without {slug} to learn it")
 
-    def draw(self, rng: Generator, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Faces [N, 3, S, S] in bytes, mirrored or not, the change [N, 17], labels [N, 40], and
-        what they are to be, [N, 40] in 0..1.
+    def draw(self, rng: Generator, count: int) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """Faces [N, 3, S, S] in bytes, mirrored or not, the change [N, 17], labels [N, 40], what
+        they are to be, [N, 40] in 0..1, and for which of the 17 attributes each was drawn, [N].
 
         An attribute is drawn first, then whether the face has it, then the face: rare ones come as
         often as others. In three quarters of the batch that attribute becomes what it is not, with
@@ -248,7 +250,14 @@ class Wishes:
             torch.from_numpy(change),
             torch.from_numpy(labels),
             torch.from_numpy(wanted),
+            torch.from_numpy(drawn),
         )
+
+
+def kinds(labels: Tensor, drawn: Tensor) -> Tensor:
+    """Which branch of the critic a face [N] belongs to, by whether it has what it was drawn for."""
+    has = labels[:, EDITED].gather(1, drawn[:, None])[:, 0] >= 0.5
+    return 2 * drawn + has
 
 
 def flipped(labels: Floats, attribute: int) -> Floats:
