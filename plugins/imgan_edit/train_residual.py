@@ -54,10 +54,11 @@ Floats = NDArray[np.float32]
 class ResidualTask(Task[ResidualSettings]):
     """Editor and critic in turn: Adam with beta1 0.5, the rate falls to zero along half a cosine.
 
-    The critic learns the hinge loss (Miyato et al. 2018, equation 16). The editor learns, on one
+    The critic learns the hinge loss (Miyato et al. 2018, equation 16), on each attribute, there
+    and not there, by itself. The editor learns, on one
     screen, from the critic and from the guides, which are frozen and see 64 pixels, each by itself:
 
-    - adversarial: what the critic takes for a photo, on half of the batch;
+    - adversarial: what the critic takes for a photo of such a face, on half of the batch;
     - classification: cross-entropy of the attributes that change with what they are to be;
     - preservation: how far the other ones, of all 40, are from what was seen in the face
       (cross-entropy less its least value, the entropy);
