@@ -9,13 +9,10 @@ the photo's own pixels go through (`guided`). All pictures are [H, W, 3] sRGB by
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from imgan.codecs import rows
-
-Bytes = NDArray[np.uint8]
-Floats = NDArray[np.float32]
+from imgan.planes import Bytes, Floats
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """Y of ITU-R BT.601 out of RGB."""

@@ -6,12 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 from PIL import Image
 
 from imgan.carry import enlarged, guided, keep_color, reduced, with_detail
-
-Bytes = NDArray[np.uint8]
+from imgan.planes import Bytes
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,6 @@ import pytest
 import skimage.data
 import torch
 import typer
-from numpy.typing import NDArray
 from PIL import Image
 from torch import Tensor
 
@@ -23,6 +22,7 @@ import imgan_stylize
 from imgan.errors import Failure, Misuse
 from imgan.images import Picture, Source, open_picture
 from imgan.job import Job, Meter
+from imgan.planes import Bytes
 from imgan.training.perceptual import Features, gram
 from imgan_stylize import (
     Grid,
@@ -54,7 +54,6 @@ from imgan_stylize.gram import (
 )
 from imgan_stylize.optimise import grey, matched
 
-Bytes = NDArray[np.uint8]
 CPU = torch.device("cpu")
 QUICK = Transfer(steps=3, features="vgg19")
 GRAM = Look([], method=Method.gram, size=48)

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 from PIL import Image
 from torch import nn
 
@@ -23,6 +22,7 @@ from imgan.errors import Failure, Misuse
 from imgan.files import digest
 from imgan.images import Picture, Source, open_picture
 from imgan.job import Job, Meter, Operation
+from imgan.planes import Bytes
 from imgan.session import OutOfMemory
 from imgan.training import perceptual
 from imgan.training.loop import CHECKPOINT, fit
@@ -31,8 +31,6 @@ from imgan_stylize import FastSettings, Transfer, fast
 from imgan_stylize import evaluate as evaluation
 from imgan_stylize.net import CHANNELS, LAYERS, Decoder, statistics
 from imgan_stylize.train import StylizeTask, recolour
-
-Bytes = NDArray[np.uint8]
 
 SLOPE = fast.slope_card()
 

@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from numpy.typing import NDArray
 
 from imgan import store
 from imgan.cards import Description
-from imgan.carry import Floats
 from imgan.errors import Misuse
 from imgan.images import Picture
 from imgan.job import Meter
+from imgan.planes import Bytes, Floats
 from imgan.session import open_session
 from imgan.training import perceptual
 from imgan.training.perceptual import Features, gram
@@ -25,8 +24,6 @@ from imgan_stylize.evaluate import Judge
 from imgan_stylize.gram import content_loss, style_loss, total_variation
 from imgan_stylize.slope import LAYERS, Slope
 from imgan_stylize.train import StylizeTask
-
-Bytes = NDArray[np.uint8]
 
 
 @pytest.fixture(scope="module")

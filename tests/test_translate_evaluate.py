@@ -20,13 +20,12 @@ from imgan.faces import boxed
 from imgan.images import Picture
 from imgan.metrics import edge_correlation, kernel_distance
 from imgan.perceptual import SCALES, open_features
+from imgan.planes import Bytes
 from imgan.tiles import to_planes
 from imgan_translate import Pairs, evaluate
 from imgan_translate.judge import Judge, find_judge
 from imgan_translate.prepare import gray
 from imgan_translate.twins import twins
-
-Bytes = NDArray[np.uint8]
 
 SIDE = 32
 

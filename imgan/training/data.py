@@ -12,8 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from imgan.images import open_picture, to_srgb
-
-Bytes = NDArray[np.uint8]
+from imgan.planes import Bytes
 
 
 def load_rgb(path: Path) -> Image.Image:

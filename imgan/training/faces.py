@@ -12,7 +12,7 @@ from torch import Tensor
 from imgan.celeba import ATTRIBUTES_FILE, HELD_OUT, read_attributes, read_faces
 from imgan.errors import Failure
 from imgan.images import pictures
-from imgan.training.data import Bytes
+from imgan.planes import Bytes
 
 
 class Faces:

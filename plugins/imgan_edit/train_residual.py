@@ -9,12 +9,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.random import Generator
-from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, binary_cross_entropy_with_logits
 
 from imgan.celeba import ATTRIBUTES_FILE, held_out, read_attributes, read_faces
 from imgan.errors import Failure
+from imgan.planes import Floats
 from imgan.training import perceptual
 from imgan.training.critic import Critic
 from imgan.training.descent import Descent
@@ -47,8 +47,6 @@ FASTER = 4
 
 COVERED = 0.25
 """The part of the faces that have something before them."""
-
-Floats = NDArray[np.float32]
 
 
 class ResidualTask(Task[ResidualSettings]):

@@ -7,10 +7,10 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.random import Generator
-from numpy.typing import NDArray
 from PIL import Image, ImageEnhance, ImageFilter
 
-Bytes = NDArray[np.uint8]
+from imgan.planes import Bytes
+
 """An sRGB picture, [H, W, 3]."""
 
 

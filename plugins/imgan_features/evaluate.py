@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from imgan.errors import Failure
 from imgan.images import pictures
 from imgan.perceptual import open_features
+from imgan.planes import Bytes
 from imgan.training.data import load_rgb, to_tensor
 from imgan.training.perceptual import distance
-from imgan_features.distort import STRENGTHS, Bytes
+from imgan_features.distort import STRENGTHS
 from imgan_features.teacher import load_teacher
 
 HEADER = ("distortion", "pairs", "Pearson", "Spearman")

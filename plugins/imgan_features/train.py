@@ -16,7 +16,8 @@ from torch.nn.functional import interpolate
 from imgan.errors import Misuse
 from imgan.images import pictures
 from imgan.perceptual import SCALES
-from imgan.training.data import Bytes, load_rgb, to_tensor
+from imgan.planes import Bytes
+from imgan.training.data import load_rgb, to_tensor
 from imgan.training.descent import Descent
 from imgan.training.loop import cosine, set_rate
 from imgan.training.perceptual import Features, apart

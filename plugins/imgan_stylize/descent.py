@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from imgan.carry import Floats
+from imgan.planes import Floats
 
 MEMORY = 8
 """The steps that are remembered, each with two copies of the picture."""

@@ -9,10 +9,11 @@ import numpy as np
 import torch
 
 from imgan import store
-from imgan.carry import Bytes, reduced
+from imgan.carry import reduced
 from imgan.errors import Failure
 from imgan.images import Picture, open_picture, pictures, to_srgb
 from imgan.job import Meter
+from imgan.planes import Bytes
 from imgan.training import perceptual
 from imgan.training.data import to_tensor
 from imgan_stylize import FAST_MODEL, REFINE, Transfer, fast

@@ -16,10 +16,11 @@ import numpy as np
 
 from imgan import store
 from imgan.cards import ModelCard
-from imgan.carry import Bytes, Floats, guided, keep_color, reduced, with_detail
+from imgan.carry import guided, keep_color, reduced, with_detail
 from imgan.errors import Failure, Misuse
 from imgan.images import Picture, from_srgb, to_srgb
 from imgan.job import Meter
+from imgan.planes import Bytes, Floats
 from imgan.session import OutOfMemory, Session, open_session
 from imgan.tiles import quantise, to_planes
 from imgan_stylize import STYLE_LAYERS

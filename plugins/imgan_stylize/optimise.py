@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from imgan.carry import LUMA, Bytes, keep_color, reduced, with_detail
+from imgan.carry import LUMA, keep_color, reduced, with_detail
 from imgan.images import Picture, from_srgb, to_srgb
 from imgan.job import Meter
+from imgan.planes import Bytes
 from imgan.training.perceptual import Features, load
 from imgan_stylize import Search, Transfer
 from imgan_stylize.frames import Film

@@ -14,12 +14,13 @@ from PIL import Image
 
 from imgan import batch, perceptual, store
 from imgan.cards import ModelCard
-from imgan.carry import Bytes, reduced
+from imgan.carry import reduced
 from imgan.codecs import rows
 from imgan.errors import Failure, Misuse
 from imgan.files import digest
 from imgan.images import Picture, format_of, open_picture, pictures, save_picture, to_srgb
 from imgan.job import Job, Meter, Operation
+from imgan.planes import Bytes
 from imgan.recipes import option, resolve
 from imgan_stylize import FAST_MODEL, REFINE, Grid, Look, Method, Search, Transfer, fast
 from imgan_stylize.sheet import CELL, sheet

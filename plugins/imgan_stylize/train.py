@@ -16,8 +16,9 @@ from torch.nn.functional import l1_loss, mse_loss
 
 from imgan.errors import Failure
 from imgan.images import pictures
+from imgan.planes import Bytes
 from imgan.training import perceptual
-from imgan.training.data import Bytes, load_rgb, to_tensor
+from imgan.training.data import load_rgb, to_tensor
 from imgan.training.descent import Descent
 from imgan.training.loop import cosine, set_rate
 from imgan.training.task import Task

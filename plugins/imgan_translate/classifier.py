@@ -13,7 +13,8 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from imgan.training.data import Bytes, to_tensor
+from imgan.planes import Bytes
+from imgan.training.data import to_tensor
 from imgan.training.descent import Descent
 from imgan.training.disguise import disguised
 from imgan.training.loop import cosine, set_rate

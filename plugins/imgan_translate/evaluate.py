@@ -16,9 +16,10 @@ from imgan.images import Picture, open_picture, pictures, to_srgb
 from imgan.likeness import distances
 from imgan.metrics import edge_correlation, luma, ssim
 from imgan.perceptual import Perceptual, open_features
+from imgan.planes import Bytes
 from imgan.session import open_session
 from imgan_translate.judge import JUDGES, Judge, find_judge, judges
-from imgan_translate.prepare import PREPARED, Bytes, face_of, square
+from imgan_translate.prepare import PREPARED, face_of, square
 from imgan_translate.run import OPERATION, open_translator
 from imgan_translate.twins import twins
 

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss
 
 from imgan.images import Picture, open_picture, pictures, to_srgb
+from imgan.planes import Bytes
 from imgan.training.augment import augmented
-from imgan.training.data import Bytes, shuffled
+from imgan.training.data import shuffled
 from imgan.training.descent import Descent
 from imgan.training.loop import linear, set_rate
 from imgan.training.task import Task

@@ -13,7 +13,8 @@ from torch import Tensor
 
 from imgan.errors import Failure
 from imgan.images import pictures
-from imgan.training.data import Bytes, load_rgb, to_tensor
+from imgan.planes import Bytes
+from imgan.training.data import load_rgb, to_tensor
 from imgan_translate import TranslateSettings
 
 

@@ -6,10 +6,10 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from imgan import faces
-from imgan.carry import Bytes
 from imgan.errors import Failure
 from imgan.faces import Face
 from imgan.images import Picture, to_srgb
+from imgan.planes import Bytes
 from imgan_translate import Pairs
 
 MARGIN = 0.05

@@ -19,10 +19,10 @@ from imgan.errors import Failure, Misuse
 from imgan.images import Picture, from_srgb, to_srgb
 from imgan.job import Job, Operation
 from imgan.metadata import COMPOSITE
-from imgan.planes import decode, encode
+from imgan.planes import Bytes, decode, encode
 from imgan.session import OutOfMemory, Session, open_session
 from imgan_translate import STEP, Pairs, Translation
-from imgan_translate.prepare import MARGIN, PREPARED, Bytes, face_of, square
+from imgan_translate.prepare import MARGIN, PREPARED, face_of, square
 
 if TYPE_CHECKING:
     from imgan.job import Process

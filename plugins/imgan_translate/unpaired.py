@@ -19,9 +19,10 @@ from torch.nn.functional import (
 )
 
 from imgan.errors import Misuse
+from imgan.planes import Bytes
 from imgan.training.augment import augmented
 from imgan.training.critic import Critic
-from imgan.training.data import Bytes, shuffled
+from imgan.training.data import shuffled
 from imgan.training.descent import Descent
 from imgan.training.loop import linear, set_rate
 from imgan.training.perceptual import Features, load_beside

@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from imgan.errors import Failure
 from imgan.images import pictures
-from imgan.training.data import Bytes, load_rgb, to_tensor
+from imgan.planes import Bytes
+from imgan.training.data import load_rgb, to_tensor
 from imgan.training.descent import Descent
 from imgan.training.loop import cosine, set_rate
 from imgan.training.task import Task
