@@ -34,7 +34,7 @@ from imgan_edit.critic import LAYERS, doubt, hinge, look
 from imgan_edit.disturb import covered, disturbed
 from imgan_edit.guide import GuideTask, load_guide
 from imgan_edit.own_faces import write_faces
-from imgan_edit.residual import CODE, Editor, apply, smoothed
+from imgan_edit.residual import CODE, TINT, Editor, apply, smoothed
 from imgan_edit.train_residual import (
     EDITED,
     ResidualTask,
@@ -115,6 +115,26 @@ def test_no_change_leaves_the_face_and_strength_scales_the_residual(size: int) -
     assert torch.allclose(stronger, 3 * residual, atol=1e-4)
     assert torch.allclose(same, mask, atol=1e-5)
     assert not torch.allclose(editor(face, -change)[0], -residual, atol=1e-2)
+
+
+@torch.no_grad()
+def test_a_residual_has_little_chroma_unless_a_colour_is_to_change() -> None:
+    editor = Editor(64, 3)
+    editor.head.weight.zero_()
+    editor.head.bias.fill_(0)[:4] = 9  # type: ignore[index]
+    red, grey = torch.tensor([1.0, 0.0, 0.0]), torch.full((3,), 0.299)
+    face = torch.zeros(1, 3, 64, 64)
+    for wish, kept in (
+        ({"smiling": 1.0}, TINT),
+        ({"blond-hair": 1.0}, 1.0),
+        ({"blond-hair": -0.5, "smiling": 1.0}, (1 + TINT) / 2),
+    ):
+        change = torch.zeros(1, len(RESIDUAL))
+        for slug, amount in wish.items():
+            change[0, RESIDUAL.index(slug)] = amount
+        residual, _ = editor(face, change)
+        expected = 2 * (grey + kept * (red - grey))
+        assert torch.allclose(residual[0, :, 30, 30], expected, atol=1e-3), wish
 
 
 @torch.no_grad()

@@ -32,6 +32,9 @@ RESIDUAL = (
 )  # fmt: skip
 """What the engine `residual` edits, in the order of its network's input."""
 
+COLOURS = ("black-hair", "blond-hair", "brown-hair", "heavy-makeup", "pale-skin")
+"""Of these, what is a matter of colour."""
+
 _FOLLOWS: dict[tuple[str, bool], dict[str, bool]] = {
     ("bald", True): dict.fromkeys(("bangs", "wavy-hair", "straight-hair", *_HAIR), False),
     ("bangs", True): {"bald": False, "receding-hairline": False},

@@ -8,13 +8,14 @@ the halved picture.
 from __future__ import annotations
 
 import math
+from functools import reduce
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, pad
 
-from imgan_edit.attributes import RESIDUAL
+from imgan_edit.attributes import COLOURS, RESIDUAL
 
 GRID = 32
 """Side of the grid on which most is computed; details get one of twice the side."""
@@ -31,6 +32,10 @@ ENDS = tuple(
 )
 """Parameters that know the size of faces, the axis that grows with it, and planes along that."""
 
+TINT = 0.3
+"""The part of its chroma that a residual keeps where no colour is to change. The rest is what fools
+a classifier: blue under eyes that are to get glasses, purple around a moustache."""
+
 BOUND = 5.0
 """The mask's logits stay below this on either side of 0, and the mask itself within 1/150."""
 
@@ -45,8 +50,10 @@ class Editor(nn.Module):
     With s = max|change|, the networks r and m see change / s alone, and the residual is
     s r(face, change / s): it grows with the strength, and a change of nothing is none, by
     construction. The mask is GANimation's (Pumarola et al. 2018), the difference of attributes in
-    place of the attributes themselves STGAN's (Liu et al. 2019). A U-Net without normalisation, in
-    which the change scales and shifts the middle of every block (FiLM, Perez et al. 2018).
+    place of the attributes themselves STGAN's (Liu et al. 2019). The residual is one of lightness,
+    with little chroma, as far as none of `attributes.COLOURS` changes. A U-Net without
+    normalisation, in which the change scales and shifts the middle of every block (FiLM, Perez et
+    al. 2018).
     """
 
     def __init__(self, size: int = 64, width: int = 48) -> None:
@@ -80,7 +87,8 @@ class Editor(nn.Module):
 
     def forward(self, face: Tensor, change: Tensor) -> tuple[Tensor, Tensor]:
         strength = change.abs().amax(1, keepdim=True)
-        code = self.embed(change / strength.clamp(min=1e-6))
+        direction = change / strength.clamp(min=1e-6)
+        code = self.embed(direction)
         at32 = self.down32(self.stem(self.unshuffle(face)), code)
         at16 = self.down16(self.to16(at32), code)
         x = self.to8(at16)
@@ -92,7 +100,8 @@ class Editor(nn.Module):
         residual, mask = (planes + self.details(face, x, code)).split((3, 1), 1)
         # A mask of 0 would keep the residual from learning, and a residual of 0 the mask.
         bounded = BOUND * (mask / BOUND).tanh()
-        return 2 * strength[..., None, None] * residual.tanh(), bounded.sigmoid()
+        residual = tinted(residual.tanh(), direction)
+        return 2 * strength[..., None, None] * residual, bounded.sigmoid()
 
 
 class _Details(nn.Module):
@@ -118,6 +127,16 @@ class _Details(nn.Module):
     def forward(self, face: Tensor, at32: Tensor, code: Tensor) -> Tensor:
         x = self.block(self.stem(self.unshuffle(face)) + doubled(self.from32(at32)), code)
         return smoothed(self.shuffle(self.head(leaky_relu(x, SLOPE))), self.factor)
+
+
+def tinted(residual: Tensor, change: Tensor) -> Tensor:
+    """Its lightness (ITU-R BT.601), and of its chroma as much as colours change, from `TINT` on."""
+    colours = (change[:, RESIDUAL.index(slug)].abs() for slug in COLOURS)
+    colour = reduce(torch.maximum, colours)
+    red, green, blue = residual.split(1, 1)
+    lightness = 0.299 * red + 0.587 * green + 0.114 * blue
+    kept = (TINT + (1 - TINT) * colour)[:, None, None, None]
+    return lightness + kept * (residual - lightness)
 
 
 def smoothed(planes: Tensor, side: int) -> Tensor:
