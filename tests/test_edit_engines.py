@@ -19,9 +19,9 @@ from imgan.errors import Failure, Misuse
 from imgan.faces import TEMPLATE
 from imgan.images import Picture
 from imgan_edit import Edit, ResidualSettings, Sheet, evaluate, judge, run, sheet
-from imgan_edit.attributes import RESIDUAL
+from imgan_edit.attributes import RESIDUAL, SLUGS
 from imgan_edit.engines import open_editor
-from imgan_edit.stroke import enlarged
+from imgan_edit.stroke import enlarged, recoloured
 from imgan_edit.train_residual import ResidualTask
 from imgan_exporters.families import residual_editor
 
@@ -345,6 +345,30 @@ def test_a_tint_lets_texture_show_through_and_what_is_opaque_does_not() -> None:
     assert np.abs(covered[100:-100, 100:-100].astype(int) - 60).mean() < 8
     halved = laid(photo, (60 - crop) / 2)
     assert 0.4 < fine(halved) / fine(photo) < 0.65
+
+
+def test_a_hue_keeps_to_the_hair() -> None:
+    crop = np.full((128, 128, 3), 200, np.uint8)
+    crop[:, :64] = 60, 50, 40
+    blond = np.zeros((128, 128, 3), np.float32)
+    # It goes a few pixels beyond the hair, onto a wall of another colour.
+    blond[:, :68] = 60, 40, 0
+    kept = recoloured(blond, crop)
+    assert np.abs(kept[:, :64] - blond[:, :64]).max() < 3
+    assert np.abs(kept[:, 64:]).max() < 0.7 * 60
+    assert np.abs(kept[:, 64:68]).mean() < 0.6 * blond[:, 64:68].mean()
+    assert not recoloured(0 * blond, crop).any()
+
+
+def test_what_is_a_hue_is_made_by_itself_unless_the_hair_goes(home: Path) -> None:
+    card = store.add(home / "editor.onnx", Description(name="tiny-two", operation="edit"))
+    editor = open_editor(card, "cpu")
+    change = np.zeros((2, len(SLUGS)), np.float32)
+    change[:, [SLUGS.index(slug) for slug in ("blond-hair", "black-hair", "smiling")]] = 1, -1, 1
+    change[1, SLUGS.index("bald")] = 1
+    hues = editor.hues(change)
+    assert {SLUGS[i] for i in np.flatnonzero(hues[0])} == {"blond-hair", "black-hair"}
+    assert not hues[1].any()
 
 
 def test_edges_are_sharpened_and_never_ring() -> None:

@@ -32,8 +32,11 @@ RESIDUAL = (
 )  # fmt: skip
 """What the engine `residual` edits, in the order of its network's input."""
 
-COLOURS = ("black-hair", "blond-hair", "brown-hair", "heavy-makeup", "pale-skin")
-"""Of these, what is a matter of colour."""
+HUES = ("black-hair", "blond-hair", "brown-hair", "pale-skin")
+"""Of these, what is another colour of what is there."""
+
+COLOURS = (*HUES, "heavy-makeup")
+"""What changes colours."""
 
 _FOLLOWS: dict[tuple[str, bool], dict[str, bool]] = {
     ("bald", True): dict.fromkeys(("bangs", "wavy-hair", "straight-hair", *_HAIR), False),

@@ -18,7 +18,7 @@ from imgan.cards import ModelCard
 from imgan.errors import Failure, Misuse
 from imgan.planes import Bytes, Floats, encode
 from imgan.session import Session, open_session
-from imgan_edit.attributes import RESIDUAL, SLUGS, follows
+from imgan_edit.attributes import HUES, RESIDUAL, SLUGS, follows
 
 CLOSED = 0.01
 """A mask of the engine `residual` that is this near to 0 or 1 is meant to be just that."""
@@ -56,6 +56,11 @@ class Editor(ABC):
     def completed(self, change: Floats, chances: Floats) -> Floats:
         """The change with what cannot stay beside it in a face with these probabilities [40]."""
         return change
+
+    def hues(self, changes: Floats) -> Floats:
+        """The part of changes [N, 40] that gives what is there another colour and no other form: it
+        is made by itself, and keeps to the face's own edges."""
+        return np.zeros_like(changes)
 
     @abstractmethod
     def __call__(self, crops: Bytes, changes: Floats) -> Floats:
@@ -112,6 +117,11 @@ class Residual(Editor):
                 if not change[other] and (chances[other] > 0.5) != there:
                     done[other] = abs(change[i]) * (1 if there else -1)
         return done
+
+    def hues(self, changes: Floats) -> Floats:
+        # Who becomes bald has no hair left to colour.
+        still_haired = changes[:, [SLUGS.index("bald")]] <= 0
+        return np.where(np.isin(SLUGS, HUES) & still_haired, changes, 0)
 
     def __call__(self, crops: Bytes, changes: Floats) -> Floats:
         known = changes[:, [SLUGS.index(slug) for slug in RESIDUAL]]

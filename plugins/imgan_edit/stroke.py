@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from imgan import faces
-from imgan.carry import LUMA
+from imgan.carry import LUMA, guided
 from imgan.faces import Face
 from imgan.images import Picture
 from imgan.planes import Bytes, Floats
@@ -53,13 +53,31 @@ def strokes(
     mask = soft_mask(finer * editor.size, editor.rim)
     if hidden is not None:
         mask *= 1 - _enlarged(hidden[..., None], len(mask) // len(hidden), LINEAR)[..., 0]
-    for moved in editor(crop[None], changes):
+    hues = editor.hues(changes)
+    parts = (_moved(editor, crop, part) for part in (hues, changes - hues))
+    for hue, form in zip(*parts, strict=True):
+        moved = form + recoloured(hue, crop) if hue.any() else form
         if picture.source.grey:
             # A grey photo stays grey: only the lightness moves (ITU-R BT.601).
             lightness = moved @ LUMA
             moved = np.repeat(lightness[..., None], 3, -1)
         difference, cover = enlarged(moved, crop, finer)
         yield Stroke(face, mask[..., None] * difference, mask * cover, mask)
+
+
+def _moved(editor: Editor, crop: Bytes, changes: Floats) -> Floats:
+    if changes.any():
+        return editor(crop[None], changes)
+    return np.zeros((len(changes), *crop.shape), np.float32)
+
+
+def recoloured(hue: Floats, crop: Bytes) -> Floats:
+    """A change of hue as far as one that keeps to the face's own edges (`carry.guided`) agrees: no
+    halo goes with the hair onto the wall behind it. Both in 255ths, [S, S, 3]."""
+    made = (crop + hue).round().clip(0, 255).astype(np.uint8)
+    kept = np.subtract(guided(crop, crop, made), crop, dtype=np.float32)
+    shared, power = ((hue * other).sum(2, keepdims=True) for other in (kept, hue))
+    return (shared / (power + 1)).clip(0, 1) * hue
 
 
 def enlarged(moved: Floats, crop: Bytes, finer: int) -> tuple[Floats, Floats]:
