@@ -62,9 +62,10 @@ def write_residual(
 @pytest.fixture(autouse=True)
 def networks(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Hair has a colour, a quarter of -1..1 or half of it; the judge sees which it is."""
-    write_residual(home / "editor.onnx", np.ones((SIZE, SIZE)), smiling=(0.1, 0.1, 0.1), **HAIR)
+    light = (0.1, 0.1, 0.1)
+    write_residual(home / "editor.onnx", np.ones((SIZE, SIZE)), smiling=light, bangs=light, **HAIR)
     red = (32, 0, 0)
-    write_judge(home / "judge.onnx", **{"brown-hair": red, "smiling": red})
+    write_judge(home / "judge.onnx", **{"brown-hair": red, "bangs": red})
     layers = perceptual.SCALES
     any_size = ["n", 3, "h", "w"]
     same = [helper.make_node("Identity", ["input"], [layer]) for layer in layers]
@@ -123,6 +124,16 @@ def test_mask_times_residual_arrives_in_the_photo_and_fades_to_its_border(plain:
     steps = np.abs(np.diff(edited[48, :, 0]))
     assert steps.max() < 10
     assert moved(plain, add=["blond-hair=0.5"], remove=["smiling"], strength=2) == [6, -26, -26]
+
+
+def test_what_is_of_the_face_leaves_the_hair_alone(plain: Path) -> None:
+    target = plain.with_name("edited.png")
+    for wished, reaches in (("smiling", False), ("blond-hair", True), ("smiling,bangs", True)):
+        moved(plain, add=wished.split(","))
+        change = (pixels(target) - pixels(plain))[..., 0]
+        # At the brows and the chin, and where hair hangs beside the eyes.
+        assert change[[44, 84], 48].all()
+        assert change[50, [10, 86]].all() == reaches, wished
 
 
 def test_a_mask_that_is_all_but_closed_changes_nothing(home: Path, plain: Path) -> None:
@@ -184,15 +195,15 @@ def test_list_and_sheet_have_the_seventeen(plain: Path, tmp_path: Path) -> None:
 
 def test_strength_is_raised_and_limited_as_with_the_other_engine(plain: Path) -> None:
     target = plain.with_name("r.json")
-    settings = {"add": ["smiling"], "auto_strength": True, "max_drift": 9, "receipt": str(target)}
+    settings = {"add": ["bangs"], "auto_strength": True, "max_drift": 9, "receipt": str(target)}
     moved(plain, **settings)
     (fact,) = json.loads(target.read_text())["edits"]
     assert fact["ended"] == "seen by the classifier"
-    assert fact["attributes"]["smiling"]["before"] < 0.5 < fact["attributes"]["smiling"]["after"]
+    assert fact["attributes"]["bangs"]["before"] < 0.5 < fact["attributes"]["bangs"]["after"]
     assert 2 < fact["strength"] <= 3
     plain.with_name("edited.png").unlink()
     with pytest.raises(Failure, match=r"even at strength 0\.25 the other attributes moved by"):
-        run.edit(job(plain), wish(add=["smiling"], auto_strength=True, max_drift=1e-6))
+        run.edit(job(plain), wish(add=["bangs"], auto_strength=True, max_drift=1e-6))
 
 
 def test_an_edit_that_moves_the_identity_is_refused_though_no_attribute_moved(plain: Path) -> None:

@@ -32,8 +32,11 @@ RESIDUAL = (
 )  # fmt: skip
 """What the engine `residual` edits, in the order of its network's input."""
 
+HAIR = ("bald", "bangs", "black-hair", "blond-hair", "brown-hair", "wavy-hair")
+"""What the engine `residual` edits, of the hair; the rest is to be seen in the face."""
+
 HUES = ("black-hair", "blond-hair", "brown-hair", "pale-skin")
-"""Of these, what is another colour of what is there."""
+"""Of what it edits, what is another colour of what is there."""
 
 COLOURS = (*HUES, "heavy-makeup")
 """What changes colours."""

@@ -18,10 +18,16 @@ from imgan.cards import ModelCard
 from imgan.errors import Failure, Misuse
 from imgan.planes import Bytes, Floats, encode
 from imgan.session import Session, open_session
-from imgan_edit.attributes import HUES, RESIDUAL, SLUGS, follows
+from imgan_edit.attributes import HAIR, HUES, RESIDUAL, SLUGS, follows
 
 CLOSED = 0.01
 """A mask of the engine `residual` that is this near to 0 or 1 is meant to be just that."""
+
+OVAL = (0.5, 0.66), (0.28, 0.33)
+"""Centre of a face in its square, and half its width and height, ears and chin included."""
+
+FADE = 0.3
+"""Beyond that oval an edit of the face fades, over so much of its radius."""
 
 
 @dataclass(frozen=True)
@@ -129,7 +135,10 @@ class Residual(Editor):
         result = self.session.run_many({"face": faces, "change": known})
         # The network's mask never closes quite: what is near its least counts for nothing.
         mask = ((result["mask"] - CLOSED) / (1 - 2 * CLOSED)).clip(0, 1)
-        return in_255ths(self.gain * mask * result["residual"])
+        oval = face_oval(self.size)
+        beyond = np.isin(RESIDUAL, HAIR) @ np.abs(known).T > 0
+        place = np.maximum(oval, beyond[:, None, None])[:, None]
+        return in_255ths(self.gain * place * mask * result["residual"])
 
     def own(self, crops: Bytes) -> Floats:
         return crops + self(crops, np.zeros((len(crops), len(SLUGS)), np.float32))
@@ -157,6 +166,14 @@ def in_255ths(planes: Floats) -> Floats:
     return scaled
 
 
+def face_oval(size: int) -> Floats:
+    """The face without its hair in a square that `faces.align` gives, [size, size] in 0..1."""
+    side = (np.arange(size, dtype=np.float32) + 0.5) / size
+    (x, y), (width, height) = OVAL
+    radius: Floats = np.hypot((side - x) / width, (side[:, None] - y) / height)
+    return _step((1 + FADE - radius) / FADE)
+
+
 def soft_mask(size: int, rim: float) -> Floats:
     """Where an edit counts, [size, size] in 0..1: a rounded square that fades to 0 at the border.
 
@@ -165,5 +182,10 @@ def soft_mask(size: int, rim: float) -> Floats:
     """
     side = np.linspace(-1, 1, size, dtype=np.float32) ** 4
     radius = (side[:, None] + side) ** 0.25
-    t = ((1 - radius) / rim).clip(0, 1)
+    return _step((1 - radius) / rim)
+
+
+def _step(t: Floats) -> Floats:
+    """From 0 at 0 smoothly to 1 at 1."""
+    t = t.clip(0, 1)
     return t * t * (3 - 2 * t)
