@@ -230,7 +230,7 @@ def _places(faces: Tensor) -> Tensor:
 def test_the_edits_of_a_batch_are_learnt(
     celeba: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = replace(TINY, steps=48, rate=4e-3, width=6, adversarial=0.0, cycle=1.0)
+    settings = replace(TINY, steps=64, rate=4e-3, width=6, adversarial=0.0, cycle=1.0)
     task = _task(celeba, settings)
     task.guides = [Places()]
     batch = task.batch(0)

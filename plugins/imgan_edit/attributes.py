@@ -32,13 +32,14 @@ RESIDUAL = (
 )  # fmt: skip
 """What the engine `residual` edits, in the order of its network's input."""
 
-HAIR = ("bald", "bangs", "black-hair", "blond-hair", "brown-hair", "wavy-hair")
-"""What the engine `residual` edits, of the hair; the rest is to be seen in the face."""
+HAIR_COLOURS = ("black-hair", "blond-hair", "brown-hair")
+HAIR = ("bald", "bangs", "wavy-hair", *HAIR_COLOURS)
+"""What it edits of the hair; the rest is to be seen in the face."""
 
-HUES = ("black-hair", "blond-hair", "brown-hair", "pale-skin")
-"""Of what it edits, what is another colour of what is there."""
+LOWER_FACE = ("high-cheekbones", "male", "mouth-slightly-open", "mustache", "no-beard", "smiling")
+"""Of that, what is below the brows."""
 
-COLOURS = (*HUES, "heavy-makeup")
+COLOURS = (*HAIR_COLOURS, "heavy-makeup", "pale-skin")
 """What changes colours."""
 
 _FOLLOWS: dict[tuple[str, bool], dict[str, bool]] = {

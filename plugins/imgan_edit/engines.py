@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import ClassVar
 
 import numpy as np
@@ -18,16 +19,19 @@ from imgan.cards import ModelCard
 from imgan.errors import Failure, Misuse
 from imgan.planes import Bytes, Floats, encode
 from imgan.session import Session, open_session
-from imgan_edit.attributes import HAIR, HUES, RESIDUAL, SLUGS, follows
+from imgan_edit.attributes import HAIR, HAIR_COLOURS, LOWER_FACE, RESIDUAL, SLUGS, follows
 
 CLOSED = 0.01
 """A mask of the engine `residual` that is this near to 0 or 1 is meant to be just that."""
 
-OVAL = (0.5, 0.66), (0.28, 0.33)
-"""Centre of a face in its square, and half its width and height, ears and chin included."""
+FACE = (0.5, 0.62), (0.28, 0.38)
+"""Centre of a face in its square, and half its width and height, with forehead, ears and chin."""
+
+BELOW_BROWS = (0.5, 0.68), (0.25, 0.27)
+"""The same of what lies under the forehead, between the ears."""
 
 FADE = 0.3
-"""Beyond that oval an edit of the face fades, over so much of its radius."""
+"""Beyond these ovals what is edited in them fades, over so much of their radius."""
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,7 @@ class Residual(Editor):
     def hues(self, changes: Floats) -> Floats:
         # Who becomes bald has no hair left to colour.
         still_haired = changes[:, [SLUGS.index("bald")]] <= 0
-        return np.where(np.isin(SLUGS, HUES) & still_haired, changes, 0)
+        return np.where(np.isin(SLUGS, HAIR_COLOURS) & still_haired, changes, 0)
 
     def __call__(self, crops: Bytes, changes: Floats) -> Floats:
         known = changes[:, [SLUGS.index(slug) for slug in RESIDUAL]]
@@ -135,10 +139,9 @@ class Residual(Editor):
         result = self.session.run_many({"face": faces, "change": known})
         # The network's mask never closes quite: what is near its least counts for nothing.
         mask = ((result["mask"] - CLOSED) / (1 - 2 * CLOSED)).clip(0, 1)
-        oval = face_oval(self.size)
-        beyond = np.isin(RESIDUAL, HAIR) @ np.abs(known).T > 0
-        place = np.maximum(oval, beyond[:, None, None])[:, None]
-        return in_255ths(self.gain * place * mask * result["residual"])
+        places = np.stack([place(slug, self.size) for slug in RESIDUAL])
+        reached = (places * (known != 0)[..., None, None]).max(1, keepdims=True)
+        return in_255ths(self.gain * reached * mask * result["residual"])
 
     def own(self, crops: Bytes) -> Floats:
         return crops + self(crops, np.zeros((len(crops), len(SLUGS)), np.float32))
@@ -166,10 +169,13 @@ def in_255ths(planes: Floats) -> Floats:
     return scaled
 
 
-def face_oval(size: int) -> Floats:
-    """The face without its hair in a square that `faces.align` gives, [size, size] in 0..1."""
+@cache
+def place(slug: str, size: int) -> Floats:
+    """Where an attribute is to be seen in a square that `faces.align` gives, [S, S] in 0..1."""
+    if slug in HAIR:
+        return np.ones((size, size), np.float32)
+    (x, y), (width, height) = BELOW_BROWS if slug in LOWER_FACE else FACE
     side = (np.arange(size, dtype=np.float32) + 0.5) / size
-    (x, y), (width, height) = OVAL
     radius: Floats = np.hypot((side - x) / width, (side[:, None] - y) / height)
     return _step((1 + FADE - radius) / FADE)
 

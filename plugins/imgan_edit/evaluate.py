@@ -168,19 +168,22 @@ def _measure(
     afters, summaries = [], []
     for number, (photo, chances) in enumerate(zip(photos, before, strict=True)):
         face = _face(photo)
-        started = time.perf_counter()
-        hidden = finder.hidden(photo, face)
-        (still,) = strokes(editor, photo, face, np.zeros((1, len(SLUGS)), np.float32), hidden)
-        unchanged = still.on(photo)
-        seconds = time.perf_counter() - started
-        crop = faces.align(photo, face, editor.size)
-        own = editor.own(crop[None])[0].round().clip(0, 255).astype(np.uint8)
         wishes = np.eye(len(SLUGS), dtype=np.float32)[known] * np.where(chances > 0.5, -1, 1)
         changes = np.stack([editor.completed(wish, chances) for wish in wishes])
+        one = number % len(changes)
+        started = time.perf_counter()
+        hidden = finder.hidden(photo, face)
+        (stroke,) = strokes(editor, photo, face, changes[[one]], hidden)
+        stroke.on(photo)
+        seconds = time.perf_counter() - started
+        (still,) = strokes(editor, photo, face, np.zeros((1, len(SLUGS)), np.float32), hidden)
+        unchanged = still.on(photo)
+        crop = faces.align(photo, face, editor.size)
+        own = editor.own(crop[None])[0].round().clip(0, 255).astype(np.uint8)
         edited = [stroke.on(photo) for stroke in strokes(editor, photo, face, changes, hidden)]
         squares = np.stack([faces.align(picture, face, SIZE) for picture in edited])
         afters.append(witness.judge.probabilities(squares))
-        change = witness.compare(photo, edited[number % len(edited)], face, ())
+        change = witness.compare(photo, edited[one], face, ())
         written, seen = (to_srgb(picture.pixels, picture.source) for picture in (unchanged, photo))
         likeness = *fidelity(own, crop, 0), *fidelity(written, seen, 0)
         summaries.append((*likeness, change.similarity, seconds))
