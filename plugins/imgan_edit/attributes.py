@@ -22,7 +22,6 @@ SLUGS = tuple(name.lower().replace("_", "-") for name in NAMES)
 """The names as they are typed and stand in file names: blond-hair."""
 
 
-_HAIR = ("black-hair", "blond-hair", "brown-hair", "gray-hair")
 _BEARD = ("5-o-clock-shadow", "goatee", "mustache", "sideburns")
 
 RESIDUAL = (
@@ -41,6 +40,9 @@ LOWER_FACE = ("high-cheekbones", "male", "mouth-slightly-open", "mustache", "no-
 
 COLOURS = (*HAIR_COLOURS, "heavy-makeup", "pale-skin")
 """What changes colours."""
+
+_HAIR = (*HAIR_COLOURS, "gray-hair")
+"""Of which it has one."""
 
 _FOLLOWS: dict[tuple[str, bool], dict[str, bool]] = {
     ("bald", True): dict.fromkeys(("bangs", "wavy-hair", "straight-hair", *_HAIR), False),

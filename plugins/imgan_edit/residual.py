@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, pad
 
+from imgan.carry import LUMA
 from imgan_edit.attributes import COLOURS, RESIDUAL
 
 GRID = 32
@@ -133,8 +134,9 @@ def tinted(residual: Tensor, change: Tensor) -> Tensor:
     """Its lightness (ITU-R BT.601), and of its chroma as much as colours change, from `TINT` on."""
     colours = (change[:, RESIDUAL.index(slug)].abs() for slug in COLOURS)
     colour = reduce(torch.maximum, colours)
-    red, green, blue = residual.split(1, 1)
-    lightness = 0.299 * red + 0.587 * green + 0.114 * blue
+    planes = zip(LUMA.tolist(), residual.split(1, 1), strict=True)
+    red, green, blue = (weight * plane for weight, plane in planes)
+    lightness = red + green + blue
     kept = (TINT + (1 - TINT) * colour)[:, None, None, None]
     return lightness + kept * (residual - lightness)
 

@@ -11,8 +11,6 @@ from PIL import Image, ImageEnhance, ImageFilter
 
 from imgan.planes import Bytes
 
-"""An sRGB picture, [H, W, 3]."""
-
 
 def blur(picture: Bytes, sigma: float, rng: Generator) -> Bytes:
     """Gaussian blur of `sigma` pixels."""
