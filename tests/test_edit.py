@@ -24,7 +24,7 @@ from imgan.errors import Failure, Misuse
 from imgan.job import Job
 from imgan_edit import Edit, Sheet, evaluate, judge, occlusion, run, sheet
 from imgan_edit.attributes import NAMES, SLUGS, parse
-from imgan_edit.engines import soft_mask
+from imgan_edit.reach import soft_mask
 
 BANGS, SMILING, MALE = SLUGS.index("bangs"), SLUGS.index("smiling"), SLUGS.index("male")
 

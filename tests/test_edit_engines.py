@@ -21,7 +21,8 @@ from imgan.images import Picture
 from imgan_edit import Edit, ResidualSettings, Sheet, evaluate, judge, run, sheet
 from imgan_edit.attributes import RESIDUAL, SLUGS
 from imgan_edit.engines import open_editor
-from imgan_edit.stroke import enlarged, recoloured
+from imgan_edit.reach import agreement
+from imgan_edit.stroke import enlarged
 from imgan_edit.train_residual import ResidualTask
 from imgan_exporters.families import residual_editor
 
@@ -364,11 +365,11 @@ def test_a_hue_keeps_to_the_hair() -> None:
     blond = np.zeros((128, 128, 3), np.float32)
     # It goes a few pixels beyond the hair, onto a wall of another colour.
     blond[:, :68] = 60, 40, 0
-    kept = recoloured(blond, crop)
+    kept = agreement(blond, crop) * blond
     assert np.abs(kept[:, :64] - blond[:, :64]).max() < 3
     assert np.abs(kept[:, 64:]).max() < 0.7 * 60
     assert np.abs(kept[:, 64:68]).mean() < 0.6 * blond[:, 64:68].mean()
-    assert not recoloured(0 * blond, crop).any()
+    assert not agreement(0 * blond, crop).any()
 
 
 def test_what_is_a_hue_is_made_by_itself_unless_the_hair_goes(home: Path) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cache
 from typing import ClassVar
 
 import numpy as np
@@ -19,19 +18,11 @@ from imgan.cards import ModelCard
 from imgan.errors import Failure, Misuse
 from imgan.planes import Bytes, Floats, encode
 from imgan.session import Session, open_session
-from imgan_edit.attributes import HAIR, HAIR_COLOURS, LOWER_FACE, RESIDUAL, SLUGS, follows
+from imgan_edit.attributes import HAIR_COLOURS, RESIDUAL, SLUGS, follows
+from imgan_edit.reach import reach
 
 CLOSED = 0.01
 """A mask of the engine `residual` that is this near to 0 or 1 is meant to be just that."""
-
-FACE = (0.5, 0.62), (0.28, 0.38)
-"""Centre of a face in its square, and half its width and height, with forehead, ears and chin."""
-
-BELOW_BROWS = (0.5, 0.68), (0.25, 0.27)
-"""The same of what lies under the forehead, between the ears."""
-
-FADE = 0.3
-"""Beyond these ovals what is edited in them fades, over so much of their radius."""
 
 
 @dataclass(frozen=True)
@@ -139,9 +130,8 @@ class Residual(Editor):
         result = self.session.run_many({"face": faces, "change": known})
         # The network's mask never closes quite: what is near its least counts for nothing.
         mask = ((result["mask"] - CLOSED) / (1 - 2 * CLOSED)).clip(0, 1)
-        places = np.stack([place(slug, self.size) for slug in RESIDUAL])
-        reached = (places * (known != 0)[..., None, None]).max(1, keepdims=True)
-        return in_255ths(self.gain * reached * mask * result["residual"])
+        mask *= reach(known, self.size)[:, None]
+        return in_255ths(self.gain * mask * result["residual"])
 
     def own(self, crops: Bytes) -> Floats:
         return crops + self(crops, np.zeros((len(crops), len(SLUGS)), np.float32))
@@ -167,31 +157,3 @@ def in_255ths(planes: Floats) -> Floats:
     """What a network adds, [N, 3, S, S], of which 2 is the whole range: [N, S, S, 3], of 255."""
     scaled: Floats = planes.transpose(0, 2, 3, 1) * 127.5
     return scaled
-
-
-@cache
-def place(slug: str, size: int) -> Floats:
-    """Where an attribute is to be seen in a square that `faces.align` gives, [S, S] in 0..1."""
-    if slug in HAIR:
-        return np.ones((size, size), np.float32)
-    (x, y), (width, height) = BELOW_BROWS if slug in LOWER_FACE else FACE
-    side = (np.arange(size, dtype=np.float32) + 0.5) / size
-    radius: Floats = np.hypot((side - x) / width, (side[:, None] - y) / height)
-    return _step((1 + FADE - radius) / FADE)
-
-
-def soft_mask(size: int, rim: float) -> Floats:
-    """Where an edit counts, [size, size] in 0..1: a rounded square that fades to 0 at the border.
-
-    With r = (x^4 + y^4)^(1/4), which is 1 on the border's pixels and above it in the corners, the
-    weight is 1 up to r = 1 - rim and then a smooth step.
-    """
-    side = np.linspace(-1, 1, size, dtype=np.float32) ** 4
-    radius = (side[:, None] + side) ** 0.25
-    return _step((1 - radius) / rim)
-
-
-def _step(t: Floats) -> Floats:
-    """From 0 at 0 smoothly to 1 at 1."""
-    t = t.clip(0, 1)
-    return t * t * (3 - 2 * t)

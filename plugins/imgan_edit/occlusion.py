@@ -12,8 +12,8 @@ from imgan.faces import Face
 from imgan.images import Picture
 from imgan.planes import Floats, encode
 from imgan.session import Session, open_session
-from imgan_edit.engines import soft_mask
 from imgan_edit.judge import JUDGES, SIZE
+from imgan_edit.reach import soft_mask
 
 MODEL = "edit-occlusion"
 

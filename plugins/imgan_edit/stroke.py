@@ -9,11 +9,12 @@ import numpy as np
 from PIL import Image
 
 from imgan import faces
-from imgan.carry import LUMA, guided
+from imgan.carry import LUMA
 from imgan.faces import Face
 from imgan.images import Picture
 from imgan.planes import Bytes, Floats
-from imgan_edit.engines import Editor, soft_mask
+from imgan_edit.engines import Editor
+from imgan_edit.reach import agreement, soft_mask
 
 GRID = 256
 """Side of the square on which an edit is sharpened, at most; from there on it is only enlarged."""
@@ -56,7 +57,7 @@ def strokes(
     hues = editor.hues(changes)
     parts = (_moved(editor, crop, part) for part in (hues, changes - hues))
     for hue, form in zip(*parts, strict=True):
-        moved = form + recoloured(hue, crop) if hue.any() else form
+        moved = form + agreement(hue, crop) * hue if hue.any() else form
         if picture.source.grey:
             # A grey photo stays grey: only the lightness moves (ITU-R BT.601).
             lightness = moved @ LUMA
@@ -69,15 +70,6 @@ def _moved(editor: Editor, crop: Bytes, changes: Floats) -> Floats:
     if changes.any():
         return editor(crop[None], changes)
     return np.zeros((len(changes), *crop.shape), np.float32)
-
-
-def recoloured(hue: Floats, crop: Bytes) -> Floats:
-    """A change of hue as far as one that keeps to the face's own edges (`carry.guided`) agrees: no
-    halo goes with the hair onto the wall behind it. Both in 255ths, [S, S, 3]."""
-    made = (crop + hue).round().clip(0, 255).astype(np.uint8)
-    kept = np.subtract(guided(crop, crop, made), crop, dtype=np.float32)
-    shared, power = ((hue * other).sum(2, keepdims=True) for other in (kept, hue))
-    return (shared / (power + 1)).clip(0, 1) * hue
 
 
 def enlarged(moved: Floats, crop: Bytes, finer: int) -> tuple[Floats, Floats]:

@@ -14,7 +14,7 @@ from torch.nn.functional import avg_pool2d, binary_cross_entropy_with_logits
 
 from imgan.celeba import ATTRIBUTES_FILE, held_out, read_attributes, read_faces
 from imgan.errors import Failure
-from imgan.planes import Floats
+from imgan.planes import Floats, decode
 from imgan.training import perceptual
 from imgan.training.critic import Critic
 from imgan.training.descent import Descent
@@ -23,16 +23,21 @@ from imgan.training.loop import cosine, set_rate
 from imgan.training.perceptual import Features
 from imgan.training.task import Task
 from imgan_edit import ResidualSettings
-from imgan_edit.attributes import RESIDUAL, SLUGS, follows
+from imgan_edit.attributes import HAIR_COLOURS, RESIDUAL, SLUGS, follows
 from imgan_edit.critic import LAYERS, doubt, hinge, look
 from imgan_edit.disturb import covered, disturbed
+from imgan_edit.engines import Residual, in_255ths
 from imgan_edit.guide import load_guide
 from imgan_edit.place import HIDDEN_MOST
+from imgan_edit.reach import agreement, reach, soft_mask
 from imgan_edit.residual import Editor, apply
 from imgan_edit.train import SIZE
 
 EDITED = np.array([SLUGS.index(slug) for slug in RESIDUAL])
 """Where the editor's attributes stand among the 40."""
+
+HUES = np.isin(RESIDUAL, HAIR_COLOURS)
+"""Which of these give hair another colour and nothing another form."""
 
 SHOWN = ("bangs", "blond-hair", "eyeglasses", "male", "mustache", "smiling", "young")
 """The columns of a sample sheet, after the face as it is."""
@@ -117,8 +122,7 @@ class ResidualTask(Task[ResidualSettings]):
         # Every second one: of single changes, which come first, and of several at once.
         half = slice(None, None, 2)
         with descent.autocast():
-            residual, mask = editor(faces, change)
-            edited = apply(faces, residual, mask)
+            edited, mask, shown = edited_by(editor, faces, change)
             with torch.no_grad():
                 photos = look(self.features, faces[half])
             made = look(self.features, edited[half])
@@ -127,7 +131,7 @@ class ResidualTask(Task[ResidualSettings]):
             both = {layer: torch.cat([photos[layer], made[layer].detach()]) for layer in photos}
             logits = critic(both, torch.cat([was, is_to_be]))
             on_photos, on_made = zip(*(each.chunk(2) for each in logits), strict=True)
-            criticism = hinge(on_photos, on_made, mask[half])
+            criticism = hinge(on_photos, on_made, shown[half])
         descent.minimise(criticism, self.optimizers["critic"])
         critic.eval()
         with descent.autocast():
@@ -135,9 +139,9 @@ class ResidualTask(Task[ResidualSettings]):
             # The less is to be seen of a face the less is wished of it, down to where
             # `imgan edit` refuses it.
             to_be_seen = (1 - cover.mean((1, 2, 3)) / HIDDEN_MOST).clamp(min=0)
-            back = apply(edited[half], *editor(edited[half], -change[half]))
+            back, *_ = edited_by(editor, edited[half], -change[half])
             terms = {
-                "adversarial": doubt(critic(made, is_to_be), mask[half]),
+                "adversarial": doubt(critic(made, is_to_be), shown[half]),
                 "classification": (to_be_seen * moved).mean(),
                 "preservation": kept.mean(),
                 "cycle": (back - faces[half]).abs().mean(),
@@ -176,8 +180,7 @@ class ResidualTask(Task[ResidualSettings]):
         for slug in SHOWN:
             wanted = np.stack([flipped(row, SLUGS.index(slug)) for row in labels])
             change = torch.from_numpy((wanted - labels)[:, EDITED])
-            parts = editor(faces.to(device), change.to(device))
-            columns.append(apply(faces, *(part.cpu() for part in parts)))
+            columns.append(edited_by(editor, faces.to(device), change.to(device))[0].cpu())
         sheet = torch.cat(columns, 3) / 2 + 0.5
         return torch.cat(list(sheet), 1)
 
@@ -251,6 +254,25 @@ class Wishes:
             torch.from_numpy(wanted),
             torch.from_numpy(drawn),
         )
+
+
+def edited_by(editor: nn.Module, faces: Tensor, change: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The edited faces, the network's mask, and the mask as far as the engine follows it."""
+    residual, mask = editor(faces, change)
+    shown = mask * within_reach(faces, change, mask * residual)
+    return apply(faces, residual, shown), mask, shown
+
+
+@torch.no_grad()
+def within_reach(faces: Tensor, change: Tensor, added: Tensor) -> Tensor:
+    """How much the engine keeps of what is added to faces, [N, 1, S, S] in 0..1: what it does not
+    keep is not worth learning. Changes of hair colours alone keep to the edges of the face."""
+    changes, size = change.float().cpu().numpy(), faces.shape[-1]
+    kept = (soft_mask(size, Residual.rim) * reach(changes, size))[:, None]
+    for i in np.flatnonzero((changes[:, ~HUES] == 0).all(1)):
+        crop = decode(faces[[i]].float().cpu().numpy())[0]
+        kept[i] *= agreement(in_255ths(added[[i]].float().cpu().numpy())[0], crop)[..., 0]
+    return torch.from_numpy(kept).to(faces.device)
 
 
 def kinds(labels: Tensor, drawn: Tensor) -> Tensor:

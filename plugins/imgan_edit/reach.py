@@ -1,0 +1,66 @@
+"""Where an edit may be seen: what is known of that is not left to be learnt."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+
+from imgan.carry import guided
+from imgan.planes import Bytes, Floats
+from imgan_edit.attributes import HAIR, LOWER_FACE, RESIDUAL
+
+FACE = (0.5, 0.62), (0.28, 0.38)
+"""Centre of a face in its square, and half its width and height, with forehead, ears and chin."""
+
+BELOW_BROWS = (0.5, 0.68), (0.25, 0.27)
+"""The same of what lies under the forehead, between the ears."""
+
+FADE = 0.3
+"""Beyond these ovals what is edited in them fades, over so much of their radius."""
+
+
+def reach(changes: Floats, size: int) -> Floats:
+    """Where changes [N, 17] of the attributes in `RESIDUAL` are to be seen in a square that
+    `faces.align` gives: [N, S, S] in 0..1."""
+    places = np.stack([_place(slug, size) for slug in RESIDUAL])
+    reached: Floats = (places * (changes != 0)[..., None, None]).max(1)
+    return reached
+
+
+@cache
+def _place(slug: str, size: int) -> Floats:
+    if slug in HAIR:
+        return np.ones((size, size), np.float32)
+    (x, y), (width, height) = BELOW_BROWS if slug in LOWER_FACE else FACE
+    side = (np.arange(size, dtype=np.float32) + 0.5) / size
+    radius: Floats = np.hypot((side - x) / width, (side[:, None] - y) / height)
+    return _step((1 + FADE - radius) / FADE)
+
+
+def agreement(hue: Floats, crop: Bytes) -> Floats:
+    """How far a change of hue keeps to the face's own edges, [S, S, 1] in 0..1: as far as what a
+    guided filter (`carry.guided`) makes of it agrees. So no halo goes with the hair onto the wall
+    behind it. `hue` is in 255ths, [S, S, 3]."""
+    made = (crop + hue).round().clip(0, 255).astype(np.uint8)
+    kept = np.subtract(guided(crop, crop, made), crop, dtype=np.float32)
+    shared, power = ((hue * other).sum(2, keepdims=True) for other in (kept, hue))
+    agreed: Floats = (shared / (power + 1)).clip(0, 1)
+    return agreed
+
+
+def soft_mask(size: int, rim: float) -> Floats:
+    """Where an edit counts, [size, size] in 0..1: a rounded square that fades to 0 at the border.
+
+    With r = (x^4 + y^4)^(1/4), which is 1 on the border's pixels and above it in the corners, the
+    weight is 1 up to r = 1 - rim and then a smooth step.
+    """
+    side = np.linspace(-1, 1, size, dtype=np.float32) ** 4
+    radius = (side[:, None] + side) ** 0.25
+    return _step((1 - radius) / rim)
+
+
+def _step(t: Floats) -> Floats:
+    """From 0 at 0 smoothly to 1 at 1."""
+    t = t.clip(0, 1)
+    return t * t * (3 - 2 * t)
