@@ -8,6 +8,8 @@ the photo's own pixels go through (`guided`). All pictures are [H, W, 3] sRGB by
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from PIL import Image
 
@@ -22,6 +24,13 @@ WINDOW = 1 / 24
 
 FLAT = 1e-3
 """Variance (of values in 0..1) below which `guided` takes a window for flat."""
+
+
+STROKE = 1 / 128
+"""Radius of the windows of `smoothed`, of the longer side."""
+
+FINE = 1024
+"""Longer side, in pixels, of the copy on which `smoothed` measures them, at most."""
 
 
 def reduced(picture: Bytes, size: int) -> Bytes:
@@ -53,8 +62,7 @@ def guided(photo: Bytes, small: Bytes, made: Bytes) -> Bytes:
     """The photo through the change of colours that led from `small` to `made`.
 
     In each window made - small = A small + b as nearly as can be, with a ridge of `FLAT` on A, a
-    matrix over the three colours: a guided filter (He et al. 2013, equation 19) of the change. A
-    and b, averaged over the windows, are enlarged and meet the photo's own pixels (He & Sun 2015).
+    matrix over the three colours: a guided filter (He et al. 2013, equation 19) of the change.
     So edges and fine detail are the photo's, and texture that was made up is not there.
     """
     guide, after = (np.divide(picture, 255, dtype=np.float32) for picture in (small, made))
@@ -67,19 +75,46 @@ def guided(photo: Bytes, small: Bytes, made: Bytes) -> Bytes:
     covariance = (products - _outer(of_guide, of_change)).reshape(shape)
     slopes = np.linalg.solve(variance + FLAT * np.eye(3, dtype=np.float32), covariance)
     offsets = of_change - np.einsum("hwi,hwij->hwj", of_guide, slopes)
-    planes = _boxed(np.concatenate([slopes.reshape(*shape[:2], 9), 255 * offsets], 2), radius)
+    ways = [(there, made) for there in range(3) for made in range(3)]
+    return _through(photo, slopes.reshape(*shape[:2], 9), ways, offsets, radius)
+
+
+def smoothed(photo: Bytes, flat: float) -> Bytes:
+    """The photo without texture, such as strokes of a brush, and with its edges.
+
+    A guided filter of each channel by itself (He et al. 2013, equations 5, 6 and 8): what varies in
+    a window by much less than `flat` (a variance, of values in 0..1) becomes its mean, what varies
+    by much more stays. Windows are measured on a copy of `FINE` pixels at most.
+    """
+    small = reduced(photo, FINE)
+    values = np.divide(small, 255, dtype=np.float32)
+    radius = max(1, round(STROKE * max(small.shape[:2])))
+    mean = _boxed(values, radius)
+    variance = (_boxed(values**2, radius) - mean**2).clip(0)
+    lost = np.float32(flat) / (variance + np.float32(flat))
+    return _through(photo, -lost, [(0, 0), (1, 1), (2, 2)], lost * mean, radius)
+
+
+def _through(
+    photo: Bytes, slopes: Floats, ways: Sequence[tuple[int, int]], offsets: Floats, radius: int
+) -> Bytes:
+    """The photo and an affine change of it in windows around each pixel of a small copy: slopes
+    [h, w, k], each from one channel to another as `ways` say, and offsets [h, w, 3]. Their means
+    are enlarged and meet the photo's own pixels (He & Sun 2015)."""
+    planes = _boxed(np.concatenate([slopes, 255 * offsets], 2), radius)
     height, width = photo.shape[:2]
-    down = small.shape[0] / height
+    down = len(slopes) / height
     images = [Image.fromarray(plane) for plane in np.moveaxis(planes, 2, 0)]
     result = np.empty_like(photo)
     for band in rows(height, width):
-        box = (0, band.start * down, small.shape[1], min(band.stop * down, small.shape[0]))
+        box = (0, band.start * down, slopes.shape[1], min(band.stop * down, len(slopes)))
         size = width, band.stop - band.start
         parts = [np.asarray(i.resize(size, Image.Resampling.BILINEAR, box)) for i in images]
         for channel in range(3):
-            plane = parts[9 + channel] + photo[band][..., channel]
-            for i in range(3):
-                plane += parts[3 * i + channel] * photo[band][..., i]
+            plane = parts[len(ways) + channel] + photo[band][..., channel]
+            for slope, (there, made) in zip(parts, ways, strict=False):
+                if made == channel:
+                    plane += slope * photo[band][..., there]
             result[band][..., channel] = np.rint(plane).clip(0, 255)
     return result
 

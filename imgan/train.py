@@ -36,11 +36,11 @@ class Place:
         ),
     ]
     init_from: Annotated[
-        Path | None,
+        str | None,
         Option(
-            exists=True,
             metavar="RUN|FILE",
-            help="Start from the weights of a run, a .safetensors or an .onnx file.",
+            help="Start from the weights of a run, a .safetensors or an .onnx file. Of several "
+            "networks each may have its own: forward=FILE,backward=FILE.",
             show_default=False,
         ),
     ] = None

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgan.carry import enlarged, guided, keep_color, reduced, with_detail
+from imgan.carry import enlarged, guided, keep_color, reduced, smoothed, with_detail
 from imgan.planes import Bytes
 
 
@@ -60,6 +60,30 @@ def test_made_up_texture_is_not_carried_up_by_the_guided_filter(photo: Bytes) ->
 def test_a_picture_of_the_working_size_is_taken_as_it_is(photo: Bytes) -> None:
     made = 255 - photo
     assert with_detail(photo, photo, made) is made
+
+
+def test_smoothing_takes_grain_and_leaves_edges(photo: Bytes) -> None:
+    calm = smoothed(photo, 0.002).astype(int)
+    plain = np.array(Image.fromarray(photo).resize((60, 50)).resize((240, 200))).astype(int)
+
+    def grain(picture: np.ndarray) -> float:
+        return float(np.abs(np.diff(picture[:, :110], axis=1)).mean())
+
+    def edge(picture: np.ndarray) -> float:
+        return float(np.abs(picture[:, 117] - picture[:, 116]).mean())
+
+    assert grain(calm) < grain(photo.astype(int)) / 3
+    assert edge(calm) > 0.6 * edge(photo.astype(int)) > edge(plain)
+    assert np.abs(calm.mean((0, 1)) - photo.mean((0, 1))).max() < 1
+    assert np.abs(smoothed(photo, 0).astype(int) - photo).max() <= 1
+
+
+def test_a_large_photo_is_smoothed_by_what_a_copy_shows(
+    photo: Bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = smoothed(photo, 0.002).astype(int)
+    monkeypatch.setattr("imgan.carry.FINE", 120)
+    assert np.abs(smoothed(photo, 0.002) - whole).mean() < 3
 
 
 def test_bands_of_a_large_photo_fit_together(photo: Bytes, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -350,7 +350,7 @@ def test_init_from_a_run_names_what_starts_anew(
 ) -> None:
     _train(photos, tmp_path / "shallow")
     settings = replace(COMPACT, blocks=2, steps=1)
-    _train(photos, tmp_path / "deep", settings, init_from=tmp_path / "shallow")
+    _train(photos, tmp_path / "deep", settings, init_from=str(tmp_path / "shallow"))
     assert "blocks.1.expand.bias" in capsys.readouterr().err
 
 

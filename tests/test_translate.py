@@ -118,6 +118,18 @@ def test_a_card_may_make_changes_weaker_or_stronger(gain: float) -> None:
     assert np.abs(change - gain * plain).max() <= 1
 
 
+def test_a_card_may_have_texture_taken_away_but_not_where_structure_is_kept() -> None:
+    card = store.find(store.installed(), "warmer")
+    rng = np.random.default_rng(0)
+    photo = (128 + rng.integers(-6, 7, (64, 80, 1)) + np.zeros(3)).astype(np.uint8)
+    asked = replace(card, traits={**card.traits, "smooth": 0.01})
+    grains = [
+        open_translator(asked, "cpu", wish)(photo).std((0, 1)).mean()
+        for wish in (Translation(), Translation(keep_structure=True))
+    ]
+    assert grains[0] < 0.4 * grains[1]
+
+
 def test_what_goes_beyond_white_is_white() -> None:
     photo, made = (np.full((2, 2, 3), level, np.uint8) for level in (10, 200))
     assert (blended(photo, made, 2) == 255).all()

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from imgan.cards import Description
 from imgan.errors import Failure, Misuse
+from imgan.plugins import registry
 from imgan.recipes import Settings
 from imgan.session import open_session
 from imgan.store import embedded_description
@@ -20,11 +21,12 @@ from imgan.training.augment import _holed, _shifted, augmented
 from imgan.training.loop import CHECKPOINT, fit, linear, start_from
 from imgan.training.run import Record
 from imgan.training.task import Task
-from imgan.training.weights import read_weights
+from imgan.training.weights import read_sources, read_weights
 from imgan_exporters import families
 from imgan_translate import CycleGANSettings, Network, Pairs, Pix2PixSettings
 from imgan_translate.net import Patch, ResNet, UNet, begin
 from imgan_translate.paired import Pix2PixTask, read_pairs
+from imgan_translate.palette import monge
 from imgan_translate.unpaired import Codes, CycleGANTask, Pool, apart, contrast
 
 SMALL: dict[str, Any] = {
@@ -168,8 +170,58 @@ def test_a_critic_of_the_other_kind_is_left_behind(domains: Path, tmp_path: Path
     assert start_from(task, read_weights(tmp_path, "forward")) == []
 
 
+def test_a_palette_is_the_nearest_affine_map_of_colours() -> None:
+    torch.manual_seed(0)
+    there = torch.rand(4, 3, 16, 16) @ torch.diag(torch.linspace(0.2, 1, 16))
+    root = torch.tensor([[1.0, 0.2, 0.1], [0.2, 0.7, 0.0], [0.1, 0.0, 1.2]])
+    shift = torch.tensor([0.1, -0.2, 0.3])
+    wanted = torch.einsum("oc,nchw->nohw", root, there) + shift[:, None, None]
+    # A symmetric positive map moves colours least: of all that give these moments it is the one.
+    palette = monge([(there[:2], wanted[:2]), (there[2:], wanted[2:])])
+    assert torch.allclose(palette.weight[..., 0, 0], root, atol=1e-3)
+    assert palette.bias is not None
+    assert torch.allclose(palette.bias, shift, atol=1e-3)
+
+
+@pytest.mark.parametrize("way", ["forward", "backward"])
+def test_an_export_ends_with_the_palette_of_its_target(
+    domains: Path, tmp_path: Path, way: str
+) -> None:
+    task = _cyclegan(domains, palette=True, residual=True)
+    task.ship(way)
+    target = tmp_path / "graded.onnx"
+    card = Description(name="graded", operation="translate")
+    families.translator(task, target, card, half=False, overwrite=False)
+    session = open_session(target, "cpu")
+    source, wanted = task._crops(0) if way == "forward" else reversed(task._crops(0))
+    made = session.run(source.numpy())
+    plain = task.networks[way].model
+    means = [torch.as_tensor(picture).mean((0, 2, 3)) for picture in (made, wanted, source)]
+    assert (means[0] - means[1]).abs().max() < 0.1 < (means[2] - means[1]).abs().max()
+    # Who goes on from it begins without its palette.
+    again = _cyclegan(domains, residual=True)
+    assert start_from(again, read_sources(f"{way}={target}", "forward")) == []
+    assert torch.equal(again.networks[way].model[1].weight, plain[1].weight)
+
+
+def test_each_network_may_start_from_a_file_of_its_own(domains: Path, tmp_path: Path) -> None:
+    fit(_cyclegan(domains), tmp_path / "run", until=1)
+    learned = read_weights(tmp_path / "run", "forward")
+    words = f"forward={tmp_path / 'run'},backward={tmp_path / 'run'}"
+    task = _cyclegan(domains, seed=1)
+    assert start_from(task, read_sources(words, "forward")) == []
+    for name in ("forward", "backward"):
+        state = task.networks[name].state_dict()
+        assert all(torch.equal(learned[name][key], state[key]) for key in learned[name])
+    critic = task.networks["forward critic"].state_dict()
+    assert not torch.equal(critic["model.0.weight"], learned["forward critic"]["model.0.weight"])
+    asked = Record.of(registry().recipes["cyclegan"], domains, task.settings, words)
+    assert asked.command.endswith("--init-from forward=run,backward=run")
+    with pytest.raises(Misuse, match="there is no such run or file"):
+        read_sources(f"forward={tmp_path / 'gone.onnx'}", "forward")
+
+
 def test_a_student_meets_its_teacher(domains: Path, tmp_path: Path) -> None:
-    from imgan.plugins import registry
     from imgan.training.run import train
 
     recipe = registry().recipes["cyclegan"]

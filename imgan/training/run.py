@@ -18,7 +18,7 @@ from imgan.recipes import Recipe, Settings, option, resolve
 from imgan.training.descent import processes
 from imgan.training.loop import CHECKPOINT, Report, fit, load, start_from
 from imgan.training.task import Task
-from imgan.training.weights import read_weights
+from imgan.training.weights import read_sources, sources
 
 RECORD = "run.json"
 
@@ -35,7 +35,7 @@ class Record:
 
     @classmethod
     def of(
-        cls, recipe: Recipe, data: Path, settings: Settings, init_from: Path | None = None
+        cls, recipe: Recipe, data: Path, settings: Settings, init_from: str | None = None
     ) -> Record:
         """The record of a new run."""
         given = asdict(settings)
@@ -46,7 +46,9 @@ class Record:
                 names = ",".join(Path(part).name for part in str(value).split(","))
                 words += [option(name)] if value is True else [option(name), names]
         if init_from:
-            words += ["--init-from", init_from.name]
+            pairs = sources(init_from)
+            parts = (f"{network}={path.name}" if network else path.name for network, path in pairs)
+            words += ["--init-from", ",".join(parts)]
         return cls(recipe.name, str(data.resolve()), given, " ".join(words))
 
     @classmethod
@@ -86,7 +88,7 @@ def train(
     data: Path,
     run: Path,
     *,
-    init_from: Path | None = None,
+    init_from: str | None = None,
     threads: int | None = None,
 ) -> None:
     """Begin a run, or go on with the one that the folder holds; shows progress on a terminal.
@@ -95,7 +97,7 @@ def train(
     PyTorch's number of CPU threads.
 
     Raises Misuse when the folder holds a run that was asked for otherwise, and what the recipe's
-    task, `read_weights`, `start_from` and `fit` raise. Ctrl-C is a Failure that tells how to go on.
+    task, `read_sources`, `start_from` and `fit` raise. Ctrl-C is a Failure that tells how to go on.
     """
     record = Record.of(recipe, data, settings, init_from)
     begun = (run / CHECKPOINT).exists()
@@ -108,7 +110,7 @@ def train(
         torch.manual_seed(settings.seed)
         task: Task[Any] = resolve(recipe.entry)(data, settings)
         if init_from and not begun:
-            fresh = start_from(task, read_weights(init_from, task.shipped))
+            fresh = start_from(task, read_sources(init_from, task.shipped))
             if fresh and rank == 0:
                 print(f"imgan: {init_from} lacks {_some(fresh)}: they start anew", file=sys.stderr)
         if rank == 0:

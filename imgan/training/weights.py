@@ -14,14 +14,37 @@ from imgan.training.loop import CHECKPOINT
 Weights = dict[str, Tensor]
 
 
+def sources(words: str) -> list[tuple[str, Path]]:
+    """What `--init-from` names: a path, or `NETWORK=PATH,NETWORK=PATH`, as pairs of a network, ""
+    where none is named, and a path."""
+    if Path(words).exists():
+        return [("", Path(words))]
+    parts = (word.rpartition("=") for word in words.split(","))
+    return [(network, Path(path)) for network, _, path in parts]
+
+
+def read_sources(words: str, shipped: str) -> dict[str, Weights]:
+    """`read_weights` of all `sources`: of a run only the network that it is named for, if it is.
+
+    Raises what `read_weights` raises.
+    """
+    weights: dict[str, Weights] = {}
+    for network, source in sources(words):
+        read = read_weights(source, network or shipped)
+        weights |= {network: read.get(network, {})} if network else read
+    return weights
+
+
 def read_weights(source: Path, shipped: str) -> dict[str, Weights]:
     """Parameters and buffers by network, for `loop.start_from`.
 
     A run gives all its networks, averaged where an average is kept. A file gives the network
     `shipped`, or what it holds under that name when it holds more. `imgan export` keeps the names.
 
-    Raises Misuse when the source is of no known kind, Failure when it cannot be read.
+    Raises Misuse when the source is missing or of no known kind, Failure when it cannot be read.
     """
+    if not source.exists():
+        raise Misuse(f"{source}: there is no such run or file")
     if source.is_dir():
         return _of_run(source)
     readers = {".safetensors": _of_safetensors, ".onnx": _of_onnx}

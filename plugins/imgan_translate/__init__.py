@@ -133,6 +133,13 @@ class CycleGANSettings(TranslateSettings):
         str, Option(help="A run of wider generators whose results are to be met.")
     ] = ""
     distil: Annotated[float, Option(help="Weight of meeting the teacher's results.")] = 10.0
+    palette: Annotated[
+        bool,
+        Option(
+            help="End what is exported with the affine change of colours that brings its results "
+            "to the training pictures' palette."
+        ),
+    ] = False
 
     def __post_init__(self) -> None:
         super().__post_init__()

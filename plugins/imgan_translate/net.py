@@ -7,6 +7,7 @@ checkpoints fit.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +29,8 @@ class ResNet(nn.Module):
     where the paper has transposed convolutions, which tend to draw grids (Odena et al. 2016).
 
     With `residual` the result is what is added to the picture, and may leave -1..1: a network that
-    begins by leaving a photo as it is need not learn to copy it.
+    begins by leaving a photo as it is need not learn to copy it. `palette`, where there is one, is
+    an affine change of colours at the end, 1x1 (`palette.monge`).
     """
 
     def __init__(
@@ -55,10 +57,14 @@ class ResNet(nn.Module):
             layers += [up, norm(channels // 2), nn.ReLU()]
         layers += [nn.ReflectionPad2d(3), nn.Conv2d(width, 3, 7), nn.Tanh()]
         self.model = nn.Sequential(*layers)
+        self.palette: nn.Conv2d | None = None
+        self.register_load_state_dict_pre_hook(_leave_palette)
 
     def forward(self, picture: Tensor) -> Tensor:
         made = self.model(picture)
-        return picture + made if self.residual else made
+        if self.residual:
+            made = picture + made
+        return made if self.palette is None else self.palette(made.clamp(-1, 1))
 
     def views(self, picture: Tensor) -> Iterator[Tensor]:
         """What contrastive training compares: the picture, both reductions, two of the blocks."""
@@ -170,6 +176,13 @@ def begin(network: nn.Module) -> None:
                 nn.init.zeros_(module.bias)
     if isinstance(network, ResNet) and network.residual:
         nn.init.normal_(network.model[-2].weight, 0, 0.001)  # type: ignore[arg-type]
+
+
+def _leave_palette(generator: ResNet, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
+    """The palette of earlier weights is not that of a network which goes on learning."""
+    if generator.palette is None:
+        for name in ("weight", "bias"):
+            state.pop(f"{prefix}palette.{name}", None)
 
 
 def _affine(channels: int) -> nn.Module:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from imgan import batch, faces, store, tables
 from imgan.cards import ModelCard
-from imgan.carry import enlarged, guided, keep_color, reduced, with_detail
+from imgan.carry import enlarged, guided, keep_color, reduced, smoothed, with_detail
 from imgan.codecs import rows
 from imgan.errors import Failure, Misuse
 from imgan.images import Picture, from_srgb, to_srgb
@@ -129,6 +129,7 @@ def open_translator(card: ModelCard, device: str, wish: Translation | None = Non
         carry="guided" if wish.keep_structure else str(card.traits.get("carry", "guided")),
         border=int(card.number("border", BORDER)),
         gain=card.number("gain", 1),
+        smooth=0 if wish.keep_structure else card.number("smooth", 0),
     )
 
 
@@ -141,7 +142,7 @@ class Translator:
     the picture's size: "guided" (`imgan.carry.guided`), "detail" (`with_detail`) or "chroma": the
     picture's own luminance under the colours of the result. `border` is how many pixels of the
     picture's mirror image the network sees around it. What the network changes is multiplied by
-    `gain`.
+    `gain`. In the end texture of a variance below `smooth` is taken away (`imgan.carry.smoothed`).
     """
 
     session: Session
@@ -150,6 +151,7 @@ class Translator:
     carry: str
     border: int = BORDER
     gain: float = 1
+    smooth: float = 0
 
     def __call__(self, photo: Bytes) -> Bytes:
         """A picture [H, W, 3] sRGB translated, at its size. Raises Failure when memory is short."""
@@ -159,7 +161,8 @@ class Translator:
         made = self.paint(small)
         if self.carry == "chroma":
             return keep_color(enlarged(made, photo.shape), photo)
-        return (guided if self.carry == "guided" else with_detail)(photo, small, made)
+        carried = (guided if self.carry == "guided" else with_detail)(photo, small, made)
+        return smoothed(carried, self.smooth) if self.smooth else carried
 
     def paint(self, small: Bytes) -> Bytes:
         """What the network makes of a picture [H, W, 3], as large as that, before it is carried."""

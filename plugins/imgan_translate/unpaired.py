@@ -16,6 +16,7 @@ from torch.nn.functional import (
     interpolate,
     l1_loss,
     normalize,
+    pad,
 )
 
 from imgan.errors import Misuse
@@ -33,6 +34,7 @@ from imgan_translate import CycleGANSettings, TranslateSettings
 from imgan_translate.classifier import load_guide
 from imgan_translate.judge import SIDE, find_judge
 from imgan_translate.net import Patch, ResNet, begin
+from imgan_translate.palette import monge
 from imgan_translate.photos import cropped, read, rows
 
 ROWS = 6
@@ -40,6 +42,12 @@ ROWS = 6
 
 LAYERS = ("conv1_2", "conv2_2", "conv3_2", "conv4_2")
 """What the critics of `--projected` see of a picture, in the bundled features."""
+
+PALETTE = 200
+"""Training pictures of each domain from which a palette is taken."""
+
+BORDER = 48
+"""Pixels of a picture's mirror image around it when a palette is taken."""
 
 PATCHES, TEMPERATURE, CODE = 256, 0.07, 256
 """The contrastive loss (Park et al. 2020): patches a view, tau, and numbers a patch becomes."""
@@ -140,9 +148,26 @@ class CycleGANTask(Task[CycleGANSettings]):
             found[name] = network.to(next(self.networks[name].parameters()).device)
         return found
 
+    @torch.no_grad()
+    def product(self) -> nn.Module:
+        """A generator and, with `--palette`, the palette of where it leads."""
+        generator = super().product()
+        if self.settings.palette:
+            ways = (
+                self._ways(self._crops(step)) for step in range(-(-PALETTE // self.settings.batch))
+            )
+            chosen = (way[1:] for both in ways for way in both if way[0] == self.shipped)
+            generator.palette = monge(
+                (_bordered(generator, inputs).clamp(-1, 1), targets) for inputs, targets in chosen
+            )
+        return generator
+
     def batch(self, step: int) -> tuple[Tensor, ...]:
         # What is missing is told as such here. In a step it would look like a run that diverged.
         _ = self.guide, self.teachers, self.features if self.settings.projected else None
+        return self._crops(step)
+
+    def _crops(self, step: int) -> tuple[Tensor, ...]:
         settings = self.settings
         rng = np.random.default_rng([settings.seed, step])
         crops: list[Tensor] = []
@@ -320,6 +345,14 @@ def _begin_pool(pool: Pool, state: dict[str, Tensor], prefix: str, *_: Any) -> N
     """Pictures of another size, as of a run that this one grows from, are left behind."""
     if state[f"{prefix}pictures"].shape != pool.pictures.shape:
         state |= {f"{prefix}{name}": own for name, own in pool.named_buffers()}
+
+
+def _bordered(generator: nn.Module, pictures: Tensor) -> Tensor:
+    """What a generator makes of pictures with a border of their mirror image, which counts in what
+    it normalises by, as in `imgan translate`."""
+    border = min(BORDER, *(side - 1 for side in pictures.shape[2:]))
+    made: Tensor = generator(pad(pictures, (border,) * 4, "reflect"))
+    return made[..., border:-border, border:-border]
 
 
 def resnet(settings: TranslateSettings) -> ResNet:
