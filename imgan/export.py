@@ -40,6 +40,15 @@ def export(
             show_default=False,
         ),
     ] = None,
+    blend: Annotated[
+        str | None,
+        Option(
+            metavar="RUN|FILE=SHARE",
+            help="Take this share of the weights, 0..1, from another run or file, such as the one "
+            "that the run started from, and the rest from the run.",
+            show_default=False,
+        ),
+    ] = None,
     card: Annotated[
         Path | None,
         Option(
@@ -66,16 +75,34 @@ def export(
     if recipe is None or exporter is None:
         lack = "recipe" if recipe is None else "exporter"
         raise Failure(f"{run}: no plugin here has the {lack} {record.recipe}")
-    description = describe(exporter, record.command, name or name_of(output), card)
+    source, share = _blend(blend) if blend else (None, 0.0)
+    command = record.command
+    if source:
+        command += f"; imgan export RUN -o {output.name} --blend {source.name}={share:g}"
+    description = describe(exporter, command, name or name_of(output), card)
     write = resolve(exporter.entry)
     task = resolve("imgan.training.run:restore")(recipe, record, run)
     if network is not None:
         task.ship(network)
+    if source:
+        resolve("imgan.training.weights:blend")(task, source, share)
     parity = write(task, output, description, half=fp16, overwrite=overwrite)
     print(
         f"{output}: {output.stat().st_size:,} bytes, {description.name} ({description.operation})"
     )
     print(parity)
+
+
+def _blend(words: str) -> tuple[Path, float]:
+    """The source and the share of `--blend`. Raises Misuse."""
+    source, _, number = words.rpartition("=")
+    try:
+        share = float(number)
+    except ValueError:
+        share = -1
+    if not source or not 0 <= share <= 1:
+        raise Misuse(f"--blend {words}: name a run or file and a share of 0 to 1, as a.onnx=0.4")
+    return Path(source), share
 
 
 def describe(exporter: Exporter, command: str, name: str, card: Path | None) -> Description:

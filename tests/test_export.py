@@ -12,6 +12,7 @@ import pytest
 import torch
 from onnx import ModelProto, numpy_helper
 from PIL import Image
+from safetensors.torch import save_file
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
@@ -22,6 +23,7 @@ from imgan.errors import Failure, Misuse
 from imgan.export import describe
 from imgan.plugins import registry
 from imgan.recipes import resolve
+from imgan.store import embedded_description
 from imgan.training.loop import start_from
 from imgan.training.run import train
 from imgan.training.weights import read_weights
@@ -104,7 +106,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _imgan(*arguments: str | Path) -> tuple[int, str]:
     result = CliRunner().invoke(cli.build(registry()), [str(a) for a in arguments])
-    message = f"{result.exception}" if isinstance(result.exception, Failure) else ""
+    message = f"{result.exception}" if isinstance(result.exception, Failure | Misuse) else ""
     return result.exit_code, result.output + message
 
 
@@ -244,6 +246,39 @@ def test_a_difference_below_the_limit_is_reported(
     parity = _write(models, monkeypatch, "upscale", tmp_path / "model.onnx")
     assert LIMIT / 4 < parity.worst < LIMIT
     assert f"{parity.worst:.1e} at " in str(parity)
+
+
+def test_an_export_may_be_blended_with_other_weights(
+    run: Path, exported: Path, tmp_path: Path
+) -> None:
+    other = tmp_path / "other.safetensors"
+    mine = read_weights(exported, "upscaler")["upscaler"]
+    save_file({key: weight + 0.01 for key, weight in mine.items()}, other)
+    target = tmp_path / "blended.onnx"
+    code, output = _imgan("export", run, "-o", target, "--blend", f"{other}=0.25")
+    assert code == 0, output
+    blended = read_weights(target, "upscaler")["upscaler"]
+    for key, weight in mine.items():
+        torch.testing.assert_close(blended[key], weight + 0.0025, atol=1e-5, rtol=1e-5)
+    written = embedded_description(target)
+    assert written is not None
+    assert written.command.endswith("--blend other.safetensors=0.25")
+
+
+@pytest.mark.parametrize("words", ["other.onnx", "=0.5", "other.onnx=2", "other.onnx=half"])
+def test_a_share_that_is_none_is_misuse(run: Path, tmp_path: Path, words: str) -> None:
+    code, output = _imgan("export", run, "-o", tmp_path / "model.onnx", "--blend", words)
+    assert code
+    assert "a share of 0 to 1" in output
+    assert not (tmp_path / "model.onnx").exists()
+
+
+def test_other_networks_cannot_be_blended(run: Path, tmp_path: Path) -> None:
+    save_file({"layers.0.weight": torch.zeros(1)}, tmp_path / "other.safetensors")
+    words = f"{tmp_path / 'other.safetensors'}=0.5"
+    code, output = _imgan("export", run, "-o", tmp_path / "model.onnx", "--blend", words)
+    assert code
+    assert "its weights are not those of upscaler" in output
 
 
 def test_init_from_takes_an_exported_file(exported: Path, tmp_path: Path) -> None:

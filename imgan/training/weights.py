@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from imgan.errors import Failure, Misuse
 from imgan.training.loop import CHECKPOINT
+from imgan.training.task import Task
 
 Weights = dict[str, Tensor]
 
@@ -59,6 +61,23 @@ def read_weights(source: Path, shipped: str) -> dict[str, Weights]:
     prefix = f"{shipped}."
     part = {k.removeprefix(prefix): w for k, w in weights.items() if k.startswith(prefix)}
     return {shipped: part or weights}
+
+
+@torch.no_grad()
+def blend(task: Task[Any], source: Path, share: float) -> None:
+    """Give the shipped network of a task this share, 0..1, of the weights of another run or file:
+    theta = (1 - share) theta + share other. What a network knew before a run and what it learned
+    in it, mixed, is often better than either (Wortsman et al. 2022, Robust fine-tuning).
+
+    Raises Misuse for weights of another network, and what `read_weights` raises.
+    """
+    others = read_weights(source, task.shipped).get(task.shipped, {})
+    for key, tensor in task.trained(task.shipped).state_dict().items():
+        if not tensor.is_floating_point():
+            continue
+        if key not in others or others[key].shape != tensor.shape:
+            raise Misuse(f"--blend {source}: its weights are not those of {task.shipped}")
+        tensor.lerp_(others[key].to(tensor), share)
 
 
 def frozen(

@@ -350,7 +350,7 @@ def _begin_pool(pool: Pool, state: dict[str, Tensor], prefix: str, *_: Any) -> N
 def _bordered(generator: nn.Module, pictures: Tensor) -> Tensor:
     """What a generator makes of pictures with a border of their mirror image, which counts in what
     it normalises by, as in `imgan translate`."""
-    border = min(BORDER, *(side - 1 for side in pictures.shape[2:]))
+    border = min(BORDER, pictures.shape[-1] // 2)
     made: Tensor = generator(pad(pictures, (border,) * 4, "reflect"))
     return made[..., border:-border, border:-border]
 
