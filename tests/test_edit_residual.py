@@ -42,6 +42,7 @@ from imgan_edit.train_residual import (
     attribute_losses,
     flipped,
     kinds,
+    within_reach,
 )
 
 TRAINED = 24
@@ -473,6 +474,26 @@ def test_a_guide_learns_each_face_in_a_disguise_that_is_against_it(celeba: Path)
     torch.manual_seed(1)
     disguise = task.shown(faces, labels, descent) - plain
     assert loss(plain + disguise) > loss(plain) > loss(plain - disguise)
+
+
+def test_the_editor_learns_within_what_the_engine_lets_be_seen() -> None:
+    # Hair to the left, a wall to the right.
+    faces = torch.full((4, 3, 64, 64), 0.5)
+    faces[..., :32] = -0.5
+    change = torch.zeros(4, len(RESIDUAL))
+    for row, slug in enumerate(("smiling", "bangs", "blond-hair")):
+        change[row, RESIDUAL.index(slug)] = 1
+    # All of it goes a little beyond the edge.
+    added = torch.zeros(4, 3, 64, 64)
+    added[..., :34] = 0.4
+    smile, bangs, blond, nothing = within_reach(faces, change, added)[:, 0]
+    assert smile[44, 32] == 1
+    assert smile[16].max() == 0, "a smile is below the brows"
+    assert bangs[16, 20:44].min() == 1
+    assert bangs[0].max() == 0, "nothing reaches the border"
+    assert blond[32, 16:28].min() > 0.9
+    assert blond[32, 32:34].max() < 0.7, "a colour of hair stays off the wall"
+    assert nothing.max() == 0
 
 
 def test_a_disturbed_face_is_near_the_face() -> None:

@@ -15,7 +15,7 @@ from imgan.training.faces import Faces
 from imgan.training.loop import fit
 from imgan_edit import ClassifierSettings, EncoderSettings
 from imgan_edit.attributes import SLUGS
-from imgan_edit.train import ClassifierTask, EncoderTask
+from imgan_edit.train import ClassifierTask, EncoderTask, _erased
 from imgan_generate import DCGANSettings
 from imgan_generate.train import DCGANTask
 
@@ -107,3 +107,19 @@ def test_a_classifier_without_labels_says_what_is_missing(tmp_path: Path) -> Non
     Image.new("RGB", (8, 10)).save(tmp_path / "face.png")
     with pytest.raises(Failure, match=ATTRIBUTES_FILE):
         ClassifierTask(tmp_path, ClassifierSettings()).batch(0)
+
+
+def test_half_of_the_faces_lose_a_box_to_one_grey() -> None:
+    torch.manual_seed(0)
+    faces = torch.full((400, 3, 64, 64), 2.0)
+    erased = _erased(faces)
+    lost = (erased != 2).all(1)
+    assert 0.4 < lost.any((1, 2)).float().mean() < 0.6
+    for face, box in zip(erased, lost, strict=True):
+        if not box.any():
+            continue
+        rows, columns = box.any(1), box.any(0)
+        assert torch.equal(box, rows[:, None] & columns)
+        assert 8 <= rows.sum() <= 24
+        assert 8 <= columns.sum() <= 24
+        assert face[:, box].unique().numel() == 1

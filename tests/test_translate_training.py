@@ -217,7 +217,7 @@ def test_each_network_may_start_from_a_file_of_its_own(domains: Path, tmp_path: 
     assert not torch.equal(critic["model.0.weight"], learned["forward critic"]["model.0.weight"])
     asked = Record.of(registry().recipes["cyclegan"], domains, task.settings, words)
     assert asked.command.endswith("--init-from forward=run,backward=run")
-    with pytest.raises(Misuse, match="there is no such run or file"):
+    with pytest.raises(Misuse, match="there is no such file; name a run"):
         read_sources(f"forward={tmp_path / 'gone.onnx'}", "forward")
 
 

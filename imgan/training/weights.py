@@ -45,13 +45,12 @@ def read_weights(source: Path, shipped: str) -> dict[str, Weights]:
 
     Raises Misuse when the source is missing or of no known kind, Failure when it cannot be read.
     """
-    if not source.exists():
-        raise Misuse(f"{source}: there is no such run or file")
     if source.is_dir():
         return _of_run(source)
     readers = {".safetensors": _of_safetensors, ".onnx": _of_onnx}
-    if source.suffix.lower() not in readers:
-        raise Misuse(f"{source}: name a run, a .safetensors file or an .onnx file")
+    if source.suffix.lower() not in readers or not source.exists():
+        missing = "" if source.exists() else "there is no such file; "
+        raise Misuse(f"{source}: {missing}name a run, a .safetensors file or an .onnx file")
     try:
         weights = readers[source.suffix.lower()](source)
     except ModuleNotFoundError as missing:
