@@ -25,7 +25,6 @@ WINDOW = 1 / 24
 FLAT = 1e-3
 """Variance (of values in 0..1) below which `guided` takes a window for flat."""
 
-
 STROKE = 1 / 128
 """Radius of the windows of `smoothed`, of the longer side."""
 
@@ -110,12 +109,10 @@ def _through(
         box = (0, band.start * down, slopes.shape[1], min(band.stop * down, len(slopes)))
         size = width, band.stop - band.start
         parts = [np.asarray(i.resize(size, Image.Resampling.BILINEAR, box)) for i in images]
-        for channel in range(3):
-            plane = parts[len(ways) + channel] + photo[band][..., channel]
-            for slope, (there, made) in zip(parts, ways, strict=False):
-                if made == channel:
-                    plane += slope * photo[band][..., there]
-            result[band][..., channel] = np.rint(plane).clip(0, 255)
+        changed = np.stack(parts[-3:], 2) + photo[band]
+        for slope, (there, made) in zip(parts[:-3], ways, strict=True):
+            changed[..., made] += slope * photo[band][..., there]
+        result[band] = np.rint(changed).clip(0, 255)
     return result
 
 

@@ -17,6 +17,7 @@ from imgan.planes import Bytes, Floats
 from imgan.session import open_session
 from imgan.training import perceptual
 from imgan.training.perceptual import Features, gram
+from imgan.training.weights import blend
 from imgan_exporters import families
 from imgan_stylize import FAST_MODEL, REFINE, FastSettings, Transfer, fast
 from imgan_stylize.descent import descend
@@ -89,6 +90,8 @@ def test_a_run_of_the_recipe_exports_it(tmp_path: Path) -> None:
     gradient = open_session(file, "cpu").run_many(feeds)["gradient"]
     truth = Slope(perceptual.load())(picture, content, *grams)[1].numpy()
     assert np.abs(gradient - truth).max() < 1e-3 * np.abs(truth).max()
+    with pytest.raises(Misuse, match="slope is made of other networks"):
+        blend(task, file, 0.5)
     with pytest.raises(Misuse, match="can be exported as decoder or slope"):
         task.ship("encoder")
 

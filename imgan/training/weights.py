@@ -70,6 +70,10 @@ def blend(task: Task[Any], source: Path, share: float) -> None:
 
     Raises Misuse for weights of another network, and what `read_weights` raises.
     """
+    if task.shipped not in task.networks:
+        raise Misuse(
+            f"--blend: {task.shipped} is made of other networks, and has no weights to blend"
+        )
     others = read_weights(source, task.shipped).get(task.shipped, {})
     for key, tensor in task.trained(task.shipped).state_dict().items():
         if not tensor.is_floating_point():

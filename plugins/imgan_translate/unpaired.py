@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -153,12 +154,10 @@ class CycleGANTask(Task[CycleGANSettings]):
         """A generator and, with `--palette`, the palette of where it leads."""
         generator = super().product()
         if self.settings.palette:
-            ways = (
-                self._ways(self._crops(step)) for step in range(-(-PALETTE // self.settings.batch))
-            )
-            chosen = (way[1:] for both in ways for way in both if way[0] == self.shipped)
+            crops = map(self._crops, range(math.ceil(PALETTE / self.settings.batch)))
+            pairs = (pair if self.shipped == "forward" else pair[::-1] for pair in crops)
             generator.palette = monge(
-                (_bordered(generator, inputs).clamp(-1, 1), targets) for inputs, targets in chosen
+                (_bordered(generator, inputs).clamp(-1, 1), targets) for inputs, targets in pairs
             )
         return generator
 
