@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from copy import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -376,12 +377,26 @@ def test_rare_attributes_are_drawn_as_often_as_others(wishes: Wishes) -> None:
     rare = EDITED[RESIDUAL.index("bald")]
     labels = wishes.labels.copy()
     labels[1:, rare], labels[0, rare] = 0, 1
-    few = Wishes.__new__(Wishes)
-    few.pixels, few.labels = wishes.pixels, labels
+    few = copy(wishes)
+    few.labels = labels
     few._having = [tuple(np.flatnonzero(labels[:, a] == has) for has in (0, 1)) for a in EDITED]
     _, change, *_ = few.draw(np.random.default_rng(0), 400)
     removed = (change[:300, RESIDUAL.index("bald")] == -1).float().mean()
     assert removed > 1 / 34 / 2
+
+
+def test_attributes_are_practised_as_often_as_asked(celeba: Path) -> None:
+    wishes = Wishes(celeba, 64, often={"bald": 17.0})
+    *_, drawn = wishes.draw(np.random.default_rng(0), 400)
+    assert abs((drawn == RESIDUAL.index("bald")).float().mean() - 17 / 33) < 0.1
+    assert drawn.unique().numel() == len(RESIDUAL)
+
+
+def test_only_what_is_trained_is_practised_more_often() -> None:
+    with pytest.raises(Misuse, match="--often young,goatee=2: it must be attributes of"):
+        ResidualSettings(often="young,goatee=2")
+    with pytest.raises(Misuse, match="no attribute is called 'baldd'"):
+        ResidualSettings(often="baldd=2")
 
 
 def test_the_hair_has_one_colour_and_the_bald_have_none() -> None:

@@ -16,6 +16,7 @@ from imgan.hookspecs import hookimpl
 from imgan.job import Job, NoProvenance
 from imgan.options import unfold
 from imgan.recipes import Evaluation, Recipe, Settings, resolve
+from imgan_edit.attributes import RESIDUAL, parse
 
 
 class Sheet(StrEnum):
@@ -110,6 +111,10 @@ class ResidualSettings(Settings):
     more: Annotated[
         str, Option(help="Another folder like --data, of which no face is held out.")
     ] = ""
+    often: Annotated[
+        str,
+        Option(help="Attributes to practise more than once as often as the others: bald=3,male=2."),
+    ] = ""
     width: Annotated[int, Option(help="Channels of the editor's blocks at 32 pixels.")] = 48
     critic_width: Annotated[int, Option(help="Channels of the critic's layers.")] = 64
     adversarial: Annotated[float, Option(help="Weight of looking like a photo.")] = 1.0
@@ -123,6 +128,8 @@ class ResidualSettings(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require(self.size in (64, 128), "size", "64 or 128")
+        unknown = [slug for slug in parse([self.often]) if slug not in RESIDUAL]
+        self.require(not unknown, "often", "attributes of the engine residual")
         self.absolute("guide", several=True)
         self.absolute("more")
 

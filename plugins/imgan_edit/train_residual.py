@@ -23,7 +23,7 @@ from imgan.training.loop import cosine, set_rate
 from imgan.training.perceptual import Features
 from imgan.training.task import Task
 from imgan_edit import ResidualSettings
-from imgan_edit.attributes import HAIR_COLOURS, RESIDUAL, SLUGS, follows
+from imgan_edit.attributes import HAIR_COLOURS, RESIDUAL, SLUGS, follows, parse
 from imgan_edit.critic import LAYERS, doubt, hinge, look
 from imgan_edit.disturb import covered, disturbed
 from imgan_edit.engines import Residual, in_255ths
@@ -103,7 +103,8 @@ class ResidualTask(Task[ResidualSettings]):
     @cached_property
     def wishes(self) -> Wishes:
         """Read at the first step: an export needs no pictures."""
-        return Wishes(self.data, self.settings.size, self.settings.more)
+        settings = self.settings
+        return Wishes(self.data, settings.size, settings.more, parse([settings.often]))
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
         # What is missing is told as such here; in a step it would look like a run that diverged.
@@ -196,11 +197,17 @@ class ResidualTask(Task[ResidualSettings]):
 class Wishes:
     """Faces, and what is to change in them: those of `data` and, with their labels, of `more`.
 
+    An attribute that `often` gives a number is drawn so many times as often as the others.
+
     Raises Failure when a folder has no attributes, or for one of the 17 no face with it or none
     without.
     """
 
-    def __init__(self, data: Path, size: int, more: str = "") -> None:
+    def __init__(
+        self, data: Path, size: int, more: str = "", often: Mapping[str, float] | None = None
+    ) -> None:
+        weights = np.array([(often or {}).get(slug, 1.0) for slug in RESIDUAL])
+        self._chances = weights / weights.sum()
         folders = [Faces(data, size)]
         if more:
             folders.append(Faces(Path(more), size, held_out=0))
@@ -225,13 +232,13 @@ class Wishes:
         """Faces [N, 3, S, S] in bytes, mirrored or not, the change [N, 17], labels [N, 40], what
         they are to be, [N, 40] in 0..1, and for which of the 17 attributes each was drawn, [N].
 
-        An attribute is drawn first, then whether the face has it, then the face: rare ones come as
-        often as others. In three quarters of the batch that attribute becomes what it is not, with
+        An attribute is drawn first, then whether the face has it, then the face: what is rare among
+        faces comes as often as the rest. In three quarters of the batch that attribute becomes what it is not, with
         what follows. In the rest all become what those of another face are, each to a degree of its
         own. So an edit cannot be told by what it shows: the critic sees each attribute about
         as often in edited faces as in photos.
         """
-        drawn = rng.integers(len(EDITED), size=count)
+        drawn = rng.choice(len(EDITED), size=count, p=self._chances)
         has = rng.integers(2, size=count)
         indices = np.array(
             [rng.choice(self._having[a][h]) for a, h in zip(drawn, has, strict=True)]
