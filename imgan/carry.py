@@ -23,7 +23,10 @@ WINDOW = 1 / 24
 """Radius of the windows in which `guided` takes the change for affine, of the longer side."""
 
 FLAT = 1e-3
-"""Variance (of values in 0..1) below which `guided` takes a window for flat."""
+"""Variance (of values in 0..1) below which a window is taken for flat."""
+
+AROUND = 1 / 64
+"""Radius of the windows in which `settled` looks for what is flat, of the longer side."""
 
 STROKE = 1 / 128
 """Radius of the windows of `smoothed`, of the longer side."""
@@ -86,12 +89,31 @@ def smoothed(photo: Bytes, flat: float) -> Bytes:
     by much more stays. Windows are measured on a copy of `FINE` pixels at most.
     """
     small = reduced(photo, FINE)
-    values = np.divide(small, 255, dtype=np.float32)
     radius = max(1, round(STROKE * max(small.shape[:2])))
-    mean = _boxed(values, radius)
-    variance = (_boxed(values**2, radius) - mean**2).clip(0)
+    mean, variance = _moments(small, radius)
     lost = np.float32(flat) / (variance + np.float32(flat))
     return _through(photo, -lost, [(0, 0), (1, 1), (2, 2)], lost * mean, radius)
+
+
+def settled(small: Bytes, made: Bytes) -> Bytes:
+    """What was made of a small copy, as `guided` has it where the copy is flat: what a network
+    draws onto an even sky is a pattern of its own.
+
+    With v the variance in a window, over all three colours, w = (FLAT / (v + FLAT))^2 is the part
+    of a pixel that becomes so, in the mean of a window.
+    """
+    radius = max(1, round(AROUND * max(small.shape[:2])))
+    variance = _moments(small, radius)[1].sum(2, keepdims=True)
+    part = _boxed((FLAT / (variance + np.float32(FLAT))) ** 2, radius)
+    calm = np.subtract(guided(small, small, made), made, dtype=np.float32)
+    return np.rint(made + part * calm).astype(np.uint8)
+
+
+def _moments(picture: Bytes, radius: int) -> tuple[Floats, Floats]:
+    """Mean and variance of each channel, of values in 0..1, in windows around each pixel."""
+    values = np.divide(picture, 255, dtype=np.float32)
+    mean = _boxed(values, radius)
+    return mean, (_boxed(values**2, radius) - mean**2).clip(0)
 
 
 def _through(

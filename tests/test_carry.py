@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgan.carry import enlarged, guided, keep_color, reduced, smoothed, with_detail
+from imgan.carry import enlarged, guided, keep_color, reduced, settled, smoothed, with_detail
 from imgan.planes import Bytes
 
 
@@ -55,6 +55,18 @@ def test_made_up_texture_is_not_carried_up_by_the_guided_filter(photo: Bytes) ->
     grained = (small + rng.integers(-40, 41, small.shape)).clip(0, 255).astype(np.uint8)
     assert np.abs(guided(photo, small, grained).astype(int) - photo).mean() < 8
     assert np.abs(with_detail(photo, small, grained).astype(int) - photo).mean() > 12
+
+
+def test_a_pattern_drawn_onto_what_is_even_settles_and_strokes_elsewhere_stay() -> None:
+    rng = np.random.default_rng(0)
+    sky, leaves = np.full((64, 64, 3), 180), rng.integers(60, 200, (64, 64, 3))
+    small = np.concatenate([sky, leaves], 1).astype(np.uint8)
+    weave = 12 * ((np.indices((64, 128)) // 4).sum(0) % 2)[..., None]
+    made = np.clip(small * [0.8, 0.9, 1.1] + weave, 0, 255).astype(np.uint8)
+    calm = settled(small, made).astype(int)
+    assert calm[:, :44].std((0, 1)).max() < 0.1 * made[:, :44].std((0, 1)).max()
+    assert np.abs(calm[:, :44].mean((0, 1)) - made[:, :44].mean((0, 1))).max() < 3
+    assert np.abs(calm[:, 84:] - made[:, 84:]).mean() < 1
 
 
 def test_a_picture_of_the_working_size_is_taken_as_it_is(photo: Bytes) -> None:

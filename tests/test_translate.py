@@ -130,6 +130,17 @@ def test_a_card_may_have_texture_taken_away_but_not_where_structure_is_kept() ->
     assert grains[0] < 0.4 * grains[1]
 
 
+def test_what_is_drawn_onto_an_even_sky_settles_where_the_card_says_so(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    weave = 12 * ((np.indices((64, 96)) // 4).sum(0) % 2)[..., None].astype(np.uint8)
+    monkeypatch.setattr(Translator, "paint", lambda self, small: small + weave)
+    translator = open_translator(store.find(store.installed(), "warmer"), "cpu")
+    sky = np.full((128, 192, 3), 128, np.uint8)
+    drawn, settled = (replace(translator, carry=c)(sky).std() for c in ("detail", "settled"))
+    assert settled < 0.1 * drawn
+
+
 def test_what_goes_beyond_white_is_white() -> None:
     photo, made = (np.full((2, 2, 3), level, np.uint8) for level in (10, 200))
     assert (blended(photo, made, 2) == 255).all()

@@ -233,10 +233,10 @@ class Wishes:
         they are to be, [N, 40] in 0..1, and for which of the 17 attributes each was drawn, [N].
 
         An attribute is drawn first, then whether the face has it, then the face: what is rare among
-        faces comes as often as the rest. In three quarters of the batch that attribute becomes what it is not, with
-        what follows. In the rest all become what those of another face are, each to a degree of its
-        own. So an edit cannot be told by what it shows: the critic sees each attribute about
-        as often in edited faces as in photos.
+        faces comes as often as the rest. In three quarters of the batch that attribute becomes what
+        it is not, with what follows. In the rest all become what those of another face are, each to
+        a degree of its own. So an edit cannot be told by what it shows: the critic sees each
+        attribute about as often in edited faces as in photos.
         """
         drawn = rng.choice(len(EDITED), size=count, p=self._chances)
         has = rng.integers(2, size=count)

@@ -13,7 +13,7 @@ from PIL import Image
 
 from imgan import batch, faces, store, tables
 from imgan.cards import ModelCard
-from imgan.carry import enlarged, guided, keep_color, reduced, smoothed, with_detail
+from imgan.carry import enlarged, guided, keep_color, reduced, settled, smoothed, with_detail
 from imgan.codecs import rows
 from imgan.errors import Failure, Misuse
 from imgan.images import Picture, from_srgb, to_srgb
@@ -139,10 +139,11 @@ class Translator:
 
     `size` is the longer side that the network sees, at most; a network of one size sees all
     pictures at it. `sees` is what is done to a picture first. `carry` says how the result comes to
-    the picture's size: "guided" (`imgan.carry.guided`), "detail" (`with_detail`) or "chroma": the
-    picture's own luminance under the colours of the result. `border` is how many pixels of the
-    picture's mirror image the network sees around it. What the network changes is multiplied by
-    `gain`. In the end texture of a variance below `smooth` is taken away (`imgan.carry.smoothed`).
+    the picture's size: "guided" (`imgan.carry.guided`), "detail" (`with_detail`), "settled" (the
+    same after `settled`) or "chroma": the picture's own luminance under the colours of the result.
+    `border` is how many pixels of the picture's mirror image the network sees around it. What the
+    network changes is multiplied by `gain`. In the end texture of a variance below `smooth` is
+    taken away (`imgan.carry.smoothed`).
     """
 
     session: Session
@@ -161,6 +162,8 @@ class Translator:
         made = self.paint(small)
         if self.carry == "chroma":
             return keep_color(enlarged(made, photo.shape), photo)
+        if self.carry == "settled":
+            made = settled(small, made)
         carried = (guided if self.carry == "guided" else with_detail)(photo, small, made)
         return smoothed(carried, self.smooth) if self.smooth else carried
 
