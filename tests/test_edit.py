@@ -202,7 +202,10 @@ def test_what_cannot_be_had_together_is_misuse_before_anything_is_loaded(
         run.edit(Job(inputs=["no-such-file.png"]), wrong)
 
 
-@pytest.mark.parametrize(("added", "removed"), [("bald", "bangs"), ("bangs,black-hair", "bald")])
+@pytest.mark.parametrize(
+    ("added", "removed"),
+    [("bald", "bangs"), ("bangs,black-hair", "bald"), ("mouth-slightly-open", "smiling")],
+)
 def test_what_goes_together_is_not(photo: Path, added: str, removed: str) -> None:
     run.edit(job(photo, output=str(photo.with_name("a.png"))), wish(add=[added], remove=[removed]))
 

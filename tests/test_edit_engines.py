@@ -149,6 +149,22 @@ def test_no_strength_leaves_the_photo_to_the_bit(portrait: Path) -> None:
     assert np.array_equal(pixels(portrait.with_name("photo-blond-hair.png")), pixels(portrait))
 
 
+def test_who_stops_smiling_closes_an_open_mouth_unless_it_is_asked_for() -> None:
+    editor = open_editor(store.find(store.installed(), "tiny-editor", "edit"), "cpu")
+    change, chances = np.zeros((2, len(SLUGS)), np.float32)
+    change[SLUGS.index("smiling")] = -0.5
+    mouth = SLUGS.index("mouth-slightly-open")
+    assert np.array_equal(editor.completed(change, chances), change)
+    chances[mouth] = 0.9
+    done = editor.completed(change, chances)
+    assert {SLUGS[i]: done[i] for i in np.flatnonzero(done)} == {
+        "smiling": -0.5,
+        "mouth-slightly-open": -0.5,
+    }
+    change[mouth] = 0.25
+    assert np.array_equal(editor.completed(change, chances), change)
+
+
 def test_an_attribute_that_the_engine_does_not_know_is_misuse_with_those_that_it_knows() -> None:
     says = f"does not edit big-lips, only {', '.join(RESIDUAL)}; --engine vector knows all 40"
     with pytest.raises(Misuse, match=says):
@@ -174,9 +190,9 @@ def test_the_classifier_decides_along_and_so_it_is_part_of_what_a_result_was_mad
     operations = []
     monkeypatch.setattr(run.batch, "run", lambda job, operation: operations.append(operation))
     for settings in (
-        {"add": ["smiling"]},
+        {"add": ["young"]},
         {"add": ["bangs"]},
-        {"max_drift": 1, "add": ["smiling"]},
+        {"max_drift": 1, "add": ["young"]},
     ):
         run.edit(job(plain), wish(**settings))
     assert [len(operation.models) for operation in operations] == [2, 3, 4]

@@ -57,6 +57,13 @@ _FOLLOWS: dict[tuple[str, bool], dict[str, bool]] = {
     },
 }
 
+_ALONG: dict[tuple[str, bool], dict[str, bool]] = {
+    ("smiling", True): {"high-cheekbones": True},
+    ("smiling", False): {"high-cheekbones": False, "mouth-slightly-open": False},
+    ("male", True): {"heavy-makeup": False, "wearing-lipstick": False},
+    **{("heavy-makeup", there): {"wearing-lipstick": there} for there in (False, True)},
+}
+
 
 def follows(slug: str, added: bool) -> Mapping[str, bool]:
     """What cannot stay as it is when an attribute is added, or taken away: slugs, and there or not.
@@ -64,6 +71,16 @@ def follows(slug: str, added: bool) -> Mapping[str, bool]:
     The hair has one colour, and the bald have none.
     """
     return _FOLLOWS.get((slug, added), {})
+
+
+def brings(slug: str, added: bool) -> Mapping[str, bool]:
+    """What changes with an attribute unless it is asked for otherwise: what follows, and what goes
+    along with it in people.
+
+    Who stops smiling and is to keep the open mouth and the cheeks of a smile, which hardly anyone
+    has, gets lines around the mouth that fool a classifier, and no other expression.
+    """
+    return {**_ALONG.get((slug, added), {}), **follows(slug, added)}
 
 
 def parse(words: Iterable[str]) -> dict[str, float]:

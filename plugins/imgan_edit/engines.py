@@ -18,7 +18,7 @@ from imgan.cards import ModelCard
 from imgan.errors import Failure, Misuse
 from imgan.planes import Bytes, Floats, encode
 from imgan.session import Session, open_session
-from imgan_edit.attributes import HAIR_COLOURS, RESIDUAL, SLUGS, follows
+from imgan_edit.attributes import HAIR_COLOURS, RESIDUAL, SLUGS, brings
 from imgan_edit.reach import reach
 
 CLOSED = 0.01
@@ -106,14 +106,14 @@ class Residual(Editor):
     rim = 0.2
 
     def implies(self, change: Floats) -> bool:
-        return any(follows(SLUGS[i], bool(change[i] > 0)) for i in np.flatnonzero(change))
+        return any(brings(SLUGS[i], bool(change[i] > 0)) for i in np.flatnonzero(change))
 
     def completed(self, change: Floats, chances: Floats) -> Floats:
         # As in training, where the labels say what is there: a hair that becomes blond loses the
         # colour that it has, and none that it has not. What is asked for itself stays as asked.
         done = change.copy()
         for i in np.flatnonzero(change):
-            for slug, there in follows(SLUGS[i], bool(change[i] > 0)).items():
+            for slug, there in brings(SLUGS[i], bool(change[i] > 0)).items():
                 other = SLUGS.index(slug)
                 if not change[other] and (chances[other] > 0.5) != there:
                     done[other] = abs(change[i]) * (1 if there else -1)

@@ -23,7 +23,7 @@ from imgan.training.loop import cosine, set_rate
 from imgan.training.perceptual import Features
 from imgan.training.task import Task
 from imgan_edit import ResidualSettings
-from imgan_edit.attributes import HAIR_COLOURS, RESIDUAL, SLUGS, follows, parse
+from imgan_edit.attributes import HAIR_COLOURS, RESIDUAL, SLUGS, brings, parse
 from imgan_edit.critic import LAYERS, doubt, hinge, look
 from imgan_edit.disturb import covered, disturbed
 from imgan_edit.engines import Residual, in_255ths
@@ -234,9 +234,9 @@ class Wishes:
 
         An attribute is drawn first, then whether the face has it, then the face: what is rare among
         faces comes as often as the rest. In three quarters of the batch that attribute becomes what
-        it is not, with what follows. In the rest all become what those of another face are, each to
-        a degree of its own. So an edit cannot be told by what it shows: the critic sees each
-        attribute about as often in edited faces as in photos.
+        it is not, with what that brings. In the rest all become what those of another face are,
+        each to a degree of its own. So an edit cannot be told by what it shows: the critic sees
+        each attribute about as often in edited faces as in photos.
         """
         drawn = rng.choice(len(EDITED), size=count, p=self._chances)
         has = rng.integers(2, size=count)
@@ -289,10 +289,10 @@ def kinds(labels: Tensor, drawn: Tensor) -> Tensor:
 
 
 def flipped(labels: Floats, attribute: int) -> Floats:
-    """Labels [40] with one made what it is not, and what follows from it."""
+    """Labels [40] with one made what it is not, and what that brings."""
     wanted = labels.copy()
     wanted[attribute] = 1 - labels[attribute]
-    for slug, there in follows(SLUGS[attribute], bool(wanted[attribute])).items():
+    for slug, there in brings(SLUGS[attribute], bool(wanted[attribute])).items():
         wanted[SLUGS.index(slug)] = there
     return wanted
 
