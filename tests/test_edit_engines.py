@@ -165,6 +165,12 @@ def test_who_stops_smiling_closes_an_open_mouth_unless_it_is_asked_for() -> None
     assert np.array_equal(editor.completed(change, chances), change)
 
 
+def test_no_classifier_is_asked_of_what_the_engine_does_not_edit() -> None:
+    editor = open_editor(store.find(store.installed(), "tiny-editor", "edit"), "cpu")
+    for slug, asked in (("heavy-makeup", False), ("young", False), ("smiling", True)):
+        assert editor.implies((np.array(SLUGS) == slug).astype(np.float32)) == asked
+
+
 def test_an_attribute_that_the_engine_does_not_know_is_misuse_with_those_that_it_knows() -> None:
     says = f"does not edit big-lips, only {', '.join(RESIDUAL)}; --engine vector knows all 40"
     with pytest.raises(Misuse, match=says):

@@ -7,7 +7,7 @@ networks cannot draw stays as it was.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -106,18 +106,23 @@ class Residual(Editor):
     rim = 0.2
 
     def implies(self, change: Floats) -> bool:
-        return any(brings(SLUGS[i], bool(change[i] > 0)) for i in np.flatnonzero(change))
+        return any(True for _ in self._brought(change))
 
     def completed(self, change: Floats, chances: Floats) -> Floats:
         # As in training, where the labels say what is there: a hair that becomes blond loses the
         # colour that it has, and none that it has not. What is asked for itself stays as asked.
         done = change.copy()
+        for other, much in self._brought(change):
+            if not change[other] and (chances[other] > 0.5) != (much > 0):
+                done[other] = much
+        return done
+
+    def _brought(self, change: Floats) -> Iterator[tuple[int, float]]:
+        """What a change brings of what the engine edits: attributes, and how much of each."""
         for i in np.flatnonzero(change):
             for slug, there in brings(SLUGS[i], bool(change[i] > 0)).items():
-                other = SLUGS.index(slug)
-                if not change[other] and (chances[other] > 0.5) != there:
-                    done[other] = abs(change[i]) * (1 if there else -1)
-        return done
+                if slug in self.knows:
+                    yield SLUGS.index(slug), abs(change[i]) * (1 if there else -1)
 
     def hues(self, changes: Floats) -> Floats:
         # Who becomes bald has no hair left to colour.
