@@ -126,7 +126,7 @@ def _shown(data: Path, card: ModelCard, device: str) -> tuple[Shown, bool]:
     before = _squares(sources, places, translator.size)
     # A truth is cut out where the face is in its input, so that both show the same.
     real = _squares(targets, places if paired else map(face_of, targets), translator.size)
-    return Shown([translator.paint(face) for face in before], before, real), paired
+    return Shown([translator(face) for face in before], before, real), paired
 
 
 def _squares(portraits: list[Picture], places: Iterable[Face], side: int) -> list[Bytes]:
