@@ -85,10 +85,6 @@ class FakeTranslator:
     def __call__(self, photo: Bytes) -> Bytes:
         return self.change(photo)
 
-    def paint(self, small: Bytes) -> Bytes:
-        assert small.shape == (self.size, self.size, 3)
-        return self.change(small)
-
 
 Measure = Callable[..., dict[str, list[str]]]
 
@@ -238,8 +234,12 @@ def test_a_truth_is_cut_out_where_the_face_is_in_its_input(
         # Bright pictures have it elsewhere, so that a face found in the truth is another one.
         return boxed(9, 4, 12, 15) if picture.pixels.mean() > 128 else boxed(3, 9, 12, 15)
 
+    def inverted(square: Bytes) -> Bytes:
+        assert square.shape == (24, 24, 3)
+        return _inverted(square)
+
     monkeypatch.setattr(evaluate, "face_of", face_of)
-    rows = measure(FakeTranslator(_inverted, size=24), faces="aligned")
+    rows = measure(FakeTranslator(inverted, size=24), faces="aligned")
     assert float(rows["SSIM to the truth"][0]) > 0.99
     assert float(rows["L1 to the truth"][0]) < 0.01 < float(rows["L1 to the truth"][1])
 
