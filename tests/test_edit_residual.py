@@ -41,6 +41,7 @@ from imgan_edit.train_residual import (
     ResidualTask,
     Wishes,
     attribute_losses,
+    changeable,
     flipped,
     kinds,
     within_reach,
@@ -380,10 +381,23 @@ def test_rare_attributes_are_drawn_as_often_as_others(wishes: Wishes) -> None:
     labels[1:, rare], labels[0, rare] = 0, 1
     few = copy(wishes)
     few.labels = labels
-    few._having = [tuple(np.flatnonzero(labels[:, a] == has) for has in (0, 1)) for a in EDITED]
+    few._having = [tuple(changeable(labels, a, has) for has in (False, True)) for a in EDITED]
     _, change, *_ = few.draw(np.random.default_rng(0), 400)
     removed = (change[:300, RESIDUAL.index("bald")] == -1).float().mean()
     assert removed > 1 / 34 / 2
+
+
+def test_a_sex_is_not_given_what_it_never_has() -> None:
+    mustache, male, blond = (SLUGS.index(slug) for slug in ("mustache", "male", "blond-hair"))
+    labels = np.zeros((400, len(SLUGS)), np.float32)
+    labels[200:, male] = 1
+    labels[250:350, mustache] = 1
+    labels[100:202, blond] = 1
+    assert changeable(labels, mustache, False).tolist() == [*range(200, 250), *range(350, 400)]
+    assert changeable(labels, mustache, True).tolist() == [*range(250, 350)]
+    assert changeable(labels, blond, False).tolist() == [*range(100), *range(202, 400)]
+    assert changeable(labels, male, False).tolist() == [*range(200)]
+    assert not len(changeable(labels, SLUGS.index("bald"), True))
 
 
 def test_attributes_are_practised_as_often_as_asked(celeba: Path) -> None:

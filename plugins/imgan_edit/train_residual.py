@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.random import Generator
+from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, binary_cross_entropy_with_logits
 
@@ -36,6 +37,8 @@ from imgan_edit.train import SIZE
 EDITED = np.array([SLUGS.index(slug) for slug in RESIDUAL])
 """Where the editor's attributes stand among the 40."""
 
+MALE = SLUGS.index("male")
+
 HUES = np.isin(RESIDUAL, HAIR_COLOURS)
 """Which of these give hair another colour and nothing another form."""
 
@@ -52,6 +55,9 @@ FASTER = 4
 
 COVERED = 0.25
 """The part of the faces that have something before them."""
+
+SELDOM = 0.01
+"""A sex that has fewer of the faces with an attribute, or of those without it, is not made so."""
 
 
 class ResidualTask(Task[ResidualSettings]):
@@ -221,7 +227,7 @@ class Wishes:
         self.pixels = np.concatenate([faces.pixels for faces in folders])
         self.labels = np.concatenate(labels)
         self._having = [
-            tuple(np.flatnonzero(self.labels[:, attribute] == has) for has in (0, 1))
+            tuple(changeable(self.labels, attribute, has) for has in (False, True))
             for attribute in EDITED
         ]
         for slug, having in zip(RESIDUAL, self._having, strict=True):
@@ -232,11 +238,11 @@ class Wishes:
         """Faces [N, 3, S, S] in bytes, mirrored or not, the change [N, 17], labels [N, 40], what
         they are to be, [N, 40] in 0..1, and for which of the 17 attributes each was drawn, [N].
 
-        An attribute is drawn first, then whether the face has it, then the face: what is rare among
-        faces comes as often as the rest. In three quarters of the batch that attribute becomes what
-        it is not, with what that brings. In the rest all become what those of another face are,
-        each to a degree of its own. So an edit cannot be told by what it shows: the critic sees
-        each attribute about as often in edited faces as in photos.
+        An attribute is drawn first, then whether the face has it, then the face, one of
+        `changeable`: what is rare among faces comes as often as the rest. In three quarters of the
+        batch that attribute becomes what it is not, with what that brings. In the rest all become
+        what those of another face are, each to a degree of its own. So an edit cannot be told by
+        what it shows: the critic sees each attribute about as often in edited faces as in photos.
         """
         drawn = rng.choice(len(EDITED), size=count, p=self._chances)
         has = rng.integers(2, size=count)
@@ -261,6 +267,19 @@ class Wishes:
             torch.from_numpy(wanted),
             torch.from_numpy(drawn),
         )
+
+
+def changeable(labels: Floats, attribute: int, has: bool) -> NDArray[np.int64]:
+    """Which faces, of labels [N, 40], that have an attribute, or have it not, are made otherwise.
+
+    Women are not given moustaches, nor men make-up: no photo shows what to draw, and the critic
+    would tell such an edit by the sex alone.
+    """
+    male = labels[:, MALE].astype(int)
+    otherwise = labels[:, attribute] != has
+    women_and_men = np.bincount(male[otherwise], minlength=2)
+    seldom = (women_and_men < SELDOM * otherwise.sum()) & (attribute != MALE)
+    return np.flatnonzero(~otherwise & ~seldom[male])
 
 
 def edited_by(editor: nn.Module, faces: Tensor, change: Tensor) -> tuple[Tensor, Tensor, Tensor]:
