@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, interpolate
 
 from imgan.cards import Description
+from imgan.carry import LUMA
 from imgan.celeba import ATTRIBUTES_FILE, HELD_OUT, read_attributes
 from imgan.errors import Failure, Misuse
 from imgan.plugins import registry
@@ -30,12 +31,12 @@ from imgan.training.loop import CHECKPOINT, fit, start_from
 from imgan.training.run import Record, restore, train
 from imgan.training.weights import read_weights
 from imgan_edit import GuideSettings, ResidualSettings
-from imgan_edit.attributes import NAMES, RESIDUAL, SLUGS, follows
+from imgan_edit.attributes import COLOURING, NAMES, RESIDUAL, SLUGS, follows
 from imgan_edit.critic import LAYERS, doubt, hinge, look
 from imgan_edit.disturb import covered, disturbed
 from imgan_edit.guide import GuideTask, load_guide
 from imgan_edit.own_faces import write_faces
-from imgan_edit.residual import CODE, TINT, Editor, apply, smoothed
+from imgan_edit.residual import CODE, DULL, Editor, apply, smoothed, tinted
 from imgan_edit.train_residual import (
     EDITED,
     ResidualTask,
@@ -121,23 +122,33 @@ def test_no_change_leaves_the_face_and_strength_scales_the_residual(size: int) -
 
 
 @torch.no_grad()
-def test_a_residual_has_little_chroma_unless_a_colour_is_to_change() -> None:
+def test_a_residual_changes_light_and_shade_unless_a_colour_is_to_change() -> None:
     editor = Editor(64, 3)
     editor.head.weight.zero_()
     editor.head.bias.fill_(0)[:4] = 9  # type: ignore[index]
     red, grey = torch.tensor([1.0, 0.0, 0.0]), torch.full((3,), 0.299)
-    face = torch.zeros(1, 3, 64, 64)
     for wish, kept in (
-        ({"smiling": 1.0}, TINT),
-        ({"blond-hair": 1.0}, 1.0),
-        ({"blond-hair": -0.5, "smiling": 1.0}, (1 + TINT) / 2),
+        ({"smiling": 1.0}, 0),
+        ({"blond-hair": 1.0}, 1),
+        ({"blond-hair": -0.5, "smiling": 1.0}, 0.5),
+        ({"bangs": 1.0}, COLOURING["bangs"]),
     ):
         change = torch.zeros(1, len(RESIDUAL))
         for slug, amount in wish.items():
             change[0, RESIDUAL.index(slug)] = amount
-        residual, _ = editor(face, change)
+        residual, _ = editor(torch.zeros(1, 3, 64, 64), change)
         expected = 2 * (grey + kept * (red - grey))
         assert torch.allclose(residual[0, :, 30, 30], expected, atol=1e-3), wish
+
+
+@torch.no_grad()
+def test_light_and_shade_take_the_colours_of_the_face_along() -> None:
+    face = torch.tensor([0.8, 0.2, -1.0]).view(1, 3, 1, 1)
+    residual, none = torch.rand(1, 3, 1, 1), torch.zeros(1, len(RESIDUAL))
+    shade = tinted(residual, face, none)
+    lit = torch.tensor(LUMA.tolist()).view(3, 1, 1)
+    assert torch.allclose((lit * shade).sum(), (lit * residual).sum())
+    assert torch.allclose(shade / (face + 1 + DULL), shade[:, :1] / (face[:, :1] + 1 + DULL))
 
 
 @torch.no_grad()
@@ -153,6 +164,7 @@ def test_a_grown_editor_does_to_the_halved_picture_what_the_small_one_does(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("imgan_edit.residual.smoothed", lambda planes, side: planes)
+    monkeypatch.setattr("imgan_edit.residual.tinted", lambda residual, face, change: residual)
     torch.manual_seed(0)
     small, large = _lively(Editor(64, 3)), Editor(128, 3).eval()
     large.load_state_dict(small.state_dict())
@@ -237,7 +249,7 @@ def test_the_edits_of_a_batch_are_learnt(
     task = _task(celeba, settings)
     task.guides = [Places()]
     # One whose wishes do not come true in the noise by themselves.
-    batch = task.batch(6)
+    batch = task.batch(7)
     monkeypatch.setattr(task, "batch", lambda step: batch)
     monkeypatch.setattr("imgan_edit.train_residual.COVERED", 0.0)
     missed: list[float] = []

@@ -38,8 +38,11 @@ HAIR = ("bald", "bangs", "wavy-hair", *HAIR_COLOURS)
 LOWER_FACE = ("high-cheekbones", "male", "mouth-slightly-open", "mustache", "no-beard", "smiling")
 """Of that, what is below the brows."""
 
-COLOURS = (*HAIR_COLOURS, "heavy-makeup", "pale-skin")
-"""What changes colours."""
+COLOURING = {
+    **dict.fromkeys((*HAIR_COLOURS, "bald", "pale-skin"), 1.0),
+    **dict.fromkeys(("bangs", "heavy-makeup"), 0.3),
+}
+"""What may change colours, and how freely; the rest changes light and shade."""
 
 _HAIR = (*HAIR_COLOURS, "gray-hair")
 """Of which it has one."""

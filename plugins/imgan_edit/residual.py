@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, pad
 
 from imgan.carry import LUMA
-from imgan_edit.attributes import COLOURS, RESIDUAL
+from imgan_edit.attributes import COLOURING, RESIDUAL
 
 GRID = 32
 """Side of the grid on which most is computed; details get one of twice the side."""
@@ -33,9 +33,8 @@ ENDS = tuple(
 )
 """Parameters that know the size of faces, the axis that grows with it, and planes along that."""
 
-TINT = 0.3
-"""The part of its chroma that a residual keeps where no colour is to change. The rest is what fools
-a classifier: blue under eyes that are to get glasses, purple around a moustache."""
+DULL = 0.6
+"""Added to lightness, of 2, where it is asked how colourful a pixel is: the darkest have no hue."""
 
 BOUND = 5.0
 """The mask's logits stay below this on either side of 0, and the mask itself within 1/150."""
@@ -51,8 +50,8 @@ class Editor(nn.Module):
     With s = max|change|, the networks r and m see change / s alone, and the residual is
     s r(face, change / s): it grows with the strength, and a change of nothing is none, by
     construction. The mask is GANimation's (Pumarola et al. 2018), the difference of attributes in
-    place of the attributes themselves STGAN's (Liu et al. 2019). The residual is one of lightness,
-    with little chroma, as far as none of `attributes.COLOURS` changes. A U-Net without
+    place of the attributes themselves STGAN's (Liu et al. 2019). As far as nothing in
+    `attributes.COLOURING` changes, the residual is a change of lightness. A U-Net without
     normalisation, in which the change scales and shifts the middle of every block (FiLM, Perez et
     al. 2018).
     """
@@ -101,7 +100,7 @@ class Editor(nn.Module):
         residual, mask = (planes + self.details(face, x, code)).split((3, 1), 1)
         # A mask of 0 would keep the residual from learning, and a residual of 0 the mask.
         bounded = BOUND * (mask / BOUND).tanh()
-        residual = tinted(residual.tanh(), direction)
+        residual = tinted(residual.tanh(), face, direction)
         return 2 * strength[..., None, None] * residual, bounded.sigmoid()
 
 
@@ -130,15 +129,27 @@ class _Details(nn.Module):
         return smoothed(self.shuffle(self.head(leaky_relu(x, SLOPE))), self.factor)
 
 
-def tinted(residual: Tensor, change: Tensor) -> Tensor:
-    """Its lightness (ITU-R BT.601), and of its chroma as much as colours change, from `TINT` on."""
-    colours = (change[:, RESIDUAL.index(slug)].abs() for slug in COLOURS)
-    colour = reduce(torch.maximum, colours)
-    planes = zip(LUMA.tolist(), residual.split(1, 1), strict=True)
-    red, green, blue = (weight * plane for weight, plane in planes)
-    lightness = red + green + blue
-    kept = (TINT + (1 - TINT) * colour)[:, None, None, None]
-    return lightness + kept * (residual - lightness)
+def tinted(residual: Tensor, face: Tensor, change: Tensor) -> Tensor:
+    """The residual as far as colours change; the rest of it is a change of lightness (ITU-R BT.601)
+    that takes the face's colours along, as light and shade do.
+
+    Colours where none are asked for are what fools a classifier: blue under eyes that are to get
+    glasses, purple around a moustache.
+    """
+    colour = reduce(
+        torch.maximum,
+        (part * change[:, RESIDUAL.index(slug)].abs() for slug, part in COLOURING.items()),
+    )[:, None, None, None]
+    seen = face.clamp(-1, 1) + 1 + DULL
+    shade = _lightness(residual) * seen / _lightness(seen)
+    return shade + colour * (residual - shade)
+
+
+def _lightness(planes: Tensor) -> Tensor:
+    red, green, blue = (
+        weight * plane for weight, plane in zip(LUMA.tolist(), planes.split(1, 1), strict=True)
+    )
+    return red + green + blue
 
 
 def smoothed(planes: Tensor, side: int) -> Tensor:
@@ -177,8 +188,8 @@ def _grow_editor(editor: Editor, state: dict[str, Tensor], prefix: str, *_: Any)
     """Weights for a smaller size become weights for this one, before they are loaded.
 
     The stem takes the mean of the pixels where it took one, the head repeats each: but for
-    `smoothed`, the network does to a picture what the smaller one does to the halved picture,
-    enlarged by nearest neighbour.
+    `smoothed` and `tinted`, the network does to a picture what the smaller one does to the halved
+    picture, enlarged by nearest neighbour.
     """
     for name, axis, planes in ENDS:
         key = prefix + name
