@@ -90,7 +90,7 @@ def smoothed(photo: Bytes, flat: float) -> Bytes:
     """
     small = reduced(photo, FINE)
     radius = _radius(small, STROKE)
-    mean, variance = _moments(small, radius)
+    mean, variance = moments(small, radius)
     lost = np.float32(flat) / (variance + np.float32(flat))
     return _through(photo, -lost, [(0, 0), (1, 1), (2, 2)], lost * mean, radius)
 
@@ -103,7 +103,7 @@ def settled(small: Bytes, made: Bytes) -> Bytes:
     of a pixel that becomes so, in the mean of a window.
     """
     radius = _radius(small, AROUND)
-    variance = _moments(small, radius)[1].sum(2, keepdims=True)
+    variance = moments(small, radius)[1].sum(2, keepdims=True)
     part = _boxed((FLAT / (variance + np.float32(FLAT))) ** 2, radius)
     calm = np.subtract(guided(small, small, made), made, dtype=np.float32)
     return np.rint(made + part * calm).astype(np.uint8)
@@ -114,7 +114,7 @@ def _radius(picture: Bytes, part: float) -> int:
     return max(1, round(part * max(picture.shape[:2])))
 
 
-def _moments(picture: Bytes, radius: int) -> tuple[Floats, Floats]:
+def moments(picture: Bytes, radius: int) -> tuple[Floats, Floats]:
     """Mean and variance of each channel, of values in 0..1, in windows around each pixel."""
     values = np.divide(picture, 255, dtype=np.float32)
     mean = _boxed(values, radius)

@@ -394,6 +394,23 @@ def test_a_hue_keeps_to_the_hair() -> None:
     assert not agreement(0 * blond, crop).any()
 
 
+def test_a_hue_keeps_off_an_even_dark_in_which_hair_cannot_be_told_from_the_wall() -> None:
+    head = np.full((128, 128, 3), 12, np.uint8)
+    head[48:, 40:88] = 200, 150, 120
+    strands = np.random.default_rng(0).integers(0, 60, (20, 48, 3), np.uint8)
+    textured = head.copy()
+    textured[28:48, 40:88] = strands
+    before_a_wall = head.copy()
+    before_a_wall[:48, [*range(20), *range(108, 128)]] = 200
+    blond = np.zeros((128, 128, 3), np.float32)
+    blond[24:48, 40:88] = 60, 40, 10
+    places = slice(30, 42), slice(46, 82)
+    dark, fine, lit = (agreement(blond, c)[places].mean() for c in (head, textured, before_a_wall))
+    assert dark < 0.2
+    assert fine > 2 * dark
+    assert lit > 2 * dark
+
+
 def test_what_is_a_hue_is_made_by_itself_unless_the_hair_goes(home: Path) -> None:
     card = store.add(home / "editor.onnx", Description(name="tiny-two", operation="edit"))
     editor = open_editor(card, "cpu")

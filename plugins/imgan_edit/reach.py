@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from imgan.carry import guided
+from imgan.carry import guided, moments
 from imgan.planes import Bytes, Floats
 from imgan_edit.attributes import HAIR, LOWER_FACE, RESIDUAL
 
@@ -18,6 +18,12 @@ BELOW_BROWS = (0.5, 0.68), (0.25, 0.27)
 
 FADE = 0.3
 """Beyond these ovals what is edited in them fades, over so much of their radius."""
+
+DARK = 0.19
+"""Below this mean of a window, of values in 0..1, black hair and a black wall may be one."""
+
+EVEN = 4e-4
+"""The variance of a window, of such values, that tells them apart by half."""
 
 
 def reach(changes: Floats, size: int) -> Floats:
@@ -41,12 +47,24 @@ def _place(slug: str, size: int) -> Floats:
 def agreement(hue: Floats, crop: Bytes) -> Floats:
     """How far a change of hue keeps to the face's own edges, [S, S, 1] in 0..1: as far as what a
     guided filter (`carry.guided`) makes of it agrees. So no halo goes with the hair onto the wall
-    behind it. `hue` is in 255ths, [S, S, 3]."""
+    behind it. Where that is dark, even and dark places have no edges, and keep their colour. `hue`
+    is in 255ths, [S, S, 3]."""
     made = (crop + hue).round().clip(0, 255).astype(np.uint8)
     kept = np.subtract(guided(crop, crop, made), crop, dtype=np.float32)
     shared, power = ((hue * other).sum(2, keepdims=True) for other in (kept, hue))
-    agreed: Floats = (shared / (power + 1)).clip(0, 1)
+    agreed: Floats = _told_apart(crop) * (shared / (power + 1)).clip(0, 1)
     return agreed
+
+
+def _told_apart(crop: Bytes) -> Floats:
+    """How well hair can be told from the wall, [S, S, 1] in 0..1: not in an even dark, before a
+    dark wall, which is what the borders of the upper half show of it."""
+    mean, variance = (each.mean(2, keepdims=True) for each in moments(crop, len(crop) // 36))
+    upper = mean[: len(mean) // 2]
+    wall = np.median(np.concatenate([upper[0], upper[:, 0], upper[:, -1]]))
+    light = (np.maximum(mean, wall) / DARK).clip(0, 1) ** 2
+    told: Floats = (variance + light * EVEN) / (variance + EVEN)
+    return told
 
 
 def soft_mask(size: int, rim: float) -> Floats:
