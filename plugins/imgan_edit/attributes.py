@@ -40,9 +40,10 @@ LOWER_FACE = ("high-cheekbones", "male", "mouth-slightly-open", "mustache", "no-
 
 COLOURING = {
     **dict.fromkeys((*HAIR_COLOURS, "bald", "pale-skin"), 1.0),
-    **dict.fromkeys(("bangs", "heavy-makeup"), 0.3),
+    **dict.fromkeys(("bangs", "heavy-makeup", "mouth-slightly-open", "smiling"), 0.3),
 }
-"""What may change colours, and how freely; the rest changes light and shade."""
+"""What may change colours, as hair and teeth have to, and how freely; the rest changes light and
+shade."""
 
 _HAIR = (*HAIR_COLOURS, "gray-hair")
 """Of which it has one."""
