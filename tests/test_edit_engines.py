@@ -21,7 +21,7 @@ from imgan.images import Picture
 from imgan_edit import Edit, ResidualSettings, Sheet, evaluate, judge, run, sheet
 from imgan_edit.attributes import RESIDUAL, SLUGS
 from imgan_edit.engines import open_editor
-from imgan_edit.reach import agreement
+from imgan_edit.reach import agreement, reach
 from imgan_edit.stroke import enlarged
 from imgan_edit.train_residual import ResidualTask
 from imgan_exporters.families import residual_editor
@@ -379,6 +379,22 @@ def test_a_tint_lets_texture_show_through_and_what_is_opaque_does_not() -> None:
     assert np.abs(covered[100:-100, 100:-100].astype(int) - 60).mean() < 8
     halved = laid(photo, (60 - crop) / 2)
     assert 0.4 < fine(halved) / fine(photo) < 0.65
+
+
+def test_what_changes_a_part_of_the_face_stays_there() -> None:
+    places = reach(np.eye(len(RESIDUAL), dtype=np.float32), 128)
+    glasses, brows, mouth = (
+        places[RESIDUAL.index(slug)]
+        for slug in ("eyeglasses", "bushy-eyebrows", "mouth-slightly-open")
+    )
+    eye, chin, mouth_corner = (66, 50), (112, 64), (94, 52)
+    assert glasses[eye] == 1
+    assert mouth[mouth_corner] == 1
+    assert brows[56, 50] == 1
+    assert [each[chin] for each in (glasses, brows)] == [0, 0]
+    assert [each[mouth_corner] for each in (glasses, brows)] == [0, 0]
+    assert mouth[eye] == 0
+    assert not reach(np.zeros((1, len(RESIDUAL))), 128).any()
 
 
 def test_a_hue_keeps_to_the_hair() -> None:

@@ -35,9 +35,6 @@ HAIR_COLOURS = ("black-hair", "blond-hair", "brown-hair")
 HAIR = ("bald", "bangs", "wavy-hair", *HAIR_COLOURS)
 """What it edits of the hair; the rest is to be seen in the face."""
 
-LOWER_FACE = ("high-cheekbones", "male", "mouth-slightly-open", "mustache", "no-beard", "smiling")
-"""Of that, what is below the brows."""
-
 COLOURING = {
     **dict.fromkeys((*HAIR_COLOURS, "bald", "pale-skin"), 1.0),
     **dict.fromkeys(("bangs", "heavy-makeup", "mouth-slightly-open", "smiling"), 0.3),
@@ -46,7 +43,7 @@ COLOURING = {
 shade."""
 
 _HAIR = (*HAIR_COLOURS, "gray-hair")
-"""Of which it has one."""
+"""Colours of which hair has one."""
 
 _FOLLOWS: dict[tuple[str, bool], dict[str, bool]] = {
     ("bald", True): dict.fromkeys(("bangs", "wavy-hair", "straight-hair", *_HAIR), False),

@@ -8,13 +8,21 @@ import numpy as np
 
 from imgan.carry import guided, moments
 from imgan.planes import Bytes, Floats
-from imgan_edit.attributes import HAIR, LOWER_FACE, RESIDUAL
+from imgan_edit.attributes import HAIR, RESIDUAL
 
 FACE = (0.5, 0.62), (0.28, 0.38)
 """Centre of a face in its square, and half its width and height, with forehead, ears and chin."""
 
 BELOW_BROWS = (0.5, 0.68), (0.25, 0.27)
 """The same of what lies under the forehead, between the ears."""
+
+OVALS = {
+    **dict.fromkeys(("high-cheekbones", "male", "no-beard", "smiling"), BELOW_BROWS),
+    **dict.fromkeys(("mouth-slightly-open", "mustache"), ((0.5, 0.76), (0.22, 0.17))),
+    "bushy-eyebrows": ((0.5, 0.45), (0.26, 0.09)),
+    "eyeglasses": ((0.5, 0.52), (0.3, 0.13)),
+}
+"""The same of what changes a part of the face."""
 
 FADE = 0.3
 """Beyond these ovals what is edited in them fades, over so much of their radius."""
@@ -38,7 +46,7 @@ def reach(changes: Floats, size: int) -> Floats:
 def _place(slug: str, size: int) -> Floats:
     if slug in HAIR:
         return np.ones((size, size), np.float32)
-    (x, y), (width, height) = BELOW_BROWS if slug in LOWER_FACE else FACE
+    (x, y), (width, height) = OVALS.get(slug, FACE)
     side = (np.arange(size, dtype=np.float32) + 0.5) / size
     radius: Floats = np.hypot((side - x) / width, (side[:, None] - y) / height)
     return _step((1 + FADE - radius) / FADE)
