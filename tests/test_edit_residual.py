@@ -152,6 +152,17 @@ def test_light_and_shade_take_the_colours_of_the_face_along() -> None:
 
 
 @torch.no_grad()
+def test_colours_are_coarse_and_light_is_fine() -> None:
+    lines = torch.zeros(1, 3, 48, 48)
+    lines[..., ::2] = torch.tensor([0.9, 0.1, 0.0]).view(3, 1, 1)
+    change = torch.eye(len(RESIDUAL))[[RESIDUAL.index("blond-hair")]]
+    drawn = tinted(lines, torch.zeros(1, 3, 48, 48), change)[..., 4:-4]
+    light = (torch.tensor(LUMA.tolist()).view(3, 1, 1) * drawn).sum(1)
+    assert (light.diff().abs() > 0.3).all()
+    assert (drawn[:, 0] - drawn[:, 1]).std() < 1e-3
+
+
+@torch.no_grad()
 def test_what_a_pixel_shuffle_draws_has_no_grid() -> None:
     cell = torch.rand(1, 4, 4, 4)
     smooth = smoothed(cell.repeat(1, 1, 3, 3), 4)

@@ -36,6 +36,9 @@ ENDS = tuple(
 DULL = 0.6
 """Added to lightness, of 2, where it is asked how colourful a pixel is: the darkest have no hue."""
 
+COARSE = 1 / 24
+"""Colours are means over so much of a face's side: lines of colour are for classifiers alone."""
+
 BOUND = 5.0
 """The mask's logits stay below this on either side of 0, and the mask itself within 1/150."""
 
@@ -142,7 +145,8 @@ def tinted(residual: Tensor, face: Tensor, change: Tensor) -> Tensor:
     )[:, None, None, None]
     seen = face.clamp(-1, 1) + 1 + DULL
     shade = _lightness(residual) * seen / _lightness(seen)
-    return shade + colour * (residual - shade)
+    side = max(1, round(COARSE * face.shape[-1]))
+    return shade + colour * smoothed(residual - shade, side)
 
 
 def _lightness(planes: Tensor) -> Tensor:
