@@ -36,7 +36,7 @@ from imgan_edit.critic import LAYERS, doubt, hinge, look
 from imgan_edit.disturb import covered, disturbed
 from imgan_edit.guide import GuideTask, load_guide
 from imgan_edit.own_faces import write_faces
-from imgan_edit.residual import CODE, DULL, Editor, apply, smoothed, tinted
+from imgan_edit.residual import BLACK, CODE, DULL, GLOW, Editor, apply, smoothed, tinted
 from imgan_edit.train_residual import (
     EDITED,
     ResidualTask,
@@ -128,9 +128,9 @@ def test_a_residual_changes_light_and_shade_unless_a_colour_is_to_change() -> No
     editor.head.bias.fill_(0)[:4] = 9  # type: ignore[index]
     red, grey = torch.tensor([1.0, 0.0, 0.0]), torch.full((3,), 0.299)
     for wish, kept in (
-        ({"young": 1.0}, 0),
+        ({"mustache": 1.0}, 0),
         ({"blond-hair": 1.0}, 1),
-        ({"blond-hair": -0.5, "young": 1.0}, 0.5),
+        ({"blond-hair": -0.5, "mustache": 1.0}, 0.5),
         ({"smiling": 1.0}, COLOURING["smiling"]),
     ):
         change = torch.zeros(1, len(RESIDUAL))
@@ -144,11 +144,24 @@ def test_a_residual_changes_light_and_shade_unless_a_colour_is_to_change() -> No
 @torch.no_grad()
 def test_light_and_shade_take_the_colours_of_the_face_along() -> None:
     face = torch.tensor([0.8, 0.2, -1.0]).view(1, 3, 1, 1)
-    residual, none = torch.rand(1, 3, 1, 1), torch.zeros(1, len(RESIDUAL))
-    shade = tinted(residual, face, none)
+    residual = torch.rand(1, 3, 1, 1)
+    glasses = torch.eye(len(RESIDUAL))[[RESIDUAL.index("eyeglasses")]]
+    shade = tinted(residual, face, glasses)
     lit = torch.tensor(LUMA.tolist()).view(3, 1, 1)
     assert torch.allclose((lit * shade).sum(), (lit * residual).sum())
     assert torch.allclose(shade / (face + 1 + DULL), shade[:, :1] / (face[:, :1] + 1 + DULL))
+
+
+@torch.no_grad()
+def test_where_skin_alone_changes_what_is_dark_stays_dark() -> None:
+    hair, skin = (torch.full((1, 3, 1, 1), shade) for shade in (-0.9, 0.4))
+    lit = torch.full((1, 3, 1, 1), 0.25)
+    young, glasses = torch.eye(len(RESIDUAL))[[RESIDUAL.index("young")]], torch.zeros(1, 17)
+    glasses[0, RESIDUAL.index("eyeglasses")] = -1
+    # The residual is doubled by the editor, and then of -1..1.
+    assert torch.allclose(2 * tinted(lit, hair, young), torch.tensor(GLOW * (0.1 + BLACK)))
+    for residual, face, change in ((lit, skin, young), (-lit, hair, young), (lit, hair, glasses)):
+        assert torch.allclose(tinted(residual, face, change), residual)
 
 
 @torch.no_grad()

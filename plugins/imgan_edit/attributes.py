@@ -42,6 +42,9 @@ COLOURING = {
 """What may change colours, as hair and teeth have to, and how freely; the rest changes light and
 shade."""
 
+SKIN = ("heavy-makeup", "high-cheekbones", "male", "young")
+"""What changes skin, and makes nothing light that is dark, such as hair beside it."""
+
 _HAIR = (*HAIR_COLOURS, "gray-hair")
 """Colours of which hair has one."""
 

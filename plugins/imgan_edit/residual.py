@@ -8,6 +8,7 @@ the halved picture.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from functools import reduce
 from typing import Any
 
@@ -16,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, pad
 
 from imgan.carry import LUMA
-from imgan_edit.attributes import COLOURING, RESIDUAL
+from imgan_edit.attributes import COLOURING, RESIDUAL, SKIN
 
 GRID = 32
 """Side of the grid on which most is computed; details get one of twice the side."""
@@ -36,8 +37,18 @@ ENDS = tuple(
 DULL = 0.6
 """Added to lightness, of 2, where it is asked how colourful a pixel is: the darkest have no hue."""
 
+BLACK = 0.08
+"""Added to it where it is asked how light a pixel may become."""
+
 COARSE = 1 / 24
 """Colours are means over so much of a face's side: lines of colour are for classifiers alone."""
+
+GLOW = 0.4
+"""The part of its lightness that a pixel may gain where skin alone changes, at strength 1: hair
+beside a cheek stays hair."""
+
+LIT = {slug: 1.0 for slug in RESIDUAL if slug not in SKIN}
+"""What may make light what is dark."""
 
 BOUND = 5.0
 """The mask's logits stay below this on either side of 0, and the mask itself within 1/150."""
@@ -53,8 +64,8 @@ class Editor(nn.Module):
     With s = max|change|, the networks r and m see change / s alone, and the residual is
     s r(face, change / s): it grows with the strength, and a change of nothing is none, by
     construction. The mask is GANimation's (Pumarola et al. 2018), the difference of attributes in
-    place of the attributes themselves STGAN's (Liu et al. 2019). As far as nothing in
-    `attributes.COLOURING` changes, the residual is a change of lightness. A U-Net without
+    place of the attributes themselves STGAN's (Liu et al. 2019). What of light and colours the
+    residual may change depends on the attributes (`tinted`). A U-Net without
     normalisation, in which the change scales and shifts the middle of every block (FiLM, Perez et
     al. 2018).
     """
@@ -133,20 +144,27 @@ class _Details(nn.Module):
 
 
 def tinted(residual: Tensor, face: Tensor, change: Tensor) -> Tensor:
-    """The residual as far as colours change; the rest of it is a change of lightness (ITU-R BT.601)
-    that takes the face's colours along, as light and shade do.
+    """Light and shade (ITU-R BT.601), which take the face's colours along, and colours of its own
+    as far as what changes may have them.
 
     Colours where none are asked for are what fools a classifier: blue under eyes that are to get
     glasses, purple around a moustache.
     """
-    colour = reduce(
-        torch.maximum,
-        (part * change[:, RESIDUAL.index(slug)].abs() for slug, part in COLOURING.items()),
-    )[:, None, None, None]
+    colour = _most(change, COLOURING)
     seen = face.clamp(-1, 1) + 1 + DULL
-    shade = _lightness(residual) * seen / _lightness(seen)
+    hue = seen / _lightness(seen)
+    light = _lightness(residual)
+    glow = torch.minimum(light, GLOW / 2 * _lightness(seen - DULL + BLACK))
+    more = _most(change, LIT)
     side = max(1, round(COARSE * face.shape[-1]))
-    return shade + colour * smoothed(residual - shade, side)
+    chroma = smoothed(residual - hue * light, side)
+    return hue * (glow + more * (light - glow)) + colour * chroma
+
+
+def _most(change: Tensor, parts: Mapping[str, float]) -> Tensor:
+    """The largest change [N, 1, 1, 1] of attributes that count in part."""
+    each = (part * change[:, RESIDUAL.index(slug)].abs() for slug, part in parts.items())
+    return reduce(torch.maximum, each)[:, None, None, None]
 
 
 def _lightness(planes: Tensor) -> Tensor:
