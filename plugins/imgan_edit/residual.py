@@ -58,8 +58,9 @@ class Editor(nn.Module):
     """What a change of attributes adds to a face, and where; 2.2 M parameters at width 48.
 
     `change` [N, 17], in the order of `attributes.RESIDUAL`: how much of each to add (1), to remove
-    (-1) or to leave (0). Returns the residual, [N, 3, S, S] within twice the largest change on
-    either side of 0, and the mask, [N, 1, S, S] in 0..1; `apply` puts them onto the face.
+    (-1) or to leave (0). Returns the residual, [N, 3, S, S], whose lightness is within twice the
+    largest change on either side of 0, and the mask, [N, 1, S, S] in 0..1; `apply` puts them onto
+    the face.
 
     With s = max|change|, the networks r and m see change / s alone, and the residual is
     s r(face, change / s): it grows with the strength, and a change of nothing is none, by
