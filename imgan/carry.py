@@ -69,9 +69,9 @@ def guided(photo: Bytes, small: Bytes, made: Bytes) -> Bytes:
     """
     guide, after = (np.divide(picture, 255, dtype=np.float32) for picture in (small, made))
     change = after - guide
-    radius = _radius(small, WINDOW)
-    moments = [guide, change, _outer(guide, guide), _outer(guide, change)]
-    of_guide, of_change, squares, products = (_boxed(moment, radius) for moment in moments)
+    radius = window(small, WINDOW)
+    planes = [guide, change, _outer(guide, guide), _outer(guide, change)]
+    of_guide, of_change, squares, products = (_boxed(each, radius) for each in planes)
     shape = (*small.shape[:2], 3, 3)
     variance = (squares - _outer(of_guide, of_guide)).reshape(shape)
     covariance = (products - _outer(of_guide, of_change)).reshape(shape)
@@ -89,7 +89,7 @@ def smoothed(photo: Bytes, flat: float) -> Bytes:
     by much more stays. Windows are measured on a copy of `FINE` pixels at most.
     """
     small = reduced(photo, FINE)
-    radius = _radius(small, STROKE)
+    radius = window(small, STROKE)
     mean, variance = moments(small, radius)
     lost = np.float32(flat) / (variance + np.float32(flat))
     return _through(photo, -lost, [(0, 0), (1, 1), (2, 2)], lost * mean, radius)
@@ -102,15 +102,15 @@ def settled(small: Bytes, made: Bytes) -> Bytes:
     With v the variance in a window, over all three colours, w = (FLAT / (v + FLAT))^2 is the part
     of a pixel that becomes so, in the mean of a window.
     """
-    radius = _radius(small, AROUND)
+    radius = window(small, AROUND)
     variance = moments(small, radius)[1].sum(2, keepdims=True)
     part = _boxed((FLAT / (variance + np.float32(FLAT))) ** 2, radius)
     calm = np.subtract(guided(small, small, made), made, dtype=np.float32)
     return np.rint(made + part * calm).astype(np.uint8)
 
 
-def _radius(picture: Bytes, part: float) -> int:
-    """That of windows, in pixels, which is so much of the longer side."""
+def window(picture: Bytes, part: float) -> int:
+    """The radius of windows, in pixels, which is so much of the longer side, and at least one."""
     return max(1, round(part * max(picture.shape[:2])))
 
 

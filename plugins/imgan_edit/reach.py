@@ -6,7 +6,7 @@ from functools import cache
 
 import numpy as np
 
-from imgan.carry import guided, moments
+from imgan.carry import guided, moments, window
 from imgan.planes import Bytes, Floats
 from imgan_edit.attributes import HAIR, RESIDUAL
 
@@ -26,6 +26,9 @@ OVALS = {
 
 FADE = 0.3
 """Beyond these ovals what is edited in them fades, over so much of their radius."""
+
+NEAR = 0.023
+"""Radius of the windows in which hair is told from the wall, of a face's side."""
 
 DARK = 0.19
 """Below this mean of a window, of values in 0..1, black hair and a black wall may be one."""
@@ -67,7 +70,8 @@ def agreement(hue: Floats, crop: Bytes) -> Floats:
 def _told_apart(crop: Bytes) -> Floats:
     """How well hair can be told from the wall, [S, S, 1] in 0..1: not in an even dark, before a
     dark wall, which is what the borders of the upper half show of it."""
-    mean, variance = (each.mean(2, keepdims=True) for each in moments(crop, len(crop) // 36))
+    measured = moments(crop, window(crop, NEAR))
+    mean, variance = (each.mean(2, keepdims=True) for each in measured)
     upper = mean[: len(mean) // 2]
     wall = np.median(np.concatenate([upper[0], upper[:, 0], upper[:, -1]]))
     light = (np.maximum(mean, wall) / DARK).clip(0, 1) ** 2

@@ -8,7 +8,7 @@ the halved picture.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
@@ -47,8 +47,9 @@ GLOW = 0.4
 """The part of its lightness that a pixel may gain where skin alone changes, at strength 1: hair
 beside a cheek stays hair."""
 
-LIT = {slug: 1.0 for slug in RESIDUAL if slug not in SKIN}
-"""What may make light what is dark."""
+COLOURS = [COLOURING.get(slug, 0.0) for slug in RESIDUAL]
+LIGHTS = [float(slug not in SKIN) for slug in RESIDUAL]
+"""How far each of the attributes may have colours of its own, and make light what is dark."""
 
 BOUND = 5.0
 """The mask's logits stay below this on either side of 0, and the mask itself within 1/150."""
@@ -66,9 +67,8 @@ class Editor(nn.Module):
     s r(face, change / s): it grows with the strength, and a change of nothing is none, by
     construction. The mask is GANimation's (Pumarola et al. 2018), the difference of attributes in
     place of the attributes themselves STGAN's (Liu et al. 2019). What of light and colours the
-    residual may change depends on the attributes (`tinted`). A U-Net without
-    normalisation, in which the change scales and shifts the middle of every block (FiLM, Perez et
-    al. 2018).
+    residual may change depends on the attributes (`tinted`). A U-Net without normalisation, in
+    which the change scales and shifts the middle of every block (FiLM, Perez et al. 2018).
     """
 
     def __init__(self, size: int = 64, width: int = 48) -> None:
@@ -151,20 +151,19 @@ def tinted(residual: Tensor, face: Tensor, change: Tensor) -> Tensor:
     Colours where none are asked for are what fools a classifier: blue under eyes that are to get
     glasses, purple around a moustache.
     """
-    colour = _most(change, COLOURING)
-    seen = face.clamp(-1, 1) + 1 + DULL
-    hue = seen / _lightness(seen)
+    colour, more = _most(change, COLOURS), _most(change, LIGHTS)
+    seen = face.clamp(-1, 1) + 1
+    hue = (seen + DULL) / _lightness(seen + DULL)
     light = _lightness(residual)
-    glow = torch.minimum(light, GLOW / 2 * _lightness(seen - DULL + BLACK))
-    more = _most(change, LIT)
+    glow = torch.minimum(light, GLOW / 2 * (_lightness(seen) + BLACK))
     side = max(1, round(COARSE * face.shape[-1]))
     chroma = smoothed(residual - hue * light, side)
     return hue * (glow + more * (light - glow)) + colour * chroma
 
 
-def _most(change: Tensor, parts: Mapping[str, float]) -> Tensor:
+def _most(change: Tensor, parts: Sequence[float]) -> Tensor:
     """The largest change [N, 1, 1, 1] of attributes that count in part."""
-    each = (part * change[:, RESIDUAL.index(slug)].abs() for slug, part in parts.items())
+    each = (part * one for part, one in zip(parts, change.abs().unbind(1), strict=True))
     return reduce(torch.maximum, each)[:, None, None, None]
 
 

@@ -272,8 +272,8 @@ class Wishes:
 def changeable(labels: Floats, attribute: int, has: bool) -> NDArray[np.int64]:
     """Which faces, of labels [N, 40], that have an attribute, or have it not, are made otherwise.
 
-    Women are not given moustaches, nor men make-up: no photo shows what to draw, and the critic
-    would tell such an edit by the sex alone.
+    Women are not given moustaches, nor men make-up: hardly a photo shows what to draw, and
+    the critic would tell such an edit by the sex alone.
     """
     male = labels[:, MALE].astype(int)
     otherwise = labels[:, attribute] != has
