@@ -1,0 +1,121 @@
+"""A face as effects see it, and what they make of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import numpy as np
+
+from imgan.errors import Failure
+from imgan.faces import Face
+from imgan_edit.regions.fields import Floats, resized
+
+
+@dataclass(frozen=True, eq=False)
+class View:
+    """A crop of the photo around one face, which stands upright in it to within 45 degrees.
+
+    Left is the viewer's left. Coordinates are continuous, (x, y) in pixels of the crop: pixel
+    (column i, row j) covers [i, i + 1) x [j, j + 1).
+    """
+
+    pixels: Floats
+    """[h, w, 3] sRGB in 0..1, at the photo's own size."""
+    points: Floats
+    """[5, 2]: left eye, right eye, tip of the nose, left and right corner of the mouth."""
+    parts: Mapping[str, Floats] = field(repr=False)
+    """[h, w] in 0..1 for each of the classes of `imgan_parse`, by name."""
+    box: tuple[int, int, int, int]
+    """x, y, width, height of the crop in the photo, or in the photo turned by quarters."""
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return self.pixels.shape[0], self.pixels.shape[1]
+
+    @cached_property
+    def roll(self) -> float:
+        """How far the head leans clockwise, in degrees."""
+        x, y = self.points[1] - self.points[0]
+        return float(np.degrees(np.arctan2(y, x)))
+
+    @cached_property
+    def yaw(self) -> float:
+        """How far the head is turned to the viewer's right, in degrees, roughly: the tip of the
+        nose stands half the eyes' distance before them."""
+        left, right, nose = self.points[:3]
+        across = right - left
+        return float(np.degrees(np.arctan(2 * ((nose - left) @ across / (across @ across) - 0.5))))
+
+    @cached_property
+    def eye_distance(self) -> float:
+        """Between the pupils, in pixels, as if the head were not turned: the unit of lengths."""
+        across = float(np.hypot(*(self.points[1] - self.points[0])))
+        return across / max(float(np.cos(np.radians(self.yaw))), 0.5)
+
+    @cached_property
+    def frame(self) -> tuple[Floats, Floats]:
+        """Where each pixel lies in the face, [h, w] twice: to the right of the middle between the
+        eyes, along the line through them, and below that line, in distances of the eyes."""
+        height, width = self.shape
+        middle = self.points[:2].mean(0)
+        x = np.arange(width, dtype=np.float32) + np.float32(0.5 - middle[0])
+        y = np.arange(height, dtype=np.float32)[:, None] + np.float32(0.5 - middle[1])
+        unit = np.float32(self.eye_distance)
+        cos, sin = (np.float32(f(np.radians(self.roll))) for f in (np.cos, np.sin))
+        return (cos * x + sin * y) / unit, (cos * y - sin * x) / unit
+
+    def part(self, *names: str) -> Floats:
+        """Where any of these parts is, [h, w] in 0..1."""
+        total: Floats = np.sum([self.parts[name] for name in names], 0, np.float32)
+        return total.clip(0, 1)
+
+    def at(self, eye_distance: float) -> View:
+        """The view on a smaller copy whose eyes are so many pixels apart; itself if they are no
+        farther apart already."""
+        factor = self.eye_distance / eye_distance
+        if factor <= 1:
+            return self
+        height, width = (max(1, round(side / factor)) for side in self.shape)
+        scale = np.array([width / self.shape[1], height / self.shape[0]])
+        return replace(
+            self,
+            pixels=resized(self.pixels, height, width),
+            points=self.points * scale,
+            parts={name: resized(part, height, width) for name, part in self.parts.items()},
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Change:
+    """What an effect makes of a view."""
+
+    pixels: Floats
+    """[h, w, 3] sRGB in 0..1."""
+    where: Floats
+    """[h, w] in 0..1: how much of `pixels` replaces the photo. Where it is 0 the photo stays."""
+
+
+Effect = Callable[[View, float, np.random.Generator], Change]
+"""An effect takes how much of it is wanted, 1 being what one expects of its name, and what makes
+its choices. It raises `Failure` for a face on which it cannot be done well."""
+
+
+def frontal(view: View, most: float, what: str) -> None:
+    """Raises Failure for a head that is turned by more than `most` degrees."""
+    if abs(view.yaw) > most:
+        raise Failure(
+            f"{what} is not drawn well on a face turned by {abs(view.yaw):.0f} degrees "
+            f"(at most {most:.0f})"
+        )
+
+
+def crop_around(face: Face, height: int, width: int, margin: float) -> tuple[int, int, int, int]:
+    """x, y, width, height of what a view shows of a photo: the face's box, grown on each side by
+    `margin` of its longer side, as far as it lies in the photo."""
+    x, y, w, h = face.box
+    grown = margin * max(w, h)
+    left, top = max(0, int(x - grown)), max(0, int(y - grown))
+    right, bottom = min(width, int(x + w + grown) + 1), min(height, int(y + h + grown) + 1)
+    return left, top, right - left, bottom - top
