@@ -19,10 +19,10 @@ import numpy as np
 from network import NAME, compact, medians
 from PIL import Image
 
-from imgan import store
-from imgan.cards import Description
-from imgan.session import open_session
-from imgan.tiles import to_planes
+from imgan.images.tensors import to_planes
+from imgan.models import store
+from imgan.models.cards import Description
+from imgan.models.sessions import open_session
 
 
 def main(count: int = 24, side: int = 256) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from imgan.cards import Description
+from imgan.models.cards import Description
 from imgan_exporters.families import picture
 from imgan_exporters.onnx import write
 from imgan_upscale.net import Compact

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from network import compact, medians
 
-from imgan.session import cores, open_session
+from imgan.models.sessions import cores, open_session
 
 
 def main(side: int = 256) -> None:

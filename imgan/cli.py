@@ -9,7 +9,8 @@ from typing import Any
 
 import typer
 
-from imgan import __version__, doctor, evaluate, export, models, train
+from imgan import __version__
+from imgan.commands import doctor, evaluate, export, models, train
 from imgan.errors import Failure, reason
 from imgan.plugins import Registry, registry
 

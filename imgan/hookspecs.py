@@ -8,7 +8,7 @@ from pathlib import Path
 import pluggy
 import typer
 
-from imgan.cards import ModelCard
+from imgan.models.cards import ModelCard
 from imgan.recipes import Evaluation, Exporter, Importer, Recipe
 
 hookspec = pluggy.HookspecMarker("imgan")

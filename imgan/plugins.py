@@ -14,8 +14,8 @@ import typer
 from typer.main import get_command_name
 
 from imgan import hookspecs
-from imgan.cards import ModelCard
 from imgan.errors import Failure
+from imgan.models.cards import ModelCard
 from imgan.recipes import Evaluation, Exporter, Importer, Recipe
 
 GROUP = "imgan"

@@ -10,8 +10,8 @@ from typing import Annotated, Any
 
 from typer import Option
 
-from imgan.cards import NOT_STATED
 from imgan.errors import Failure, Misuse
+from imgan.models.cards import NOT_STATED
 
 
 class Precision(StrEnum):

@@ -14,9 +14,9 @@ import typer
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
+from imgan.batch.job import Job
 from imgan.errors import Misuse
 from imgan.images import Picture, open_picture
-from imgan.job import Job
 from imgan_adjust import adjust, register_commands
 from imgan_adjust.run import enhance, start
 

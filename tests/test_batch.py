@@ -1,4 +1,4 @@
-"""`imgan.plan`, `imgan.ledger`, `imgan.batch`: what every operation does with files and pipes."""
+"""`imgan.batch`: what every operation does with files and pipes."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgan import batch
+from imgan.batch import run as batch
+from imgan.batch.job import Job, Meter, Operation
+from imgan.batch.plan import make_plan
+from imgan.batch.resume import Ledger
 from imgan.errors import Failure, Misuse
 from imgan.images import Picture
-from imgan.job import Job, Meter, Operation
-from imgan.ledger import Ledger
-from imgan.plan import make_plan
 
 
 def paint(path: Path | str, level: int = 50) -> Path:
@@ -437,9 +437,9 @@ def test_several_writers_share_the_ledger(here: Path) -> None:
 
 PROGRAM = """
 import signal, sys, time
-from imgan.batch import run
+from imgan.batch.run import run
 from imgan.errors import Failure
-from imgan.job import Job, Operation
+from imgan.batch.job import Job, Operation
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # tests may run in the background
 def process(picture):

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from imgan.cards import (
+from imgan.errors import Failure
+from imgan.models.cards import (
     Description,
     ModelCard,
     card_from_json,
@@ -15,7 +16,6 @@ from imgan.cards import (
     read_cards,
     read_description,
 )
-from imgan.errors import Failure
 
 CARD: dict[str, Any] = {
     "name": "compact-x4",

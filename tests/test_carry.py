@@ -8,8 +8,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from imgan.carry import enlarged, guided, keep_color, reduced, settled, smoothed, with_detail
-from imgan.planes import Bytes
+from imgan.images.tensors import Bytes
+from imgan.images.upsampling import (
+    enlarged,
+    guided_filter,
+    guided_upsample,
+    keep_color,
+    reduced,
+    suppress_flat_texture,
+    with_detail,
+)
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +35,7 @@ def test_a_copy_is_reduced_only_when_it_is_larger(photo: Bytes) -> None:
     assert reduced(photo, 60).shape == (50, 60, 3)
 
 
-@pytest.mark.parametrize("carry", [with_detail, guided])
+@pytest.mark.parametrize("carry", [with_detail, guided_upsample])
 def test_what_was_left_alone_stays_as_it_was(
     photo: Bytes, carry: Callable[[Bytes, Bytes, Bytes], Bytes]
 ) -> None:
@@ -43,7 +51,7 @@ def test_a_change_of_colours_goes_through_the_photos_own_pixels(photo: Bytes) ->
         return (picture @ mixed + (20, 30, 10)).round().astype(np.uint8)
 
     wanted = change(photo).astype(int)
-    result = guided(photo, small, change(small)).astype(int)
+    result = guided_upsample(photo, small, change(small)).astype(int)
     assert np.abs(result - wanted).mean() < 1.5
     plain = enlarged(change(small), photo.shape).astype(int)
     assert np.abs(result - wanted).mean() < np.abs(plain - wanted).mean() / 2
@@ -53,7 +61,7 @@ def test_made_up_texture_is_not_carried_up_by_the_guided_filter(photo: Bytes) ->
     small = reduced(photo, 60)
     rng = np.random.default_rng(1)
     grained = (small + rng.integers(-40, 41, small.shape)).clip(0, 255).astype(np.uint8)
-    assert np.abs(guided(photo, small, grained).astype(int) - photo).mean() < 8
+    assert np.abs(guided_upsample(photo, small, grained).astype(int) - photo).mean() < 8
     assert np.abs(with_detail(photo, small, grained).astype(int) - photo).mean() > 12
 
 
@@ -63,7 +71,7 @@ def test_a_pattern_drawn_onto_what_is_even_settles_and_strokes_elsewhere_stay() 
     small = np.concatenate([sky, leaves], 1).astype(np.uint8)
     weave = 12 * ((np.indices((64, 128)) // 4).sum(0) % 2)[..., None]
     made = np.clip(small * [0.8, 0.9, 1.1] + weave, 0, 255).astype(np.uint8)
-    calm = settled(small, made).astype(int)
+    calm = suppress_flat_texture(small, made).astype(int)
     assert calm[:, :44].std((0, 1)).max() < 0.1 * made[:, :44].std((0, 1)).max()
     assert np.abs(calm[:, :44].mean((0, 1)) - made[:, :44].mean((0, 1))).max() < 3
     assert np.abs(calm[:, 84:] - made[:, 84:]).mean() < 1
@@ -75,7 +83,7 @@ def test_a_picture_of_the_working_size_is_taken_as_it_is(photo: Bytes) -> None:
 
 
 def test_smoothing_takes_grain_and_leaves_edges(photo: Bytes) -> None:
-    calm = smoothed(photo, 0.002).astype(int)
+    calm = guided_filter(photo, 0.002).astype(int)
     plain = np.array(Image.fromarray(photo).resize((60, 50)).resize((240, 200))).astype(int)
 
     def grain(picture: np.ndarray) -> float:
@@ -87,23 +95,23 @@ def test_smoothing_takes_grain_and_leaves_edges(photo: Bytes) -> None:
     assert grain(calm) < grain(photo.astype(int)) / 3
     assert edge(calm) > 0.6 * edge(photo.astype(int)) > edge(plain)
     assert np.abs(calm.mean((0, 1)) - photo.mean((0, 1))).max() < 1
-    assert np.abs(smoothed(photo, 0).astype(int) - photo).max() <= 1
+    assert np.abs(guided_filter(photo, 0).astype(int) - photo).max() <= 1
 
 
 def test_a_large_photo_is_smoothed_by_what_a_copy_shows(
     photo: Bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    whole = smoothed(photo, 0.002).astype(int)
-    monkeypatch.setattr("imgan.carry.FINE", 120)
-    assert np.abs(smoothed(photo, 0.002) - whole).mean() < 3
+    whole = guided_filter(photo, 0.002).astype(int)
+    monkeypatch.setattr("imgan.images.upsampling.FINE", 120)
+    assert np.abs(guided_filter(photo, 0.002) - whole).mean() < 3
 
 
 def test_bands_of_a_large_photo_fit_together(photo: Bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     small = reduced(photo, 60)
-    whole = guided(photo, small, 255 - small)
+    whole = guided_upsample(photo, small, 255 - small)
     bands = [slice(top, min(top + 7, 200)) for top in range(0, 200, 7)]
-    monkeypatch.setattr("imgan.carry.rows", lambda height, width: bands)
-    assert np.abs(guided(photo, small, 255 - small).astype(int) - whole).max() <= 1
+    monkeypatch.setattr("imgan.images.upsampling.rows", lambda height, width: bands)
+    assert np.abs(guided_upsample(photo, small, 255 - small).astype(int) - whole).max() <= 1
 
 
 def test_kept_colours_have_the_other_luminance(photo: Bytes) -> None:

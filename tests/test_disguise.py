@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from imgan.training.disguise import disguised
+from imgan.training.adversarial_examples import disguised
 
 
 def test_a_disguise_is_small_and_makes_the_loss_high() -> None:

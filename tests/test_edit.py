@@ -17,11 +17,12 @@ from PIL import Image
 from typer.testing import CliRunner, Result
 
 import imgan_edit
-from imgan import faces, store
-from imgan.cards import Description
-from imgan.celeba import ATTRIBUTES_FILE, held_out, read_faces
+from imgan import faces
+from imgan.batch.job import Job
 from imgan.errors import Failure, Misuse
-from imgan.job import Job
+from imgan.models import store
+from imgan.models.cards import Description
+from imgan.training.celeba import ATTRIBUTES_FILE, held_out, read_faces
 from imgan_edit import Edit, Sheet, evaluate, judge, occlusion, run, sheet
 from imgan_edit.attributes import NAMES, SLUGS, parse
 from imgan_edit.reach import soft_mask

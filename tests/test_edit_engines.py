@@ -13,11 +13,13 @@ from onnx import helper
 from PIL import Image
 from test_edit import add_finder, centre, invoke, job, pixels, save, write_editor, write_judge
 
-from imgan import faces, perceptual, store
-from imgan.cards import Description
+from imgan import faces
 from imgan.errors import Failure, Misuse
 from imgan.faces import TEMPLATE
 from imgan.images import Picture
+from imgan.metrics import perceptual
+from imgan.models import store
+from imgan.models.cards import Description
 from imgan_edit import Edit, ResidualSettings, Sheet, evaluate, judge, run, sheet
 from imgan_edit.attributes import RESIDUAL, SLUGS
 from imgan_edit.engines import open_editor

@@ -12,13 +12,14 @@ import torch
 from PIL import Image
 from test_edit import add_finder, job, pixels, wish, write_editor
 
-from imgan import faces, store
-from imgan.cards import Description
+from imgan import faces
 from imgan.errors import Failure, Misuse
 from imgan.images import Picture
+from imgan.models import store
+from imgan.models.cards import Description
+from imgan.models.sessions import open_session
 from imgan.plugins import registry
 from imgan.recipes import resolve
-from imgan.session import open_session
 from imgan.training.loop import fit
 from imgan_edit import OcclusionSettings, Sheet, evaluate_occlusion, run, sheet
 from imgan_edit.occlusion import Finder, share

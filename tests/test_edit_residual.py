@@ -17,17 +17,17 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, avg_pool2d, interpolate
 
-from imgan.cards import Description
-from imgan.carry import LUMA
-from imgan.celeba import ATTRIBUTES_FILE, HELD_OUT, read_attributes
 from imgan.errors import Failure, Misuse
+from imgan.images.upsampling import LUMA
+from imgan.models.cards import Description
+from imgan.models.sessions import open_session
 from imgan.plugins import registry
 from imgan.recipes import resolve
-from imgan.session import open_session
 from imgan.training import perceptual
-from imgan.training.critic import Critic
-from imgan.training.descent import Descent
+from imgan.training.celeba import ATTRIBUTES_FILE, HELD_OUT, read_attributes
+from imgan.training.discriminator import Critic
 from imgan.training.loop import CHECKPOINT, fit, start_from
+from imgan.training.optim import Descent
 from imgan.training.run import Record, restore, train
 from imgan.training.weights import read_weights
 from imgan_edit import GuideSettings, ResidualSettings

@@ -9,8 +9,8 @@ import pytest
 import torch
 from PIL import Image
 
-from imgan.celeba import ATTRIBUTES_FILE, HELD_OUT
 from imgan.errors import Failure, Misuse
+from imgan.training.celeba import ATTRIBUTES_FILE, HELD_OUT
 from imgan.training.faces import Faces
 from imgan.training.loop import fit
 from imgan_edit import ClassifierSettings, EncoderSettings

@@ -14,11 +14,12 @@ from PIL import Image
 from skimage.metrics import structural_similarity
 from typer.testing import CliRunner
 
-from imgan import cli, store
-from imgan.cards import Description
+from imgan import cli
 from imgan.errors import Failure
 from imgan.metrics import fidelity, luma, psnr, ssim
-from imgan.perceptual import open_features
+from imgan.metrics.perceptual import open_features
+from imgan.models import store
+from imgan.models.cards import Description
 from imgan.plugins import registry
 
 

@@ -18,12 +18,12 @@ from typer.testing import CliRunner
 
 import imgan_exporters.onnx
 from imgan import cli
-from imgan.cards import METADATA_KEY, Description, card_from_json
+from imgan.commands.export import describe
 from imgan.errors import Failure, Misuse
-from imgan.export import describe
+from imgan.models.cards import METADATA_KEY, Description, card_from_json
+from imgan.models.store import embedded_description
 from imgan.plugins import registry
 from imgan.recipes import resolve
-from imgan.store import embedded_description
 from imgan.training.loop import start_from
 from imgan.training.run import train
 from imgan.training.weights import read_weights

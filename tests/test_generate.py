@@ -13,11 +13,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from imgan import store
-from imgan.cards import Description
 from imgan.errors import Failure, Misuse
-from imgan.metadata import TRAINED
-from imgan.session import open_session
+from imgan.images.metadata import TRAINED
+from imgan.models import store
+from imgan.models.cards import Description
+from imgan.models.sessions import open_session
 from imgan_generate import GENERATOR
 from imgan_generate.evaluate import evaluate
 from imgan_generate.run import sample, sheet, write_faces

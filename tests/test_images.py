@@ -19,9 +19,17 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image, ImageCms, ImageOps, PngImagePlugin
 
-from imgan import images
 from imgan.errors import Failure, Misuse
-from imgan.images import Picture, Source, from_srgb, open_picture, save_picture, to_srgb
+from imgan.images import (
+    Picture,
+    Source,
+    format_of,
+    from_srgb,
+    open_picture,
+    save_picture,
+    saving,
+    to_srgb,
+)
 
 XMP = (
     b'<?xpacket begin="" id="W5M0MpCehiHzreSzNTczkc9d"?><x:xmpmeta xmlns:x="adobe:ns:meta/">'
@@ -695,7 +703,7 @@ def test_decompression_bombs_are_not_opened_and_large_pictures_are(
     saved(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)  # Pillow's own limit does not matter
     assert open_picture(tmp_path / "a.png").pixels.shape == (24, 36, 3)
-    monkeypatch.setattr(images, "MAX_PIXELS", 24 * 36 - 1)
+    monkeypatch.setattr("imgan.images.opening.MAX_PIXELS", 24 * 36 - 1)
     with pytest.raises(Failure):
         open_picture(tmp_path / "a.png")
 
@@ -717,7 +725,7 @@ def test_a_file_that_appears_meanwhile_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, links: bool
 ) -> None:
     path = tmp_path / "a.png"
-    encode = images._encode
+    encode = saving._encode
 
     def slow(*arguments: object) -> tuple[str, ...]:
         path.write_bytes(b"precious")
@@ -731,7 +739,7 @@ def test_a_file_that_appears_meanwhile_stays(
         save_picture(Picture(photo()), tmp_path / "free.png")
         assert (open_picture(tmp_path / "free.png").pixels == photo()).all()
         (tmp_path / "free.png").unlink()
-    monkeypatch.setattr(images, "_encode", slow)
+    monkeypatch.setattr(saving, "_encode", slow)
     with pytest.raises(Failure, match="exists"):
         save_picture(Picture(photo()), path)
     assert path.read_bytes() == b"precious"
@@ -781,7 +789,7 @@ def test_an_interrupt_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
     def interrupt(*_: object) -> tuple[str, ...]:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(images, "_encode", interrupt)
+    monkeypatch.setattr(saving, "_encode", interrupt)
     with pytest.raises(KeyboardInterrupt):
         save_picture(Picture(photo()), tmp_path / "a.png")
     assert leftovers(tmp_path) == []
@@ -791,10 +799,10 @@ def test_saving_rgb_makes_one_copy_for_pillow_and_none_in_numpy() -> None:
     import tracemalloc
 
     picture = Picture(np.zeros((3000, 2000, 3), np.uint8), np.zeros((3000, 2000), np.uint8))
-    form = images.format_of(None, "png")
+    form = format_of(None, "png")
     tracemalloc.start()
-    planes, _, _ = images._fitted(picture, form)
-    image = images._image(planes)
+    planes, _, _ = saving._fitted(picture, form)
+    image = saving._image(planes)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert image.mode == "RGBA"

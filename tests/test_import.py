@@ -22,10 +22,11 @@ from spandrel.architectures.SPAN import SPAN
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
-from imgan import models, store
-from imgan.cards import ModelCard
+from imgan.commands import models
 from imgan.errors import Failure
 from imgan.images import Picture
+from imgan.models import store
+from imgan.models.cards import ModelCard
 from imgan_exporters.onnx import Form
 from imgan_translate.run import open_translator
 from imgan_upscale import run as upscale

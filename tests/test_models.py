@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from imgan import models, plugins, store, tables
-from imgan.cards import ModelCard, card_to_json, read_cards
+from imgan import plugins, tables
+from imgan.commands import models
 from imgan.errors import Failure, Misuse
+from imgan.models import store
+from imgan.models.cards import ModelCard, card_to_json, read_cards
 
 onnx = pytest.importorskip("onnx")
 

@@ -16,11 +16,11 @@ from typer.testing import CliRunner
 
 import imgan_features.train
 from imgan import cli
-from imgan.cards import Description
 from imgan.errors import Failure, Misuse
-from imgan.perceptual import Perceptual, open_features
+from imgan.metrics.perceptual import Perceptual, open_features
+from imgan.models.cards import Description
+from imgan.models.sessions import open_session
 from imgan.plugins import registry
-from imgan.session import open_session
 from imgan.training import perceptual
 from imgan.training.data import to_tensor
 from imgan.training.loop import CHECKPOINT, fit, start_from

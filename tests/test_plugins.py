@@ -19,7 +19,7 @@ STRANGER = '''
 """A stranger's plugin."""
 from pathlib import Path
 
-from imgan.cards import read_cards
+from imgan.models.cards import read_cards
 from imgan.hookspecs import hookimpl
 from imgan.recipes import Recipe, Settings
 

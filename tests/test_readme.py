@@ -21,8 +21,8 @@ import torch
 from PIL import Image, ImageOps
 
 from imgan.plugins import registry
-from imgan.training.descent import Descent
 from imgan.training.loop import CHECKPOINT, save
+from imgan.training.optim import Descent
 from imgan.training.run import Record
 from imgan_edit import GuideSettings
 from imgan_edit.guide import GuideTask

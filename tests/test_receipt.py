@@ -17,13 +17,16 @@ from test_edit import add_finder, save, write_editor, write_judge
 from typer.testing import CliRunner, Result
 
 import imgan_edit
-from imgan import faces, perceptual, plan, store
-from imgan.cards import Description
+from imgan import faces
+from imgan.batch import plan
+from imgan.batch.job import Job
 from imgan.errors import Failure, Misuse
 from imgan.files import digest
 from imgan.images import Picture, Source, open_picture, save_picture
-from imgan.job import Job
-from imgan.metadata import COMPOSITE, TRAINED, with_source_type
+from imgan.images.metadata import COMPOSITE, TRAINED, with_source_type
+from imgan.metrics import perceptual
+from imgan.models import store
+from imgan.models.cards import Description
 from imgan_edit import Edit, judge, receipt, run
 from imgan_edit.attributes import SLUGS
 from imgan_edit.stroke import Stroke

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, save
 
-from imgan import doctor, session
-from imgan.cards import ModelCard
+from imgan.commands import doctor
 from imgan.errors import Failure, Misuse
+from imgan.models import sessions
+from imgan.models.cards import ModelCard
+from imgan.models.sessions import OutOfMemory, choose, cuda_trouble, gpus, open_session
+from imgan.models.store import Check
 from imgan.plugins import Plugin
-from imgan.session import OutOfMemory, choose, cuda_trouble, gpus, open_session
-from imgan.store import Check
 
 without_gpu = pytest.mark.skipif(gpus() > 0, reason="this machine has a GPU")
 
@@ -78,11 +79,11 @@ def test_a_gpu_is_used_when_cuda_works_on_it(tmp_path: Path) -> None:
 def test_a_gpu_without_libraries_is_passed_over_by_auto_and_named(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    if session.CUDA not in session.ort.get_available_providers():
+    if sessions.CUDA not in sessions.ort.get_available_providers():
         pytest.skip("this onnxruntime has no CUDA")
     cuda_trouble.cache_clear()
     choose.cache_clear()
-    monkeypatch.setattr(session, "gpus", lambda: 1)
+    monkeypatch.setattr(sessions, "gpus", lambda: 1)
     try:
         assert choose("auto") == "cpu"
         out, err = capfd.readouterr()
@@ -100,7 +101,7 @@ def test_a_gpu_without_libraries_is_passed_over_by_auto_and_named(
 def test_auto_says_once_what_it_took_and_prints_nothing_else(tmp_path: Path) -> None:
     path = doubling(tmp_path / "doubling.onnx")
     script = (
-        "import sys; from pathlib import Path; from imgan.session import open_session\n"
+        "import sys; from pathlib import Path; from imgan.models.sessions import open_session\n"
         "sessions = [open_session(Path(sys.argv[1])) for _ in range(3)]"
     )
     done = subprocess.run(
@@ -136,7 +137,7 @@ def test_a_lack_of_memory_has_its_own_name_and_the_session_goes_on(tmp_path: Pat
 import resource, sys
 from pathlib import Path
 import numpy as np
-from imgan.session import OutOfMemory, open_session
+from imgan.models.sessions import OutOfMemory, open_session
 session = open_session(Path(sys.argv[1]), "cpu")
 large = np.ones((1024, 65536), np.float32)
 used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
@@ -173,7 +174,7 @@ def test_what_the_libraries_say_of_memory_is_understood(message: str) -> None:
             raise RuntimeError(message)
 
     with pytest.raises(OutOfMemory, match=r"large\.onnx"):
-        session.Session(Refusing(), "large.onnx", "cuda:0").run_many({})
+        sessions.Session(Refusing(), "large.onnx", "cuda:0").run_many({})
 
 
 def pretend_installed(folder: Path, *names: str) -> list[str]:

@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from imgan import hookspecs, plugins, store
-from imgan.cards import Description, ModelCard
+from imgan import hookspecs, plugins
 from imgan.errors import Failure, Misuse
+from imgan.models import store
+from imgan.models.cards import Description, ModelCard
 
 onnx = pytest.importorskip("onnx")
 

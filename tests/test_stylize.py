@@ -19,10 +19,10 @@ from PIL import Image
 from torch import Tensor
 
 import imgan_stylize
+from imgan.batch.job import Job, Meter
 from imgan.errors import Failure, Misuse
 from imgan.images import Picture, Source, open_picture
-from imgan.job import Job, Meter
-from imgan.planes import Bytes
+from imgan.images.tensors import Bytes
 from imgan.training.perceptual import Features, gram
 from imgan_stylize import (
     Grid,

@@ -14,16 +14,16 @@ import torch
 from PIL import Image
 from torch import nn
 
-from imgan import store
-from imgan.batch import run
-from imgan.cards import Description, ModelCard
-from imgan.carry import LUMA, keep_color
+from imgan.batch.job import Job, Meter, Operation
+from imgan.batch.run import run
 from imgan.errors import Failure, Misuse
 from imgan.files import digest
 from imgan.images import Picture, Source, open_picture
-from imgan.job import Job, Meter, Operation
-from imgan.planes import Bytes
-from imgan.session import OutOfMemory
+from imgan.images.tensors import Bytes
+from imgan.images.upsampling import LUMA, keep_color
+from imgan.models import store
+from imgan.models.cards import Description, ModelCard
+from imgan.models.sessions import OutOfMemory
 from imgan.training import perceptual
 from imgan.training.loop import CHECKPOINT, fit
 from imgan_exporters import families

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from imgan import store
-from imgan.cards import Description
+from imgan.batch.job import Meter
 from imgan.errors import Misuse
 from imgan.images import Picture
-from imgan.job import Meter
-from imgan.planes import Bytes, Floats
-from imgan.session import open_session
+from imgan.images.tensors import Bytes, Floats
+from imgan.models import store
+from imgan.models.cards import Description
+from imgan.models.sessions import open_session
 from imgan.training import perceptual
 from imgan.training.perceptual import Features, gram
 from imgan.training.weights import blend

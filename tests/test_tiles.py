@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper, save
 
 from imgan.errors import Failure
-from imgan.session import OutOfMemory, Session, open_session
-from imgan.tiles import run_tiled, to_planes
+from imgan.images.tensors import to_planes
+from imgan.images.tiles import run_tiled
+from imgan.models.sessions import OutOfMemory, Session, open_session
 
 RADIUS = 4
 Run = Callable[[NDArray[np.uint8]], NDArray[np.float32]]

@@ -17,11 +17,12 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from imgan import cli, store
-from imgan.cards import Description
+from imgan import cli
 from imgan.errors import Misuse
 from imgan.images import open_picture
-from imgan.session import OutOfMemory, Session
+from imgan.models import store
+from imgan.models.cards import Description
+from imgan.models.sessions import OutOfMemory, Session
 from imgan_exporters.families import translator_form
 from imgan_exporters.onnx import write
 from imgan_translate import Translation

@@ -10,9 +10,9 @@ import pytest
 import torch
 from PIL import Image
 
-from imgan import store
+from imgan.commands.export import describe
 from imgan.errors import Failure, Misuse
-from imgan.export import describe
+from imgan.models import store
 from imgan.plugins import registry
 from imgan.recipes import resolve
 from imgan.training.loop import CHECKPOINT, fit

@@ -13,15 +13,14 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from imgan import store
-from imgan.cards import Description
 from imgan.errors import Failure, Misuse
 from imgan.faces import boxed
 from imgan.images import Picture
+from imgan.images.tensors import Bytes, to_planes
 from imgan.metrics import edge_correlation, kernel_distance
-from imgan.perceptual import SCALES, open_features
-from imgan.planes import Bytes
-from imgan.tiles import to_planes
+from imgan.metrics.perceptual import SCALES, open_features
+from imgan.models import store
+from imgan.models.cards import Description
 from imgan_translate import Pairs, evaluate
 from imgan_translate.judge import Judge, find_judge
 from imgan_translate.prepare import gray

@@ -11,12 +11,12 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from imgan.cards import Description
 from imgan.errors import Failure, Misuse
+from imgan.models.cards import Description
+from imgan.models.sessions import open_session
+from imgan.models.store import embedded_description
 from imgan.plugins import registry
 from imgan.recipes import Settings
-from imgan.session import open_session
-from imgan.store import embedded_description
 from imgan.training.augment import _holed, _shifted, augmented
 from imgan.training.loop import CHECKPOINT, fit, linear, start_from
 from imgan.training.run import Record

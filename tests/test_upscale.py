@@ -17,11 +17,11 @@ from PIL import Image
 from test_images import P3
 
 import imgan_upscale
-from imgan import store
-from imgan.cards import Description
 from imgan.errors import Misuse
 from imgan.images import Picture, Source, open_picture
-from imgan.session import open_session
+from imgan.models import store
+from imgan.models.cards import Description
+from imgan.models.sessions import open_session
 from imgan_upscale import parse_scale
 from imgan_upscale.run import Upscaler, lock_colours
 

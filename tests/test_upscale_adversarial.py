@@ -17,16 +17,16 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 import imgan_upscale
-from imgan import store
-from imgan.cards import Description
 from imgan.errors import Failure, Misuse
 from imgan.images import Picture, open_picture
+from imgan.models import store
+from imgan.models.cards import Description
+from imgan.models.sessions import open_session
 from imgan.plugins import registry
 from imgan.recipes import resolve
-from imgan.session import open_session
 from imgan.training import perceptual
-from imgan.training.descent import Descent
 from imgan.training.loop import CHECKPOINT, fit, start_from
+from imgan.training.optim import Descent
 from imgan.training.perceptual import Features
 from imgan.training.weights import read_weights
 from imgan_upscale import (

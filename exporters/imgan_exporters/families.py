@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from imgan.cards import Description
-from imgan.perceptual import SCALES
+from imgan.metrics.perceptual import SCALES
+from imgan.models.cards import Description
 from imgan.training.task import Task
 from imgan_exporters.onnx import Form, Parity, Port
 from imgan_stylize import fast, slope

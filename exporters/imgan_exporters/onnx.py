@@ -18,9 +18,9 @@ from onnx import ModelProto, TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 from torch.export import Dim
 
-from imgan.cards import METADATA_KEY, Description, card_to_json
 from imgan.errors import Failure
 from imgan.files import whole_file
+from imgan.models.cards import METADATA_KEY, Description, card_to_json
 from imgan.training.task import Task
 
 LIMIT = 1e-4

@@ -13,8 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from imgan.cards import Description, name_of
 from imgan.errors import Failure
+from imgan.models.cards import Description, name_of
 from imgan_exporters.checkpoints import foreign, read_table
 from imgan_exporters.families import translator_form
 from imgan_exporters.onnx import Parity, write

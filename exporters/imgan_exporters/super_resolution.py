@@ -9,8 +9,8 @@ from spandrel import MAIN_REGISTRY, ImageModelDescriptor, UnsupportedModelError
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
-from imgan.cards import Description, name_of
 from imgan.errors import Failure
+from imgan.models.cards import Description, name_of
 from imgan_exporters.checkpoints import foreign, read_table
 from imgan_exporters.onnx import Form, Parity, Port, write
 from imgan_upscale import DEFAULT_MODELS

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from imgan.images import open_picture, to_srgb
-from imgan.planes import Bytes
+from imgan.images.tensors import Bytes
 
 
 def load_rgb(path: Path) -> Image.Image:

@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from imgan.celeba import ATTRIBUTES_FILE, HELD_OUT, read_attributes, read_faces
 from imgan.errors import Failure
 from imgan.images import pictures
-from imgan.planes import Bytes
+from imgan.images.tensors import Bytes
+from imgan.training.celeba import ATTRIBUTES_FILE, HELD_OUT, read_attributes, read_faces
 
 
 class Faces:

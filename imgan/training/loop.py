@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from imgan.errors import Failure, Misuse
 from imgan.files import whole_file
 from imgan.recipes import Settings
-from imgan.training.descent import Descent
+from imgan.training.optim import Descent
 from imgan.training.task import Task
 
 CHECKPOINT = "checkpoint.pt"

@@ -9,9 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import max_pool2d
 
-from imgan import perceptual, store
 from imgan.errors import Failure, Misuse
-from imgan.perceptual import EPSILON, SCALES
+from imgan.metrics import perceptual
+from imgan.metrics.perceptual import EPSILON, SCALES
+from imgan.models import store
 from imgan.training.weights import read_weights
 
 VGG16 = (2, 2, 3, 3, 3)

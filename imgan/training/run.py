@@ -15,8 +15,8 @@ import torch
 from imgan.errors import Failure, Misuse
 from imgan.files import whole_file
 from imgan.recipes import Recipe, Settings, option, resolve
-from imgan.training.descent import processes
 from imgan.training.loop import CHECKPOINT, Report, fit, load, start_from
+from imgan.training.optim import processes
 from imgan.training.task import Task
 from imgan.training.weights import read_sources, sources
 

@@ -14,7 +14,7 @@ from imgan.errors import Misuse
 from imgan.recipes import Settings
 
 if TYPE_CHECKING:
-    from imgan.training.descent import Descent
+    from imgan.training.optim import Descent
 
 S = TypeVar("S", bound=Settings)
 

@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 from typer import Option
 
+from imgan.batch.job import Job, Operation
 from imgan.errors import Misuse
 from imgan.hookspecs import hookimpl
-from imgan.job import Job, Operation
 from imgan.options import unfold
 
 
@@ -38,7 +38,7 @@ def adjust(
             "nothing to adjust: give --grayscale, --brightness, --contrast or --saturation"
         )
 
-    from imgan.batch import run
+    from imgan.batch.run import run
     from imgan_adjust.run import start
 
     run(

@@ -23,7 +23,7 @@ STEP = 257  # 16-bit levels between two 8-bit ones: 65535 / 255
 def start(
     changes: Mapping[str, float],
 ) -> Callable[[Picture], tuple[Picture, Mapping[str, object]]]:
-    """What `imgan.job.Operation.start` asks for: there is nothing to load, only to bind."""
+    """What `imgan.batch.job.Operation.start` asks for: there is nothing to load, only to bind."""
 
     def process(picture: Picture) -> tuple[Picture, Mapping[str, object]]:
         pixels = picture.pixels

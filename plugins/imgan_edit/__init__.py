@@ -11,9 +11,9 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
-from imgan.cards import ModelCard, read_cards
+from imgan.batch.job import Job, NoProvenance
 from imgan.hookspecs import hookimpl
-from imgan.job import Job, NoProvenance
+from imgan.models.cards import ModelCard, read_cards
 from imgan.options import unfold
 from imgan.recipes import Evaluation, Recipe, Settings, resolve
 from imgan_edit.attributes import RESIDUAL, parse

@@ -13,11 +13,11 @@ from typing import ClassVar
 
 import numpy as np
 
-from imgan import store
-from imgan.cards import ModelCard
 from imgan.errors import Failure, Misuse
-from imgan.planes import Bytes, Floats, encode
-from imgan.session import Session, open_session
+from imgan.images.tensors import Bytes, Floats, encode
+from imgan.models import store
+from imgan.models.cards import ModelCard
+from imgan.models.sessions import Session, open_session
 from imgan_edit.attributes import HAIR_COLOURS, RESIDUAL, SLUGS, brings
 from imgan_edit.reach import reach
 

@@ -10,15 +10,16 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from imgan import faces, store
-from imgan.cards import ModelCard
-from imgan.celeba import ATTRIBUTES_FILE, held_out, read_attributes, read_faces
+from imgan import faces
 from imgan.errors import Failure
 from imgan.faces import Face
 from imgan.images import Picture, open_picture, to_srgb
+from imgan.images.tensors import Floats, encode
 from imgan.metrics import fidelity
-from imgan.planes import Floats, encode
-from imgan.session import open_session
+from imgan.models import store
+from imgan.models.cards import ModelCard
+from imgan.models.sessions import open_session
+from imgan.training.celeba import ATTRIBUTES_FILE, held_out, read_attributes, read_faces
 from imgan_edit import Engine
 from imgan_edit.attributes import SLUGS
 from imgan_edit.engines import Editor, open_editor

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgan import faces
-from imgan.celeba import held_out, read_faces
 from imgan.images import Picture
-from imgan.planes import Bytes
+from imgan.images.tensors import Bytes
+from imgan.training.celeba import held_out, read_faces
 from imgan_edit.judge import SIZE
 from imgan_edit.occlusion import CELLS, Finder, share
 from imgan_edit.place import HIDDEN_MOST

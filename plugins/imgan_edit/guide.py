@@ -10,8 +10,8 @@ from typing import cast
 from torch import Tensor, nn
 from torch.nn.functional import silu
 
-from imgan.training.descent import Descent
-from imgan.training.disguise import disguised
+from imgan.training.adversarial_examples import disguised
+from imgan.training.optim import Descent
 from imgan.training.weights import Weights, frozen
 from imgan_edit import GuideSettings
 from imgan_edit.disturb import disturbed

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imgan import faces, store
-from imgan.cards import ModelCard
+from imgan import faces
 from imgan.faces import Face
 from imgan.images import Picture
-from imgan.planes import Floats, encode
-from imgan.session import Session, open_session
+from imgan.images.tensors import Floats, encode
+from imgan.models import store
+from imgan.models.cards import ModelCard
+from imgan.models.sessions import Session, open_session
 from imgan_edit.judge import JUDGES, SIZE
 from imgan_edit.reach import soft_mask
 

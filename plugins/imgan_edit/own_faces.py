@@ -17,10 +17,10 @@ from rich.progress import track
 from torch import Tensor
 
 from imgan import faces
-from imgan.celeba import ATTRIBUTES_FILE
 from imgan.errors import Failure, Misuse
 from imgan.files import whole_file
 from imgan.images import open_picture, pictures
+from imgan.training.celeba import ATTRIBUTES_FILE
 from imgan.training.data import stack
 from imgan.training.faces import centred, taken
 from imgan_edit.attributes import NAMES

@@ -6,8 +6,8 @@ from functools import cache
 
 import numpy as np
 
-from imgan.carry import guided, moments, window
-from imgan.planes import Bytes, Floats
+from imgan.images.tensors import Bytes, Floats
+from imgan.images.upsampling import guided_upsample, local_stats, window
 from imgan_edit.attributes import HAIR, RESIDUAL
 
 FACE = (0.5, 0.62), (0.28, 0.38)
@@ -57,11 +57,11 @@ def _place(slug: str, size: int) -> Floats:
 
 def agreement(hue: Floats, crop: Bytes) -> Floats:
     """How far a change of hue keeps to the face's own edges, [S, S, 1] in 0..1: as far as what a
-    guided filter (`carry.guided`) makes of it agrees. So no halo goes with the hair onto the wall
-    behind it. Where that is dark, even and dark places have no edges, and keep their colour. `hue`
-    is in 255ths, [S, S, 3]."""
+    guided filter (`guided_upsample`) makes of it agrees. So no halo goes with the hair onto the
+    wall behind it. Where that is dark, even and dark places have no edges, and keep their colour.
+    `hue` is in 255ths, [S, S, 3]."""
     made = (crop + hue).round().clip(0, 255).astype(np.uint8)
-    kept = np.subtract(guided(crop, crop, made), crop, dtype=np.float32)
+    kept = np.subtract(guided_upsample(crop, crop, made), crop, dtype=np.float32)
     shared, power = ((hue * other).sum(2, keepdims=True) for other in (kept, hue))
     agreed: Floats = _told_apart(crop) * (shared / (power + 1)).clip(0, 1)
     return agreed
@@ -70,7 +70,7 @@ def agreement(hue: Floats, crop: Bytes) -> Floats:
 def _told_apart(crop: Bytes) -> Floats:
     """How well hair can be told from the wall, [S, S, 1] in 0..1: not in an even dark, before a
     dark wall, which is what the borders of the upper half show of it."""
-    measured = moments(crop, window(crop, NEAR))
+    measured = local_stats(crop, window(crop, NEAR))
     mean, variance = (each.mean(2, keepdims=True) for each in measured)
     upper = mean[: len(mean) // 2]
     wall = np.median(np.concatenate([upper[0], upper[:, 0], upper[:, -1]]))

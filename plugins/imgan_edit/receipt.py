@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imgan import faces, perceptual, store
-from imgan.cards import ModelCard
-from imgan.codecs import rows
+from imgan import faces
 from imgan.faces import Face
 from imgan.images import Picture
-from imgan.perceptual import Perceptual, open_features
-from imgan.planes import Floats
+from imgan.images.codecs import rows
+from imgan.images.tensors import Floats
+from imgan.metrics import perceptual
+from imgan.metrics.perceptual import Perceptual, open_features
+from imgan.models import store
+from imgan.models.cards import ModelCard
 from imgan_edit import judge
 from imgan_edit.attributes import SLUGS
 from imgan_edit.judge import Judge, drift

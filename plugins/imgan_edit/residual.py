@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, interpolate, leaky_relu, pad
 
-from imgan.carry import LUMA
+from imgan.images.upsampling import LUMA
 from imgan_edit.attributes import COLOURING, RESIDUAL, SKIN
 
 GRID = 32

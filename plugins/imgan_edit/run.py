@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from imgan import batch, faces, store
-from imgan.cards import ModelCard
+from imgan import faces
+from imgan.batch import run as batch
+from imgan.batch.job import Job, Operation
 from imgan.errors import Failure, Misuse
 from imgan.faces import Face
 from imgan.images import Picture
-from imgan.job import Job, Operation
-from imgan.metadata import COMPOSITE
-from imgan.planes import Floats
+from imgan.images.metadata import COMPOSITE
+from imgan.images.tensors import Floats
+from imgan.models import store
+from imgan.models.cards import ModelCard
 from imgan_edit import Edit, judge, occlusion, receipt
 from imgan_edit.attributes import SLUGS, check, parse
 from imgan_edit.engines import Editor, open_editor
@@ -27,7 +29,7 @@ from imgan_edit.receipt import Witness, witnesses
 from imgan_edit.stroke import Stroke, strokes
 
 if TYPE_CHECKING:
-    from imgan.job import Process
+    from imgan.batch.job import Process
 
 STEPS = tuple(step / 4 for step in range(1, 13))
 """What `--auto-strength` tries, in parts of `--strength`."""

@@ -9,13 +9,15 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image, ImageDraw
 
-from imgan import batch, faces
+from imgan import faces
+from imgan.batch import run as batch
+from imgan.batch.job import Job
+from imgan.batch.plan import make_plan
 from imgan.errors import Failure, Misuse
-from imgan.images import Picture, Samples, Source, open_picture, save_picture
-from imgan.job import Job
-from imgan.metadata import COMPOSITE
-from imgan.plan import make_plan
-from imgan.planes import Bytes, Floats
+from imgan.images import Picture, Source, open_picture, save_picture
+from imgan.images.codecs import Samples
+from imgan.images.metadata import COMPOSITE
+from imgan.images.tensors import Bytes, Floats
 from imgan_edit import Edit, Sheet
 from imgan_edit.attributes import check, parse
 from imgan_edit.engines import Editor, open_editor

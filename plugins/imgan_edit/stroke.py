@@ -9,10 +9,10 @@ import numpy as np
 from PIL import Image
 
 from imgan import faces
-from imgan.carry import LUMA
 from imgan.faces import Face
 from imgan.images import Picture
-from imgan.planes import Bytes, Floats
+from imgan.images.tensors import Bytes, Floats
+from imgan.images.upsampling import LUMA
 from imgan_edit.engines import Editor
 from imgan_edit.reach import agreement, soft_mask
 

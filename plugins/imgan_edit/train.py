@@ -11,13 +11,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, pad
 
-from imgan.celeba import ATTRIBUTES_FILE
 from imgan.errors import Failure
 from imgan.recipes import Settings
+from imgan.training.celeba import ATTRIBUTES_FILE
 from imgan.training.data import shuffled
-from imgan.training.descent import Descent
 from imgan.training.faces import Faces
 from imgan.training.loop import cosine, set_rate
+from imgan.training.optim import Descent
 from imgan.training.task import Task
 from imgan.training.weights import Weights, frozen
 from imgan_edit import ClassifierSettings, EncoderSettings

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, binary_cross_entropy_with_logits, interpolate, silu
 
-from imgan.training.descent import Descent
 from imgan.training.faces import Faces
 from imgan.training.loop import cosine, set_rate
+from imgan.training.optim import Descent
 from imgan.training.task import Task
 from imgan_edit import OcclusionSettings
 from imgan_edit.disturb import covered, disturbed

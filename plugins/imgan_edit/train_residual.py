@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, binary_cross_entropy_with_logits
 
-from imgan.celeba import ATTRIBUTES_FILE, held_out, read_attributes, read_faces
 from imgan.errors import Failure
-from imgan.planes import Floats, decode
+from imgan.images.tensors import Floats, decode
 from imgan.training import perceptual
-from imgan.training.critic import Critic
-from imgan.training.descent import Descent
+from imgan.training.celeba import ATTRIBUTES_FILE, held_out, read_attributes, read_faces
+from imgan.training.discriminator import Critic
 from imgan.training.faces import Faces, centred, taken
 from imgan.training.loop import cosine, set_rate
+from imgan.training.optim import Descent
 from imgan.training.perceptual import Features
 from imgan.training.task import Task
 from imgan_edit import ResidualSettings

@@ -9,8 +9,8 @@ from typing import Annotated
 
 from typer import Option
 
-from imgan.cards import ModelCard, read_cards
 from imgan.hookspecs import hookimpl
+from imgan.models.cards import ModelCard, read_cards
 from imgan.recipes import Evaluation, Recipe, Settings
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.random import Generator
 from PIL import Image, ImageEnhance, ImageFilter
 
-from imgan.planes import Bytes
+from imgan.images.tensors import Bytes
 
 
 def blur(picture: Bytes, sigma: float, rng: Generator) -> Bytes:

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from imgan.errors import Failure
 from imgan.images import pictures
-from imgan.perceptual import open_features
-from imgan.planes import Bytes
+from imgan.images.tensors import Bytes
+from imgan.metrics.perceptual import open_features
 from imgan.training.data import load_rgb, to_tensor
 from imgan.training.perceptual import distance
 from imgan_features.distort import STRENGTHS

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from imgan.perceptual import SCALES
+from imgan.metrics.perceptual import SCALES
 from imgan.training.perceptual import Features
 
 

@@ -15,11 +15,11 @@ from torch.nn.functional import interpolate
 
 from imgan.errors import Misuse
 from imgan.images import pictures
-from imgan.perceptual import SCALES
-from imgan.planes import Bytes
+from imgan.images.tensors import Bytes
+from imgan.metrics.perceptual import SCALES
 from imgan.training.data import load_rgb, to_tensor
-from imgan.training.descent import Descent
 from imgan.training.loop import cosine, set_rate
+from imgan.training.optim import Descent
 from imgan.training.perceptual import Features, apart
 from imgan.training.task import Task
 from imgan_features import FeaturesSettings

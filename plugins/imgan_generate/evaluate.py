@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from imgan import store
-from imgan.celeba import held_out, read_faces
-from imgan.likeness import distances
-from imgan.perceptual import open_features
-from imgan.session import open_session
+from imgan.metrics.kid import distances
+from imgan.metrics.perceptual import open_features
+from imgan.models import store
+from imgan.models.sessions import open_session
+from imgan.training.celeba import held_out, read_faces
 from imgan_generate import GENERATOR
 from imgan_generate.run import sample
 
@@ -20,7 +20,7 @@ HEADER = ("measure", "sampled", "real")
 def evaluate(
     data: Path, model: str | None, device: str
 ) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """A header and rows: the kernel distance (`imgan.likeness`) of as many sampled faces to the
+    """A header and rows: the kernel distance (`imgan.metrics.kid`) of as many sampled faces to the
     last 500 aligned faces of `data` by name, and what chance makes of it.
 
     Raises Misuse when the model serves another operation, Failure when there is no picture.

@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from imgan import store
 from imgan.errors import Failure, Misuse
 from imgan.images import Picture, Source, format_of, save_picture
-from imgan.metadata import TRAINED
-from imgan.planes import decode
-from imgan.session import Session, open_session
+from imgan.images.metadata import TRAINED
+from imgan.images.tensors import decode
+from imgan.models import store
+from imgan.models.sessions import Session, open_session
 
 LATENT = 100
 STREAM = "-"

@@ -12,8 +12,8 @@ from torch import Tensor
 from torch.nn.functional import softplus
 
 from imgan.training.data import shuffled
-from imgan.training.descent import Descent
 from imgan.training.faces import Faces
+from imgan.training.optim import Descent
 from imgan.training.task import Task
 from imgan_generate import DCGANSettings
 from imgan_generate.net import LATENT, Discriminator, Generator

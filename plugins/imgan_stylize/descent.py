@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from imgan.planes import Floats
+from imgan.images.tensors import Floats
 
 MEMORY = 8
 """The steps that are remembered, each with two copies of the picture."""

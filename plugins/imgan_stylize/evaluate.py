@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from imgan import store
-from imgan.carry import reduced
+from imgan.batch.job import Meter
 from imgan.errors import Failure
 from imgan.images import Picture, open_picture, pictures, to_srgb
-from imgan.job import Meter
-from imgan.planes import Bytes
+from imgan.images.tensors import Bytes
+from imgan.images.upsampling import reduced
+from imgan.models import store
 from imgan.training import perceptual
 from imgan.training.data import to_tensor
 from imgan_stylize import FAST_MODEL, REFINE, Transfer, fast

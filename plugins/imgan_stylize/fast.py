@@ -1,9 +1,9 @@
 """`imgan stylize --method fast`: a pass through a network and some steps down, without PyTorch.
 
-The network looks at a small copy of the photo in one go, as `imgan.carry` explains. At full size a
-brush stroke of the network, a few dozen pixels long, would be lost among 12 megapixels, too. The
-copy gets back the brightness that the photo lost on the way down: fine edges are the photo's own,
-everything coarser is painted.
+The network looks at a small copy of the photo in one go, as `imgan.images.upsampling` explains. At
+full size a brush stroke of the network, a few dozen pixels long, would be lost among 12
+megapixels, too. The copy gets back the brightness that the photo lost on the way down: fine
+edges are the photo's own, everything coarser is painted.
 """
 
 from __future__ import annotations
@@ -14,20 +14,19 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from imgan import store
-from imgan.cards import ModelCard
-from imgan.carry import guided, keep_color, reduced, with_detail
+from imgan.batch.job import Meter
 from imgan.errors import Failure, Misuse
 from imgan.images import Picture, from_srgb, to_srgb
-from imgan.job import Meter
-from imgan.planes import Bytes, Floats
-from imgan.session import OutOfMemory, Session, open_session
-from imgan.tiles import quantise, to_planes
+from imgan.images.tensors import Bytes, Floats, quantise, to_planes
+from imgan.images.upsampling import guided_upsample, keep_color, reduced, with_detail
+from imgan.models import store
+from imgan.models.cards import ModelCard
+from imgan.models.sessions import OutOfMemory, Session, open_session
 from imgan_stylize import STYLE_LAYERS
 from imgan_stylize.descent import descend
 
 if TYPE_CHECKING:
-    from imgan.job import Process
+    from imgan.batch.job import Process
 
 STYLE_SIZE = 512
 """The longest side at which a style is looked at: it sets how large the strokes are."""
@@ -141,7 +140,7 @@ class Network:
         if slope := self.slope:
             # On even places the network hatches, and the steps would not take that away. They make
             # strokes themselves: all they need of the network is its colours.
-            coloured = to_planes(guided(photo, photo, _pixels(painted)))[None]
+            coloured = to_planes(guided_upsample(photo, photo, _pixels(painted)))[None]
             content, own = self._look(slope, planes)
             pairs = zip(own, style.grams, strict=True)
             grams = [(1 - strength) * mine + strength * theirs for mine, theirs in pairs]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from PIL import Image
 
-from imgan.carry import reduced
 from imgan.errors import Failure
 from imgan.files import whole_file
-from imgan.planes import Bytes
+from imgan.images.tensors import Bytes
+from imgan.images.upsampling import reduced
 
 MOST = 80
 """Frames: when there are more, every other one goes."""

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from imgan.carry import LUMA, keep_color, reduced, with_detail
+from imgan.batch.job import Meter
 from imgan.images import Picture, from_srgb, to_srgb
-from imgan.job import Meter
-from imgan.planes import Bytes
+from imgan.images.tensors import Bytes
+from imgan.images.upsampling import LUMA, keep_color, reduced, with_detail
 from imgan.training.perceptual import Features, load
 from imgan_stylize import Search, Transfer
 from imgan_stylize.frames import Film
@@ -20,7 +20,7 @@ from imgan_stylize.gram import Painter, choose, split_layers
 from imgan_stylize.sheet import sheet
 
 if TYPE_CHECKING:
-    from imgan.job import Process
+    from imgan.batch.job import Process
 
 CONTENT_LAYERS = ("conv1_2", "conv2_2", "conv3_2", "conv4_2", "conv5_2")
 """Across the table of `--grid layers`."""

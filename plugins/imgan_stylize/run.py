@@ -12,21 +12,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from imgan import batch, perceptual, store
-from imgan.cards import ModelCard
-from imgan.carry import reduced
-from imgan.codecs import rows
+from imgan.batch import run as batch
+from imgan.batch.job import Job, Meter, Operation
 from imgan.errors import Failure, Misuse
 from imgan.files import digest
 from imgan.images import Picture, format_of, open_picture, pictures, save_picture, to_srgb
-from imgan.job import Job, Meter, Operation
-from imgan.planes import Bytes
+from imgan.images.codecs import rows
+from imgan.images.tensors import Bytes
+from imgan.images.upsampling import reduced
+from imgan.metrics import perceptual
+from imgan.models import store
+from imgan.models.cards import ModelCard
 from imgan.recipes import option, resolve
 from imgan_stylize import FAST_MODEL, REFINE, Grid, Look, Method, Search, Transfer, fast
 from imgan_stylize.sheet import CELL, sheet
 
 if TYPE_CHECKING:
-    from imgan.job import Process
+    from imgan.batch.job import Process
 
 STYLIZED = {Method.fast: 768, Method.gram: 1024}
 RECONSTRUCTED = 512

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from imgan.planes import Bytes
+from imgan.images.tensors import Bytes
 
 CELL = 224
 """The longer side of a picture in a table, unless people want it larger."""

@@ -16,11 +16,11 @@ from torch.nn.functional import l1_loss, mse_loss
 
 from imgan.errors import Failure
 from imgan.images import pictures
-from imgan.planes import Bytes
+from imgan.images.tensors import Bytes
 from imgan.training import perceptual
 from imgan.training.data import load_rgb, to_tensor
-from imgan.training.descent import Descent
 from imgan.training.loop import cosine, set_rate
+from imgan.training.optim import Descent
 from imgan.training.task import Task
 from imgan_stylize import FastSettings
 from imgan_stylize.net import LAYERS, Decoder, Stylizer, adain, statistics, style_of

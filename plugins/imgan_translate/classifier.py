@@ -13,11 +13,11 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits
 
-from imgan.planes import Bytes
+from imgan.images.tensors import Bytes
+from imgan.training.adversarial_examples import disguised
 from imgan.training.data import to_tensor
-from imgan.training.descent import Descent
-from imgan.training.disguise import disguised
 from imgan.training.loop import cosine, set_rate
+from imgan.training.optim import Descent
 from imgan.training.task import Task
 from imgan.training.weights import Weights, frozen
 from imgan_edit.net import Classifier

@@ -8,16 +8,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from imgan import store
-from imgan.cards import ModelCard
 from imgan.errors import Failure, Misuse
 from imgan.faces import Face
 from imgan.images import Picture, open_picture, pictures, to_srgb
-from imgan.likeness import distances
+from imgan.images.tensors import Bytes
 from imgan.metrics import edge_correlation, luma, ssim
-from imgan.perceptual import Perceptual, open_features
-from imgan.planes import Bytes
-from imgan.session import open_session
+from imgan.metrics.kid import distances
+from imgan.metrics.perceptual import Perceptual, open_features
+from imgan.models import store
+from imgan.models.cards import ModelCard
+from imgan.models.sessions import open_session
 from imgan_translate.judge import JUDGES, Judge, find_judge, judges
 from imgan_translate.prepare import PREPARED, face_of, square
 from imgan_translate.run import OPERATION, open_translator

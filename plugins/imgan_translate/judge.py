@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image, ImageOps
 
-from imgan import store
-from imgan.cards import ModelCard
-from imgan.session import Session, open_session
-from imgan.tiles import Pixels, to_planes
+from imgan.images.tensors import Pixels, to_planes
+from imgan.models import store
+from imgan.models.cards import ModelCard
+from imgan.models.sessions import Session, open_session
 
 SIDE = 64
 """The shorter side at which pictures are judged, in pixels."""

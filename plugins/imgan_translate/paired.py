@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.nn.functional import binary_cross_entropy_with_logits, l1_loss
 
 from imgan.images import Picture, open_picture, pictures, to_srgb
-from imgan.planes import Bytes
+from imgan.images.tensors import Bytes
 from imgan.training.augment import augmented
 from imgan.training.data import shuffled
-from imgan.training.descent import Descent
 from imgan.training.loop import linear, set_rate
+from imgan.training.optim import Descent
 from imgan.training.task import Task
 from imgan_translate import Network, Pix2PixSettings
 from imgan_translate.net import Patch, UNet, begin

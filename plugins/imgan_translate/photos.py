@@ -13,7 +13,7 @@ from torch import Tensor
 
 from imgan.errors import Failure
 from imgan.images import pictures
-from imgan.planes import Bytes
+from imgan.images.tensors import Bytes
 from imgan.training.data import load_rgb, to_tensor
 from imgan_translate import TranslateSettings
 

@@ -9,7 +9,7 @@ from imgan import faces
 from imgan.errors import Failure
 from imgan.faces import Face
 from imgan.images import Picture, to_srgb
-from imgan.planes import Bytes
+from imgan.images.tensors import Bytes
 from imgan_translate import Pairs
 
 MARGIN = 0.05

@@ -11,21 +11,31 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from imgan import batch, faces, store, tables
-from imgan.cards import ModelCard
-from imgan.carry import enlarged, guided, keep_color, reduced, settled, smoothed, with_detail
-from imgan.codecs import rows
+from imgan import faces, tables
+from imgan.batch import run as batch
+from imgan.batch.job import Job, Operation
 from imgan.errors import Failure, Misuse
 from imgan.images import Picture, from_srgb, to_srgb
-from imgan.job import Job, Operation
-from imgan.metadata import COMPOSITE
-from imgan.planes import Bytes, decode, encode
-from imgan.session import OutOfMemory, Session, open_session
+from imgan.images.codecs import rows
+from imgan.images.metadata import COMPOSITE
+from imgan.images.tensors import Bytes, decode, encode
+from imgan.images.upsampling import (
+    enlarged,
+    guided_filter,
+    guided_upsample,
+    keep_color,
+    reduced,
+    suppress_flat_texture,
+    with_detail,
+)
+from imgan.models import store
+from imgan.models.cards import ModelCard
+from imgan.models.sessions import OutOfMemory, Session, open_session
 from imgan_translate import STEP, Pairs, Translation
 from imgan_translate.prepare import MARGIN, PREPARED, face_of, square
 
 if TYPE_CHECKING:
-    from imgan.job import Process
+    from imgan.batch.job import Process
 
 OPERATION = "translate"
 
@@ -139,11 +149,12 @@ class Translator:
 
     `size` is the longer side that the network sees, at most; a network of one size sees all
     pictures at it. `sees` is what is done to a picture first. `carry` says how the result comes to
-    the picture's size: "guided" (`imgan.carry.guided`), "detail" (`with_detail`), "settled" (the
-    same after `settled`) or "chroma": the picture's own luminance under the colours of the result.
+    the picture's size: "guided" (`guided_upsample`), "detail" (`with_detail`), "settled" (the same
+    after `suppress_flat_texture`) or "chroma": the picture's own luminance under the colours of
+    the result.
     `border` is how many pixels of the picture's mirror image the network sees around it. What the
     network changes is multiplied by `gain`. In the end texture of a variance below `smooth` is
-    taken away (`imgan.carry.smoothed`).
+    taken away (`guided_filter`).
     """
 
     session: Session
@@ -163,9 +174,9 @@ class Translator:
         if self.carry == "chroma":
             return keep_color(enlarged(made, photo.shape), photo)
         if self.carry == "settled":
-            made = settled(small, made)
-        carried = (guided if self.carry == "guided" else with_detail)(photo, small, made)
-        return smoothed(carried, self.smooth) if self.smooth else carried
+            made = suppress_flat_texture(small, made)
+        carried = (guided_upsample if self.carry == "guided" else with_detail)(photo, small, made)
+        return guided_filter(carried, self.smooth) if self.smooth else carried
 
     def paint(self, small: Bytes) -> Bytes:
         """What the network makes of a picture [H, W, 3], as large as that, before it is carried."""

@@ -21,12 +21,12 @@ from torch.nn.functional import (
 )
 
 from imgan.errors import Misuse
-from imgan.planes import Bytes
+from imgan.images.tensors import Bytes
 from imgan.training.augment import augmented
-from imgan.training.critic import Critic
 from imgan.training.data import shuffled
-from imgan.training.descent import Descent
+from imgan.training.discriminator import Critic
 from imgan.training.loop import linear, set_rate
+from imgan.training.optim import Descent
 from imgan.training.perceptual import Features, load_beside
 from imgan.training.run import Record
 from imgan.training.task import Task

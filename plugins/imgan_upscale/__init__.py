@@ -12,10 +12,10 @@ from typing import Annotated
 import typer
 from typer import Option
 
-from imgan.cards import ModelCard, read_cards
+from imgan.batch.job import Job, Operation
 from imgan.errors import Misuse
 from imgan.hookspecs import hookimpl
-from imgan.job import Job, Operation
+from imgan.models.cards import ModelCard, read_cards
 from imgan.options import unfold
 from imgan.recipes import Evaluation, Recipe, Settings
 
@@ -126,8 +126,8 @@ def upscale(
     The first word may be x2 or x4; without it pictures become four times as large. A file that is
     called x4 is written ./x4.
     """
-    from imgan import store
-    from imgan.batch import run
+    from imgan.batch.run import run
+    from imgan.models import store
     from imgan_upscale.run import start
 
     scale, inputs = parse_scale(job.inputs or [])

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, pixel_unshuffle, softplus
 from torch.nn.utils.parametrizations import spectral_norm
 
-from imgan.training.descent import Descent
 from imgan.training.loop import cosine, set_rate
+from imgan.training.optim import Descent
 from imgan.training.perceptual import Features, distance, load_beside
 from imgan_upscale import AdversarialSettings, PerceptualSettings
 from imgan_upscale.net import Compact, SRResNet

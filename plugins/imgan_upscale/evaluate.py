@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from imgan import store
 from imgan.errors import Failure
 from imgan.images import Picture, open_picture, pictures, to_srgb
+from imgan.images.tensors import Pixels
 from imgan.metrics import fidelity
-from imgan.perceptual import open_features
-from imgan.session import open_session
-from imgan.tiles import Pixels
+from imgan.metrics.perceptual import open_features
+from imgan.models import store
+from imgan.models.sessions import open_session
 from imgan_upscale import DEFAULT_MODELS
 from imgan_upscale.run import Upscaler, native_scale
 
@@ -31,8 +31,8 @@ def evaluate(
 
     A picture is cut to a multiple of the model's scale, made smaller by antialiased bicubic
     interpolation and enlarged again as `imgan upscale` does it, and by bicubic interpolation. PSNR
-    (dB) and SSIM are those of luma, the distance is `imgan.perceptual`'s (0 is equal); all with
-    `scale` pixels cut off each side.
+    (dB) and SSIM are those of luma, the distance is `imgan.metrics.perceptual`'s (0 is equal); all
+    with `scale` pixels cut off each side.
 
     Raises Misuse when the model is no upscaler, Failure when a picture cannot be used.
     """

@@ -11,15 +11,16 @@ from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 from PIL import Image
 
-from imgan import store
-from imgan.cards import ModelCard
 from imgan.errors import Misuse
 from imgan.images import Picture, Source, from_srgb, to_srgb
-from imgan.session import Session, open_session
-from imgan.tiles import Pixels, Planes, quantise, run_tiled, to_planes
+from imgan.images.tensors import Pixels, Planes, quantise, to_planes
+from imgan.images.tiles import run_tiled
+from imgan.models import store
+from imgan.models.cards import ModelCard
+from imgan.models.sessions import Session, open_session
 
 if TYPE_CHECKING:
-    from imgan.job import Process
+    from imgan.batch.job import Process
 
 SIGMA = 2.0
 """Low frequencies are what a Gaussian of this many input pixels leaves."""

@@ -17,10 +17,10 @@ from torch import Tensor, nn
 
 from imgan.errors import Failure
 from imgan.images import pictures
-from imgan.planes import Bytes
+from imgan.images.tensors import Bytes
 from imgan.training.data import load_rgb, to_tensor
-from imgan.training.descent import Descent
 from imgan.training.loop import cosine, set_rate
+from imgan.training.optim import Descent
 from imgan.training.task import Task
 from imgan_upscale import CompactSettings, SRResNetSettings, UpscaleSettings
 from imgan_upscale.net import Compact, SRResNet

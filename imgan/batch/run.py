@@ -21,15 +21,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Self
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from imgan.batch.job import Job, Operation
+from imgan.batch.plan import Plan, Task, make_plan, with_receipts
+from imgan.batch.resume import Ledger, fingerprint
 from imgan.errors import Failure, reason
 from imgan.files import digest, whole_file
 from imgan.images import Picture, format_of, open_picture, save_picture
-from imgan.job import Job, Operation
-from imgan.ledger import Ledger, fingerprint
-from imgan.plan import Plan, Task, make_plan, with_receipts
 
 if TYPE_CHECKING:
-    from imgan.job import Process
+    from imgan.batch.job import Process
 
 DEPTH = 4  # pictures decoded ahead, and results waiting to be encoded, at most ...
 AHEAD = 256 * 2**20  # ... and the bytes of either; a larger picture goes through alone

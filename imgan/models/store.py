@@ -18,7 +18,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from imgan import files, plugins
-from imgan.cards import (
+from imgan.errors import Failure, Misuse
+from imgan.models.cards import (
     METADATA_KEY,
     Description,
     ModelCard,
@@ -26,7 +27,6 @@ from imgan.cards import (
     card_to_toml,
     read_cards,
 )
-from imgan.errors import Failure, Misuse
 
 if TYPE_CHECKING:
     from rich.progress import Progress

@@ -5,19 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from imgan.errors import Failure
-from imgan.session import OutOfMemory
-
-Pixels = NDArray[Any]
-"""[H, W, 3], uint8 or uint16."""
-
-Planes = NDArray[np.float32]
-"""[3, H, W], 0..1; a network may overshoot."""
+from imgan.images.tensors import Pixels, Planes, quantise
+from imgan.models.sessions import OutOfMemory
 
 BLEND = 8
 """Pixels of the input over which one tile fades into the next."""
@@ -59,22 +53,6 @@ def run_tiled(
 def smallest(overlap: int) -> int:
     """The smallest side of a tile: below it most of the work would be thrown away."""
     return 4 * (overlap + BLEND)
-
-
-def to_planes(pixels: Pixels) -> Planes:
-    """Integer pixels [H, W, 3] as [3, H, W] in 0..1."""
-    step = np.float32(1 / np.iinfo(pixels.dtype).max)
-    return np.multiply(pixels.transpose(2, 0, 1), step, dtype=np.float32, order="C")
-
-
-def quantise(planes: Planes, result: Pixels) -> None:
-    """Round and clip [3, H, W] in 0..1 into integer pixels [H, W, 3]; overwrites `planes`."""
-    largest = np.iinfo(result.dtype).max
-    for channel, plane in enumerate(planes):  # one at a time stays in the processor's cache
-        plane *= largest
-        plane += 0.5
-        np.clip(plane, 0, largest, out=plane)
-        result[..., channel] = plane
 
 
 @dataclass

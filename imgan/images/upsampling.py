@@ -3,7 +3,7 @@
 Networks that take statistics of the whole picture cannot be tiled: tiles with their own would
 differ in colour and show. So they look at a small copy in one go, and what they did to it is
 carried up: as detail of the photo on what they made (`with_detail`), or as a change of colours that
-the photo's own pixels go through (`guided`). All pictures are [H, W, 3] sRGB bytes.
+the photo's own pixels go through (`guided_upsample`). All pictures are [H, W, 3] sRGB bytes.
 """
 
 from __future__ import annotations
@@ -13,26 +13,28 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from imgan.codecs import rows
-from imgan.planes import Bytes, Floats
+from imgan.images.codecs import rows
+from imgan.images.tensors import Bytes, Floats
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
 """Y of ITU-R BT.601 out of RGB."""
 
 WINDOW = 1 / 24
-"""Radius of the windows in which `guided` takes the change for affine, of the longer side."""
+"""Radius of the windows in which `guided_upsample` takes the change for affine, of the longer
+side."""
 
 FLAT = 1e-3
 """Variance (of values in 0..1) below which a window is taken for flat."""
 
 AROUND = 1 / 64
-"""Radius of the windows in which `settled` looks for what is flat, of the longer side."""
+"""Radius of the windows in which `suppress_flat_texture` looks for what is flat, of the longer
+side."""
 
 STROKE = 1 / 128
-"""Radius of the windows of `smoothed`, of the longer side."""
+"""Radius of the windows of `guided_filter`, of the longer side."""
 
 FINE = 1024
-"""Longer side, in pixels, of the copy on which `smoothed` measures them, at most."""
+"""Longer side, in pixels, of the copy on which `guided_filter` measures them, at most."""
 
 
 def reduced(picture: Bytes, size: int) -> Bytes:
@@ -60,7 +62,7 @@ def with_detail(photo: Bytes, small: Bytes, made: Bytes) -> Bytes:
     return result
 
 
-def guided(photo: Bytes, small: Bytes, made: Bytes) -> Bytes:
+def guided_upsample(photo: Bytes, small: Bytes, made: Bytes) -> Bytes:
     """The photo through the change of colours that led from `small` to `made`.
 
     In each window made - small = A small + b as nearly as can be, with a ridge of `FLAT` on A, a
@@ -81,7 +83,7 @@ def guided(photo: Bytes, small: Bytes, made: Bytes) -> Bytes:
     return _through(photo, slopes.reshape(*shape[:2], 9), ways, offsets, radius)
 
 
-def smoothed(photo: Bytes, flat: float) -> Bytes:
+def guided_filter(photo: Bytes, flat: float) -> Bytes:
     """The photo without texture, such as strokes of a brush, and with its edges.
 
     A guided filter of each channel by itself (He et al. 2013, equations 5, 6 and 8): what varies in
@@ -90,22 +92,22 @@ def smoothed(photo: Bytes, flat: float) -> Bytes:
     """
     small = reduced(photo, FINE)
     radius = window(small, STROKE)
-    mean, variance = moments(small, radius)
+    mean, variance = local_stats(small, radius)
     lost = np.float32(flat) / (variance + np.float32(flat))
     return _through(photo, -lost, [(0, 0), (1, 1), (2, 2)], lost * mean, radius)
 
 
-def settled(small: Bytes, made: Bytes) -> Bytes:
-    """What was made of a small copy, as `guided` has it where the copy is flat: what a network
-    draws onto an even sky is a pattern of its own.
+def suppress_flat_texture(small: Bytes, made: Bytes) -> Bytes:
+    """What was made of a small copy, as `guided_upsample` has it where the copy is flat: what a
+    network draws onto an even sky is a pattern of its own.
 
     With v the variance in a window, over all three colours, w = (FLAT / (v + FLAT))^2 is the part
     of a pixel that becomes so, in the mean of a window.
     """
     radius = window(small, AROUND)
-    variance = moments(small, radius)[1].sum(2, keepdims=True)
+    variance = local_stats(small, radius)[1].sum(2, keepdims=True)
     part = _boxed((FLAT / (variance + np.float32(FLAT))) ** 2, radius)
-    calm = np.subtract(guided(small, small, made), made, dtype=np.float32)
+    calm = np.subtract(guided_upsample(small, small, made), made, dtype=np.float32)
     return np.rint(made + part * calm).astype(np.uint8)
 
 
@@ -114,7 +116,7 @@ def window(picture: Bytes, part: float) -> int:
     return max(1, round(part * max(picture.shape[:2])))
 
 
-def moments(picture: Bytes, radius: int) -> tuple[Floats, Floats]:
+def local_stats(picture: Bytes, radius: int) -> tuple[Floats, Floats]:
     """Mean and variance of each channel, of values in 0..1, in windows around each pixel."""
     values = np.divide(picture, 255, dtype=np.float32)
     mean = _boxed(values, radius)

@@ -13,8 +13,8 @@ import typer
 from imgan.errors import Failure
 
 if TYPE_CHECKING:
+    from imgan.models.store import Check
     from imgan.plugins import Plugin
-    from imgan.store import Check
 
 RUNTIMES = {"onnxruntime", *(f"onnxruntime-{k}" for k in ("gpu", "directml", "openvino", "rocm"))}
 """The packages that bring the module `onnxruntime`; each overwrites the others' files."""
@@ -32,7 +32,7 @@ class Finding(NamedTuple):
 
 def doctor() -> None:
     """Check this installation: versions, devices, plugins and models. Exit code 1 if one is bad."""
-    from imgan import store
+    from imgan.models import store
     from imgan.plugins import registry
 
     shipped = registry().models.values()
@@ -93,7 +93,7 @@ def runtimes(path: list[str] | None = None) -> Iterator[Finding]:
 
 def _devices() -> Iterator[Finding]:
     try:
-        from imgan.session import cuda_trouble, gpus
+        from imgan.models.sessions import cuda_trouble, gpus
     except ImportError as error:
         yield Finding("devices", f"onnxruntime does not load: {error}", ok=False)
         return

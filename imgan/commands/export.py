@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Argument, Option
 
-from imgan.cards import NOT_STATED, Description, name_of, read_description
 from imgan.errors import Failure, Misuse
+from imgan.models.cards import NOT_STATED, Description, name_of, read_description
 from imgan.plugins import registry
 from imgan.recipes import Exporter, resolve
 

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from imgan.images.tensors import Pixels
 from imgan.metrics import kernel_distance
-from imgan.perceptual import Perceptual
-from imgan.tiles import Pixels
+from imgan.metrics.perceptual import Perceptual
 
 VIEWS = ("colour", "conv1_2", "conv3_3", "conv5_3")
 """What kernel distances are computed of: colours, and layers of the bundled features, which see

@@ -140,7 +140,7 @@ class Operation:
     needed and returns the function that does one picture: Picture -> (Picture, JSON-able facts).
     It may add to its picture's `source.notes` what a person should know.
     `meter` is what that function tells how far it is, if a picture takes it long.
-    `receipt` is where the facts are also written, as `imgan.plan.with_receipts` reads it.
+    `receipt` is where the facts are also written, as `imgan.batch.plan.with_receipts` reads it.
     """
 
     name: str

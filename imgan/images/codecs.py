@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from imgan.errors import Failure
-from imgan.metadata import byte_order, directory, first_directory
+from imgan.images.metadata import byte_order, directory, first_directory
 
 Samples = NDArray[np.uint8 | np.uint16]
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from imgan import store
 from imgan.errors import Failure
-from imgan.session import Session, open_session
-from imgan.tiles import Pixels, Planes, to_planes
+from imgan.images.tensors import Pixels, Planes, to_planes
+from imgan.models import store
+from imgan.models.sessions import Session, open_session
 
 MODEL = "features"
 """The card of the bundled network."""

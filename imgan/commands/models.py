@@ -12,9 +12,10 @@ from typing import Annotated
 
 import typer
 
-from imgan import plugins, store, tables
-from imgan.cards import Description, ModelCard, card_to_toml, read_description
+from imgan import plugins, tables
 from imgan.errors import Failure, Foreign, Misuse
+from imgan.models import store
+from imgan.models.cards import Description, ModelCard, card_to_toml, read_description
 from imgan.recipes import resolve
 
 app = typer.Typer(help="List, show, check and add models.")

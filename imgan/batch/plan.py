@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from imgan.batch.job import Job
 from imgan.errors import Failure, Misuse
 from imgan.images import SUFFIXES, Format, format_of
-from imgan.job import Job
 
 STREAM = "-"
 EACH = "each"

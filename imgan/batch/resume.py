@@ -18,8 +18,8 @@ from pathlib import Path
 import platformdirs
 
 import imgan
+from imgan.batch.job import Job, Operation
 from imgan.files import digest
-from imgan.job import Job, Operation
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS finished (

@@ -1,0 +1,1 @@
+"""Pictures in, pictures out: the job, the plan, the run, and what is finished."""

@@ -1,0 +1,1 @@
+"""Weights: cards, files, sessions."""
