@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+import filecmp
 import hashlib
 import os
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
-from io import BytesIO
+from contextlib import contextmanager, suppress
+from io import BufferedRandom, BytesIO, FileIO, UnsupportedOperation
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NoReturn
 
 from imgan.errors import Failure
+
+if os.name == "posix":
+    import fcntl
+
+PART = ".imgan-*.part"
+"""Files on their way. One that nobody holds was left behind by a program that was killed."""
+
+
+class SameThere(Failure):
+    """Another program has taken the name meanwhile, for a file of equal bytes."""
+
+
+class WholeFile(BufferedRandom):
+    """A file whose every byte goes through Python, which sees a write that falls short.
+
+    Pillow's encoders and others write to a descriptor where they can get one, and do not notice a
+    full disk.
+    """
+
+    def fileno(self) -> NoReturn:
+        raise UnsupportedOperation("written through Python alone")
 
 
 def digest(source: Path | bytes) -> str:
@@ -24,10 +46,12 @@ def digest(source: Path | bytes) -> str:
 def whole_file(target: Path, overwrite: bool) -> Iterator[BinaryIO]:
     """Give a new file beside the target that takes its name once the block has gone well.
 
-    When the block raises, Ctrl-C included, nothing is left. The permissions are those of any new
-    file, which a temporary file of `tempfile` would not have. A link is followed, not replaced.
+    When the block raises, Ctrl-C included, nothing is left. All bytes are on the disk before the
+    name is. The permissions are those of any new file, which a temporary file of `tempfile` would
+    not have. A link is followed, not replaced.
 
     Raises:
+        SameThere: the target has come into being meanwhile, with the same bytes.
         Failure: the target exists and `overwrite` is false, or it is not a regular file.
         OSError: the folder is missing, read-only or full.
     """
@@ -35,17 +59,41 @@ def whole_file(target: Path, overwrite: bool) -> Iterator[BinaryIO]:
     if target.exists() and not target.is_file():
         raise Failure("is not a regular file")
     if target.exists() and not overwrite:
-        raise Failure("exists; --overwrite to replace")
+        raise _exists()
     temporary = target.with_name(f".imgan-{secrets.token_hex(8)}.part")
+    raw = FileIO(temporary, "x+")
     try:
-        with temporary.open("x+b") as file:
+        with WholeFile(raw) as file:
+            with suppress(OSError):  # a file system without locks
+                _hold(raw)
             yield file
+            file.flush()
+            os.fsync(raw.fileno())
         if overwrite:
             temporary.replace(target)
         else:
             _take_free_name(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def sweep(folder: Path) -> None:
+    """Delete what a killed run left half-written in a folder: files that no process holds."""
+    for part in folder.glob(PART):
+        with suppress(OSError), FileIO(part, "r+") as raw:
+            _hold(raw)
+            part.unlink()
+
+
+def _hold(raw: FileIO) -> None:
+    """Mark a file as being written. Raises OSError while another process does, or cannot know."""
+    if os.name != "posix":
+        raise OSError("no locks that a killed program loses")
+    fcntl.flock(raw, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+def _exists() -> Failure:
+    return Failure("exists; --overwrite to replace", code="exists")
 
 
 def _take_free_name(temporary: Path, target: Path) -> None:
@@ -59,4 +107,6 @@ def _take_free_name(temporary: Path, target: Path) -> None:
             target.open("xb").close()
             temporary.replace(target)
     except FileExistsError:
-        raise Failure("exists; --overwrite to replace") from None
+        if filecmp.cmp(temporary, target, shallow=False):
+            raise SameThere("is there already") from None
+        raise _exists() from None

@@ -105,8 +105,9 @@ class Importer:
     """Makes ONNX of files that other programs wrote, for `imgan models add`.
 
     `entry` names a function (file, target) that writes `target`, with a card in it, and returns
-    what is to be printed about its parity. It raises `imgan.errors.Foreign` for a file that is not
-    its affair, and another importer of that suffix is asked; Failure for one that cannot be used.
+    what is to be printed about its parity. It raises `imgan.errors.UnsupportedFile` for a file that
+    is not its affair, and another importer of that suffix is asked; Failure for one that cannot be
+    used.
     """
 
     name: str

@@ -11,13 +11,13 @@ from typing import Any
 import torch
 from safetensors.torch import load_file
 
-from imgan.errors import Failure, Foreign
+from imgan.errors import Failure, UnsupportedFile
 
 
 def read_table(file: Path) -> dict[str, Any]:
     """The table in a checkpoint, on the CPU: tensors by name, or tables of them.
 
-    Raises Failure, in one line, when the file is damaged or no checkpoint, or holds code; Foreign
+    Raises Failure, in one line, when the file is damaged or no checkpoint, or holds code; UnsupportedFile
     when what it holds is no table.
     """
     try:
@@ -39,13 +39,13 @@ def read_table(file: Path) -> dict[str, Any]:
             ) from None
         raise Failure(f"{file} is damaged, or no checkpoint of PyTorch's") from None
     if not isinstance(content, Mapping) or not all(isinstance(key, str) for key in content):
-        raise Foreign(f"a {type(content).__name__}")
+        raise UnsupportedFile(f"a {type(content).__name__}")
     return dict(content)
 
 
-def foreign(table: Mapping[str, Any]) -> Foreign:
+def foreign(table: Mapping[str, Any]) -> UnsupportedFile:
     """What to raise for a table of no known network."""
     if "param_groups" in table:
-        return Foreign("the state of an optimiser")
+        return UnsupportedFile("the state of an optimiser")
     some = ", ".join(list(table)[:3])
-    return Foreign(f"{len(table)} entries ({some} ...) of an unknown network")
+    return UnsupportedFile(f"{len(table)} entries ({some} ...) of an unknown network")

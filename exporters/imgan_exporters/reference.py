@@ -48,7 +48,7 @@ class Found(NamedTuple):
 def convert(file: Path, target: Path) -> Parity:
     """Write a generator as ONNX, in evaluation mode: statistics as trained, no dropout.
 
-    Raises Foreign for other networks; Failure for discriminators, for networks that are nearly one
+    Raises UnsupportedFile for other networks; Failure for discriminators, for networks that are nearly one
     of these, and as `read_table` and `write` do.
     """
     table = read_table(file)

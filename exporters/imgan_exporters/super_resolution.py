@@ -39,7 +39,7 @@ class AnySize(nn.Module):
 def convert(file: Path, target: Path) -> Parity:
     """Write an upscaler as ONNX.
 
-    Raises Foreign for what spandrel does not know; Failure for what `imgan upscale` cannot use or
+    Raises UnsupportedFile for what spandrel does not know; Failure for what `imgan upscale` cannot use or
     PyTorch cannot export, and as `read_table` and `write` do.
     """
     table = read_table(file)

@@ -13,7 +13,7 @@ from typing import Annotated
 import typer
 
 from imgan import plugins, tables
-from imgan.errors import Failure, Foreign, Misuse
+from imgan.errors import Failure, Misuse, UnsupportedFile
 from imgan.models import store
 from imgan.models.cards import Description, ModelCard, card_to_toml, read_description
 from imgan.recipes import resolve
@@ -137,7 +137,7 @@ def _as_onnx(file: Path, folder: Path) -> Path:
         try:
             print(resolve(importer.entry)(file, target))
             return target
-        except Foreign as foreign:
+        except UnsupportedFile as foreign:
             holds = str(foreign)
     reads = "; ".join(importer.reads for importer in asked)
     raise Failure(f"{file} holds {holds}; what is read: {reads}")

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import tempfile
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO
 
@@ -79,14 +77,13 @@ def save_picture(
         if isinstance(target, Path):
             with whole_file(target, overwrite) as file:
                 return _encode(picture, form, file, quality, strip_metadata)
-        with tempfile.TemporaryFile() as file:
-            notes = _encode(picture, form, file, quality, strip_metadata)
-            file.seek(0)
-            shutil.copyfileobj(file, target)
-            target.flush()
-            return notes
+        encoded = BytesIO()
+        notes = _encode(picture, form, encoded, quality, strip_metadata)
+        target.write(encoded.getbuffer())
+        target.flush()
+        return notes
     except Failure as error:
-        raise Failure(f"{name}: {error}") from error
+        raise type(error)(f"{name}: {error}", code=error.code) from error
     except OSError as error:
         raise Failure(f"{name}: cannot be written: {error.strerror or line(error)}") from error
     except Exception as error:  # encoders of other libraries have their own kinds
@@ -109,22 +106,10 @@ def _encode(
         codecs.write_deep_png(file, samples, dpi=source.dpi, **metadata)
     else:
         options = {"quality": quality or form.quality} if form.quality else {}
-        try:
-            _image(planes).save(
-                file, form.name, **options, **form.options, **_pillow_metadata(form, source)
-            )
-        except OSError as error:
-            if error.errno is None:
-                _provoke(file)
-            raise
+        _image(planes).save(
+            file, form.name, **options, **form.options, **_pillow_metadata(form, source)
+        )
     return notes
-
-
-def _provoke(file: BinaryIO) -> None:
-    """Pillow's encoders hide why a write failed; on a full disk, the next write says it."""
-    file.seek(0, os.SEEK_END)
-    file.write(bytes(2**20))
-    file.flush()
 
 
 def _pillow_metadata(form: Format, source: Source) -> dict[str, object]:
