@@ -30,6 +30,34 @@ class DCGANSettings(Settings):
     critic_width: Annotated[int, Option(help="Channels of the discriminator's first layer.")] = 128
 
 
+@dataclass(frozen=True)
+class StyleGANSettings(Settings):
+    """For some thousand aligned pictures and a CPU; as published is `--channel-base 32768
+    --channel-max 512`."""
+
+    steps: Annotated[int, Option(help="Updates in the whole run.")] = 30_000
+    rate: Annotated[float, Option(help="Learning rate of the generator.")] = 2e-3
+    critic_rate: Annotated[float, Option(help="Learning rate of the discriminator.")] = 4e-4
+    size: Annotated[int, Option(help="Pixels a side: a power of 2, 8 or more.")] = 64
+    channel_base: Annotated[int, Option(help="Channels of the generator times resolution.")] = 1536
+    critic_base: Annotated[int, Option(help="The same of the discriminator.")] = 1024
+    channel_max: Annotated[int, Option(help="Channels of both, at most.")] = 192
+    gamma: Annotated[float, Option(help="Weight of the gradient penalties R1 and R2.")] = 0.5
+    penalty_every: Annotated[int, Option(help="Steps from one penalty to the next.")] = 16
+    feature_weight: Annotated[
+        float, Option(help="Weight of the discriminator of features; 0: there is none.")
+    ] = 1.0
+    held_out: Annotated[int, Option(help="Pictures not trained on: the last by name.")] = 300
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        power = self.size >= 8 and self.size & (self.size - 1) == 0
+        self.require(power, "size", "a power of 2, 8 or more")
+        self.require(self.critic_rate > 0, "critic_rate", "above 0")
+        for name in ("gamma", "feature_weight"):
+            self.require(getattr(self, name) >= 0, name, "0 or more")
+
+
 def generate(
     count: Annotated[int, Option("-n", "--count", min=1, help="How many faces.")] = 1,
     seed: Annotated[
@@ -80,7 +108,14 @@ def register_recipes() -> Iterable[Recipe]:
             entry="imgan_generate.train:DCGANTask",
             settings=DCGANSettings,
             data="CelebA's folder, or any folder of aligned faces (the last 500 are held out).",
-        )
+        ),
+        Recipe(
+            name="stylegan",
+            summary="StyleGAN2, small: pictures out of styles, to sample, invert and move.",
+            entry="imgan_generate.training.stylegan:StyleGANTask",
+            settings=StyleGANSettings,
+            data="A folder of aligned square pictures (the last --held-out by name are held out).",
+        ),
     ]
 
 

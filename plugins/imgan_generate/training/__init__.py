@@ -1,0 +1,1 @@
+"""How this plugin's networks are trained."""

@@ -1,0 +1,179 @@
+"""StyleGAN2's generator, trained by a relativistic pairing loss with R1 and R2, and by features.
+
+Huang et al. 2024 (R3GAN, arXiv:2501.05441), equation 2: each real picture is compared with a
+generated one, and gradient penalties on both (Mescheder et al. 2018) make that converge. Penalties
+are computed every few steps (Karras et al. 2020, appendix B), of pictures that are augmented
+(Zhao et al. 2020). A second discriminator sees frozen features of a classifier, by a hinge loss
+(Kumari et al. 2022, arXiv:2112.09130; Sauer et al. 2021, arXiv:2111.01007): it knows things where
+the first has yet to learn them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import avg_pool2d, relu, softplus
+
+from imgan.errors import Failure
+from imgan.images import pictures
+from imgan.images.tensors import Bytes
+from imgan.training import perceptual
+from imgan.training.augment import augmented
+from imgan.training.celeba import read_faces
+from imgan.training.data import shuffled
+from imgan.training.discriminator import Critic
+from imgan.training.faces import centred, taken
+from imgan.training.optim import Descent
+from imgan.training.task import Task
+from imgan_generate import StyleGANSettings
+from imgan_generate.stylegan import Discriminator, Generator
+
+SMALLEST = 4
+FEATURES_SEE = 32
+"""Pixels a side of what the second discriminator is shown."""
+LAYERS = ("conv3_3", "conv4_3", "conv5_3")
+"""Of the bundled features, what the second discriminator sees."""
+SHEET = 6
+"""Pictures a side of a sample sheet."""
+
+
+class StyleGANTask(Task[StyleGANSettings]):
+    """Generator against discriminator, both by Adam without momentum."""
+
+    shipped = "generator"
+
+    def __init__(self, data: Path, settings: StyleGANSettings) -> None:
+        super().__init__(settings)
+        self.data = data
+        self.networks["generator"] = Generator(
+            _channels(settings.size, settings.channel_base, settings.channel_max)
+        )
+        self.networks["discriminator"] = Discriminator(
+            _channels(settings.size, settings.critic_base, settings.channel_max)
+        )
+        if settings.feature_weight:
+            self.networks["feature_discriminator"] = Critic(LAYERS)
+        for name, network in self.networks.items():
+            rate = settings.rate if name == "generator" else settings.critic_rate
+            self.optimizers[name] = torch.optim.Adam(network.parameters(), rate, betas=(0.0, 0.99))
+        self.average("generator")
+
+    @cached_property
+    def pixels(self) -> Bytes:
+        """Read at the first step: an export needs no pictures."""
+        held_out = self.settings.held_out
+        paths = pictures(self.data)
+        if len(paths) <= held_out:
+            raise Failure(f"{self.data}: {held_out} pictures are held out and none is left")
+        return read_faces(paths[: len(paths) - held_out], self.settings.size)
+
+    def batch(self, step: int) -> tuple[Tensor, ...]:
+        if self.settings.feature_weight:
+            _ = self.features  # here and not in a step, whose random numbers it would draw
+        seed, count = self.settings.seed, self.settings.batch
+        indices = shuffled(len(self.pixels), count, seed, step)
+        mirror = np.random.default_rng([seed, step]).random(count) < 0.5
+        return (centred(taken(self.pixels, indices, mirror)),)
+
+    @cached_property
+    def features(self) -> perceptual.Features:
+        """On the generator's device."""
+        return perceptual.load_beside(self.networks["generator"])
+
+    def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
+        (real,) = batch
+        discriminator, weight = self.networks["discriminator"], self.settings.feature_weight
+        with descent.autocast():
+            fake = self._generated(len(real), real.device)
+        losses = self._discriminate(step, real, fake.detach(), descent)
+        with descent.autocast():
+            with torch.no_grad():
+                on_real = discriminator(augmented(real))
+            loss = adversarial = softplus(on_real - discriminator(augmented(fake))).mean()
+        if weight:
+            judged, losses["features"] = self._look(real, fake, descent)
+            loss = loss + weight * judged
+        descent.minimise(loss, self.optimizers["generator"])
+        return {**losses, "generator": adversarial.detach()}
+
+    def _look(self, real: Tensor, fake: Tensor, descent: Descent) -> tuple[Tensor, Tensor]:
+        """One update of the second discriminator; the generator's loss by it, and its own."""
+        critic = self.networks["feature_discriminator"]
+        with descent.autocast():
+            with torch.no_grad():
+                seen_real = self._seen(real)
+            seen = self._seen(fake)
+            on_real = critic(seen_real)
+            on_fake = critic({layer: activation.detach() for layer, activation in seen.items()})
+            pairs = zip(on_real, on_fake, strict=True)
+            own = torch.stack([(relu(1 - r).mean() + relu(1 + f).mean()) for r, f in pairs]).mean()
+        descent.minimise(own, self.optimizers["feature_discriminator"])
+        with descent.autocast():
+            judged = -torch.stack([logits.mean() for logits in critic(seen)]).mean()
+        return judged, own.detach()
+
+    def _seen(self, pictures: Tensor) -> dict[str, Tensor]:
+        """What features see in augmented pictures. Small ones do: detail is the affair of the
+        first discriminator, and half the side is a quarter of the time."""
+        small = avg_pool2d(augmented(pictures), max(1, self.settings.size // FEATURES_SEE))
+        return self.features(small / 2 + 0.5, LAYERS)
+
+    def _discriminate(
+        self, step: int, real: Tensor, fake: Tensor, descent: Descent
+    ) -> dict[str, Tensor]:
+        """One update of the discriminator; its losses."""
+        discriminator, every = self.networks["discriminator"], self.settings.penalty_every
+        penalised = step % every == 0
+        real, fake = real.requires_grad_(penalised), fake.requires_grad_(penalised)
+        with descent.autocast():
+            on_real, on_fake = discriminator(augmented(real)), discriminator(augmented(fake))
+            loss = adversarial = softplus(on_fake - on_real).mean()
+        if penalised:
+            slopes = [
+                torch.autograd.grad(logits.sum(), seen, create_graph=True)[0]
+                for logits, seen in ((on_real, real), (on_fake, fake))
+            ]
+            penalty = sum(slope.square().sum((1, 2, 3)).mean() for slope in slopes)
+            loss = loss + self.settings.gamma / 2 * every * penalty
+        descent.minimise(loss, self.optimizers["discriminator"])
+        real.requires_grad_(False)
+        return {"discriminator": adversarial.detach()}
+
+    def _generated(self, count: int, device: torch.device) -> Tensor:
+        """Pictures of random styles, half of them of two styles that meet at a random layer, so
+        that layers do not rely on their neighbours' (Karras et al. 2019, section 3.1)."""
+        generator = self.networks["generator"]
+        assert isinstance(generator, Generator)
+        synthesis = generator.synthesis
+        one, other = (
+            generator.mapping(torch.randn(count, generator.z, device=device))[:, None]
+            for _ in range(2)
+        )
+        start = torch.randint(1, 2 * synthesis.styles, (count, 1, 1), device=device)
+        layer = torch.arange(synthesis.styles, device=device)[None, :, None]
+        noise = torch.randn(count, sum(synthesis.noise), device=device)
+        return synthesis(torch.where(layer < start, one, other), noise)
+
+    def sample(self) -> Tensor:
+        """A square of the averaged generator's pictures, always from the same z, not truncated."""
+        draw = torch.Generator().manual_seed(0)
+        generator = self.trained("generator")
+        assert isinstance(generator, Generator)
+        device = next(generator.parameters()).device
+        synthesis = generator.synthesis
+        z = torch.randn(SHEET**2, generator.z, generator=draw).to(device)
+        noise = torch.randn(SHEET**2, sum(synthesis.noise), generator=draw).to(device)
+        w = generator.mapping(z)[:, None].expand(-1, synthesis.styles, -1)
+        rows = (synthesis(w, noise) / 2 + 0.5).unflatten(0, (SHEET, SHEET))
+        return torch.cat([torch.cat(list(row), dim=2) for row in rows], dim=1)
+
+
+def _channels(size: int, base: int, most: int) -> list[int]:
+    """Of the resolutions from 4 to `size`: base / resolution, as StyleGAN2 has it."""
+    sides = [SMALLEST << i for i in range((size // SMALLEST).bit_length())]
+    return [min(base // side, most) for side in sides]
