@@ -17,8 +17,8 @@ from imgan.errors import Failure, UnsupportedFile
 def read_table(file: Path) -> dict[str, Any]:
     """The table in a checkpoint, on the CPU: tensors by name, or tables of them.
 
-    Raises Failure, in one line, when the file is damaged or no checkpoint, or holds code; UnsupportedFile
-    when what it holds is no table.
+    Raises Failure, in one line, when the file is damaged or no checkpoint, or holds code;
+    UnsupportedFile when what it holds is no table.
     """
     try:
         file.open("rb").close()  # torch raises OSError for damage, too

@@ -48,8 +48,8 @@ class Found(NamedTuple):
 def convert(file: Path, target: Path) -> Parity:
     """Write a generator as ONNX, in evaluation mode: statistics as trained, no dropout.
 
-    Raises UnsupportedFile for other networks; Failure for discriminators, for networks that are nearly one
-    of these, and as `read_table` and `write` do.
+    Raises UnsupportedFile for other networks; Failure for discriminators, for networks that are
+    nearly one of these, and as `read_table` and `write` do.
     """
     table = read_table(file)
     if not all(isinstance(tensor, Tensor) for tensor in table.values()):

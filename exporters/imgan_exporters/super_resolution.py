@@ -39,8 +39,8 @@ class AnySize(nn.Module):
 def convert(file: Path, target: Path) -> Parity:
     """Write an upscaler as ONNX.
 
-    Raises UnsupportedFile for what spandrel does not know; Failure for what `imgan upscale` cannot use or
-    PyTorch cannot export, and as `read_table` and `write` do.
+    Raises UnsupportedFile for what spandrel does not know; Failure for what `imgan upscale` cannot
+    use or PyTorch cannot export, and as `read_table` and `write` do.
     """
     table = read_table(file)
     try:
