@@ -12,12 +12,15 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
+from typer.testing import CliRunner
 
+from imgan import cli
 from imgan.errors import Failure, Misuse
 from imgan.images.metadata import TRAINED
 from imgan.models import store
 from imgan.models.cards import Description
 from imgan.models.sessions import open_session
+from imgan.plugins import registry
 from imgan_generate import GENERATOR
 from imgan_generate.evaluate import evaluate
 from imgan_generate.run import sample, sheet, write_faces
@@ -58,41 +61,50 @@ def test_a_face_depends_on_its_seed_and_number_alone(model: str) -> None:
 
 
 def test_several_faces_are_a_file_each(model: str, tmp_path: Path) -> None:
-    write_faces(3, 1, False, str(tmp_path / "faces"), False, model, "cpu")
+    write_faces(3, 1, None, None, str(tmp_path / "faces"), False, model, "cpu")
     names = sorted(file.name for file in (tmp_path / "faces").iterdir())
     assert names == ["face-1-1.png", "face-1-2.png", "face-1-3.png"]
 
 
 def test_a_grid_is_one_sheet_row_by_row(model: str, tmp_path: Path) -> None:
     target = tmp_path / "sheet.png"
-    write_faces(5, 1, True, str(target), False, model, "cpu")
+    write_faces(1, 1, None, (3, 2), str(target), False, model, "cpu")
     pixels = np.asarray(Image.open(target))
     assert pixels.shape == (16, 24, 3)
     assert np.array_equal(pixels[8:, :8], _faces(model, 5, seed=1)[3])
-    assert (pixels[8:, 16:] == 255).all()
 
 
 def test_a_face_says_that_a_network_made_it(model: str, tmp_path: Path) -> None:
-    write_faces(1, 1, False, str(tmp_path / "face.png"), False, model, "cpu")
+    write_faces(1, 1, None, None, str(tmp_path / "face.png"), False, model, "cpu")
     assert TRAINED.encode() in (tmp_path / "face.png").read_bytes()
 
 
-def test_a_sheet_of_one_is_the_face_itself() -> None:
-    face = np.zeros((1, 8, 8, 3), np.uint8)
-    assert sheet(face).shape == (8, 8, 3)
+def test_what_is_left_over_on_a_sheet_is_white() -> None:
+    pixels = sheet(np.zeros((3, 8, 8, 3), np.uint8), columns=2)
+    assert pixels.shape == (16, 16, 3)
+    assert (pixels[8:, 8:] == 255).all()
+    assert (pixels[:8] == 0).all()
+
+
+def test_what_means_nothing_to_a_generator_is_refused(model: str, tmp_path: Path) -> None:
+    with pytest.raises(Misuse, match="--truncation"):
+        write_faces(1, 1, 0.5, None, str(tmp_path / "face.png"), False, model, "cpu")
+    for grid in ("4", "0x4", "4x4x4"):
+        result = CliRunner().invoke(cli.build(registry()), ["generate", "--grid", grid])
+        assert isinstance(result.exception, Misuse)
 
 
 def test_an_existing_file_stays(model: str, tmp_path: Path) -> None:
     target = tmp_path / "face.png"
     target.write_bytes(b"mine")
     with pytest.raises(Failure, match="--overwrite"):
-        write_faces(1, 1, False, str(target), False, model, "cpu")
+        write_faces(1, 1, None, None, str(target), False, model, "cpu")
     assert target.read_bytes() == b"mine"
 
 
 def test_several_faces_do_not_go_to_one_file(model: str, tmp_path: Path) -> None:
     with pytest.raises(Misuse, match="--grid"):
-        write_faces(2, 1, False, str(tmp_path / "face.png"), False, model, "cpu")
+        write_faces(2, 1, None, None, str(tmp_path / "face.png"), False, model, "cpu")
 
 
 def test_a_face_goes_to_a_pipe(model: str) -> None:

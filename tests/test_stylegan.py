@@ -14,9 +14,14 @@ from torch import Tensor
 from torch.nn.functional import conv2d, conv_transpose2d, pad
 
 from imgan.errors import Failure, Misuse
+from imgan.images.tensors import decode
+from imgan.models.cards import Description
+from imgan.models.sessions import open_session
 from imgan.training.loop import CHECKPOINT, fit, start_from
-from imgan.training.weights import read_sources
+from imgan.training.weights import read_sources, read_weights
+from imgan_exporters.families import style_generator
 from imgan_generate import StyleGANSettings
+from imgan_generate.style import StyleGenerator, draw
 from imgan_generate.stylegan import Discriminator, Generator, StyledConv, build
 from imgan_generate.training.stylegan import StyleGANTask
 
@@ -156,3 +161,42 @@ def test_a_run_grows_to_twice_the_size(squares: Path, tmp_path: Path) -> None:
     was, now = small.trained("generator"), large.trained("generator")
     assert torch.equal(was.synthesis.b16.conv1.weight, now.synthesis.b16.conv1.weight)
     fit(large, tmp_path / "large", until=1)
+
+
+@pytest.fixture(scope="module")
+def exported(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Generator]:
+    """A tiny generator that learnt for a step, as a file, and its twin."""
+    run = tmp_path_factory.mktemp("run")
+    task = _task(squares)
+    fit(task, run, until=1)
+    target = run / "tiny.onnx"
+    card = Description(name="tiny-style", operation="generate")
+    parity = style_generator(task, target, card, half=True, overwrite=False)
+    assert parity.worst < 0.01
+    return target, task.product()
+
+
+def test_the_file_has_both_parts_and_the_parameters(exported: tuple[Path, Generator]) -> None:
+    file, twin = exported
+    style = StyleGenerator(open_session(file, "cpu"))
+    assert (style.z, style.w, style.layers, style.side) == (128, 128, 6, 16)
+    z, noise = draw(style, 3, seed=1)
+    with torch.no_grad():
+        w = twin.mapping(torch.from_numpy(z))
+        truncated = twin.mapping.truncate(w, 0.7)
+        wanted = twin.synthesis(truncated[:, None].expand(-1, 6, -1), torch.from_numpy(noise))
+    assert np.allclose(style.styles(z), w, atol=0.02)
+    assert np.allclose(style.mean(), twin.mapping.w_avg, atol=1e-5)
+    pictures = style.pictures(style.wide(style.styles(z, 0.7)), noise)
+    assert np.abs(pictures - decode(wanted.numpy()).astype(int)).max() <= 3
+    weights = read_weights(file, "generator")["generator"]
+    again = build(weights)
+    again.load_state_dict(weights)
+
+
+def test_styles_come_nearer_to_their_mean(exported: tuple[Path, Generator]) -> None:
+    style = StyleGenerator(open_session(exported[0], "cpu"))
+    z, _ = draw(style, 4, seed=2)
+    far = [np.abs(style.styles(z, psi) - style.mean()).mean() for psi in (0.0, 0.5, 1.0)]
+    assert far[0] < 1e-6
+    assert far[1] == pytest.approx(far[2] / 2, rel=1e-3)

@@ -50,6 +50,13 @@ def register_exporters() -> Iterable[Exporter]:
             paper="Radford, Metz, Chintala 2016, arXiv:1511.06434",
         ),
         Exporter(
+            name="stylegan",
+            entry="imgan_exporters.families:style_generator",
+            operation="generate",
+            input="numbers from N(0, 1) and how far to truncate; or styles, and noise from N(0, 1)",
+            paper="Karras et al. 2020, arXiv:1912.04958; Huang et al. 2024, arXiv:2501.05441",
+        ),
+        Exporter(
             name="edit",
             entry="imgan_exporters.families:editor",
             operation="edit",

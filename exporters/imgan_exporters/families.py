@@ -10,6 +10,7 @@ from imgan.metrics.perceptual import SCALES
 from imgan.models.cards import Description
 from imgan.training.task import Task
 from imgan_exporters.onnx import Form, Parity, Port
+from imgan_generate.stylegan import Generator
 from imgan_stylize import fast, slope
 from imgan_translate import STEP
 
@@ -20,6 +21,32 @@ picture = Form((Port("input", ("batch", 3, "height", "width")),))
 
 generator = Form((Port("input", ("batch", 100), -2, 2),))
 """DCGAN's z to faces [N, 3, 64, 64] in -1..1."""
+
+
+def style_generator(
+    task: Task[Any], target: Path, card: Description, *, half: bool, overwrite: bool
+) -> Parity:
+    """z and truncation to styles, and w+ and noise to pictures in -1..1, in one file."""
+    generator = task.product()
+    assert isinstance(generator, Generator)
+    known = replace(card, traits={"held_out": task.settings.held_out, **card.traits})
+    return style_form(generator)(task, target, known, half=half, overwrite=overwrite)
+
+
+def style_form(generator: Generator) -> Form:
+    """The ports of a style-based generator of any size."""
+    synthesis = generator.synthesis
+    return Form(
+        (
+            Port("z", ("batch", generator.z), -2, 2),
+            Port("truncation", (1,)),
+            Port("w", ("batch", synthesis.styles, generator.w), -1, 1),
+            Port("noise", ("batch", sum(synthesis.noise)), -2, 2),
+        ),
+        ("mapped", "picture"),
+        magnitude=4,
+    )
+
 
 editor = Form(
     (Port("face", _FACE, -1, 1), Port("change", ("batch", 40), -1, 1)),

@@ -1,7 +1,8 @@
-"""`imgan generate`: faces out of noise."""
+"""`imgan generate`: pictures out of noise."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Annotated
 import typer
 from typer import Option
 
+from imgan.errors import Misuse
 from imgan.hookspecs import hookimpl
 from imgan.models.cards import ModelCard, read_cards
 from imgan.recipes import Evaluation, Recipe, Settings
@@ -59,12 +61,25 @@ class StyleGANSettings(Settings):
 
 
 def generate(
-    count: Annotated[int, Option("-n", "--count", min=1, help="How many faces.")] = 1,
+    count: Annotated[int, Option("-n", "--count", min=1, help="How many.")] = 1,
     seed: Annotated[
         int | None,
         Option(min=0, help="Same seed, same pixels. Default: a new one, named in the file."),
     ] = None,
-    grid: Annotated[bool, Option("--grid", help="All faces on one sheet.")] = False,
+    truncation: Annotated[
+        float | None,
+        Option(
+            min=0,
+            max=2,
+            help="How far styles may be from their mean: 0 is the mean picture, 1 all variety. "
+            "Default: 0.7, of generators that have styles.",
+            show_default=False,
+        ),
+    ] = None,
+    grid: Annotated[
+        str | None,
+        Option(metavar="COLUMNSxROWS", help="So many on one sheet: 4x4.", show_default=False),
+    ] = None,
     output: Annotated[
         str | None,
         Option(
@@ -80,13 +95,22 @@ def generate(
     model: Annotated[str, Option(help="A generator from `imgan models`.")] = GENERATOR,
     device: Annotated[str, Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
 ) -> None:
-    """Sample faces that nobody has: 64x64 pixels, from a DCGAN.
+    """Sample pictures that nobody took: faces, or what else a generator was trained on.
 
-    imgan generate -n 64 --seed 1 --grid -o faces.png
+    imgan generate --grid 8x8 --seed 1 -o faces.png
     """
     from imgan_generate.run import write_faces
 
-    write_faces(count, seed, grid, output, overwrite, model, device)
+    cells = _cells(grid) if grid else None
+    write_faces(count, seed, truncation, cells, output, overwrite, model, device)
+
+
+def _cells(grid: str) -> tuple[int, int]:
+    """Columns and rows of `--grid`. Raises Misuse."""
+    found = re.fullmatch(r"([1-9]\d?)x([1-9]\d?)", grid)
+    if found is None:
+        raise Misuse(f"--grid {grid}: columns and rows are wanted, as 4x4 or 8x2")
+    return int(found[1]), int(found[2])
 
 
 @hookimpl

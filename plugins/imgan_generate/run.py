@@ -16,23 +16,27 @@ from imgan.images.metadata import TRAINED
 from imgan.images.tensors import decode
 from imgan.models import store
 from imgan.models.sessions import Session, open_session
+from imgan_generate.style import StyleGenerator, draw, is_style_based
 
 LATENT = 100
 STREAM = "-"
+TRUNCATION = 0.7
+"""Of styles, unless told otherwise: fewer odd pictures, and less variety."""
 
 
 def write_faces(
     count: int,
     seed: int | None,
-    grid: bool,
+    truncation: float | None,
+    grid: tuple[int, int] | None,
     output: str | None,
     overwrite: bool,
     model: str,
     device: str,
 ) -> None:
-    """Sample `count` faces and write them, a file each or one sheet.
+    """Sample `count` pictures and write them, a file each, or a sheet of `grid` columns and rows.
 
-    Raises Misuse when several faces would go to one file, Failure when a file exists already.
+    Raises Misuse when several pictures would go to one file, Failure when a file exists already.
     """
     card = store.find(store.installed(), model, "generate")
     seed = secrets.randbelow(2**32) if seed is None else seed
@@ -40,8 +44,8 @@ def write_faces(
     if not overwrite and (there := [t for t in targets if t is not None and t.exists()]):
         raise Failure(f"{there[0]} exists; --overwrite to replace")
     session = open_session(store.path(card), device)
-    faces = sample(session, count, seed)
-    pictures = [sheet(faces)] if grid else list(faces)
+    made = sample(session, grid[0] * grid[1] if grid else count, seed, truncation)
+    pictures = [sheet(made, grid[0])] if grid else list(made)
     for target, pixels in zip(targets, pictures, strict=True):
         picture = Picture(np.ascontiguousarray(pixels), source=Source(made=TRAINED))
         if target is None:
@@ -52,23 +56,33 @@ def write_faces(
         print(target)
 
 
-def sample(session: Session, count: int, seed: int) -> NDArray[np.uint8]:
-    """Faces [count, 64, 64, 3] for z from N(0, 1).
+def sample(
+    session: Session, count: int, seed: int, truncation: float | None = None
+) -> NDArray[np.uint8]:
+    """Pictures [count, S, S, 3] for z from N(0, 1).
 
-    Each face is its own run of the network, so that face k of a seed is the same to the bit however
-    many are asked for.
+    Styles are truncated to `truncation`, 0.7 unless it is given. Each picture is its own run of the
+    network, so that picture k of a seed is the same to the bit however many are asked for.
+
+    Raises Misuse for the truncation of a generator without styles.
     """
+    if is_style_based(session):
+        style = StyleGenerator(session)
+        z, noise = draw(style, count, seed)
+        psi = TRUNCATION if truncation is None else truncation
+        return style.pictures(style.wide(style.styles(z, psi)), noise)
+    if truncation is not None:
+        raise Misuse(f"--truncation is for style-based generators, and {session.name} is none")
     noise = np.random.default_rng(seed).standard_normal((count, 1, LATENT), np.float32)
     return decode(np.stack([session.run(z)[0] for z in noise]))
 
 
-def sheet(faces: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Faces [N, h, w, 3] as one picture, nearly square, row by row; what is left over is white."""
-    columns = math.ceil(math.sqrt(len(faces)))
-    rows = math.ceil(len(faces) / columns)
-    _, height, width, _ = faces.shape
+def sheet(pictures: NDArray[np.uint8], columns: int) -> NDArray[np.uint8]:
+    """Pictures [N, h, w, 3] as one, row by row; what is left over is white."""
+    rows = math.ceil(len(pictures) / columns)
+    _, height, width, _ = pictures.shape
     cells = np.full((rows * columns, height, width, 3), 255, np.uint8)
-    cells[: len(faces)] = faces
+    cells[: len(pictures)] = pictures
     cells = cells.reshape(rows, columns, height, width, 3).transpose(0, 2, 1, 3, 4)
     return cells.reshape(rows * height, columns * width, 3)
 
@@ -80,7 +94,7 @@ def _targets(files: int, seed: int, output: str | None) -> list[Path | None]:
         names = [f"face-{seed}-{number}.png" for number in range(1, files + 1)]
     if output == STREAM:
         if files > 1:
-            raise Misuse("standard output takes one picture: ask for one face, or for a --grid")
+            raise Misuse("standard output takes one picture: ask for one, or for a --grid")
         if sys.stdout.isatty():
             raise Misuse("a picture does not go to a terminal: redirect it, or name a file with -o")
         return [None]
