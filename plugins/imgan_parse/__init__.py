@@ -1,0 +1,83 @@
+"""`imgan parse`: the parts of the faces in a photo, as masks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated
+
+from typer import Option
+
+from imgan.hookspecs import hookimpl
+from imgan.recipes import Exporter, Recipe, Settings
+
+CLASSES = (
+    "background",
+    "skin",
+    "nose",
+    "glasses",
+    "right_eye",
+    "left_eye",
+    "right_brow",
+    "left_brow",
+    "right_ear",
+    "left_ear",
+    "mouth",
+    "upper_lip",
+    "lower_lip",
+    "hair",
+    "hat",
+    "earring",
+    "necklace",
+    "neck",
+    "cloth",
+)
+"""What a pixel may be, in the network's order, which is CelebAMask-HQ's (Lee et al. 2020). Left is
+the viewer's left; there it is the person's."""
+
+STEP = 32
+"""The sides of what the network sees are multiples of this."""
+
+
+@dataclass(frozen=True)
+class ParserSettings(Settings):
+    steps: Annotated[int, Option(help="Updates in the whole run.")] = 3000
+    rate: Annotated[float, Option(help="Learning rate at the start.")] = 2e-3
+    average: Annotated[float, Option(help="Decay of the moving average that is shipped.")] = 0.995
+    width: Annotated[int, Option(help="Channels of the first layer.")] = 16
+    size: Annotated[int, Option(help="Side of the pictures in pixels, a multiple of 32.")] = 128
+    more: Annotated[
+        str, Option(help="Another folder like --data, of which no face is held out.")
+    ] = ""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require(self.size % STEP == 0, "size", f"a multiple of {STEP}")
+        self.absolute("more")
+
+
+@hookimpl
+def register_recipes() -> Iterable[Recipe]:
+    return [
+        Recipe(
+            name="face-parser",
+            summary="What finds the parts of a face: skin, hair, brows and 16 more.",
+            entry="imgan_parse.training.parser:ParserTask",
+            settings=ParserSettings,
+            data="CelebAMask-HQ's pictures in images/, its classes in masks/ under the same names "
+            "(the last 40 faces are held out).",
+        )
+    ]
+
+
+@hookimpl
+def register_exporters() -> Iterable[Exporter]:
+    return [
+        Exporter(
+            name="face-parser",
+            entry="imgan_parse.form:parser",
+            operation="parse",
+            input="faces, RGB -1..1, sides multiples of 32",
+            paper="Ronneberger et al. 2015, arXiv:1505.04597; Lee et al. 2020, arXiv:1907.11922",
+        )
+    ]
