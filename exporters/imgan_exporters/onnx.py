@@ -52,7 +52,10 @@ class Port:
     def _size(self, axis: str, sizes: dict[str, int]) -> int:
         if axis == "batch":
             return sizes[axis]
-        return -(-sizes[axis] // self.step) * self.step // self.reduced
+        steps = -(-sizes[axis] // self.step)
+        if self.step > 1:
+            steps = max(2, steps)  # inside, at its smallest, a side of 1 would be taken for fixed
+        return steps * self.step // self.reduced
 
     def axes(self, shared: dict[str, Dim]) -> dict[int, str | Dim]:
         """The dynamic axes, as the exporter wants them: by name, or as multiples of `shared`."""

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 from typer import Option
 
 from imgan.hookspecs import hookimpl
-from imgan.recipes import Exporter, Recipe, Settings
+from imgan.models.cards import ModelCard, read_cards
+from imgan.recipes import Evaluation, Exporter, Recipe, Settings
 
 CLASSES = (
     "background",
@@ -34,6 +36,38 @@ CLASSES = (
 )
 """What a pixel may be, in the network's order, which is CelebAMask-HQ's (Lee et al. 2020). Left is
 the viewer's left; there it is the person's."""
+
+MIRRORED = tuple(
+    CLASSES.index(name.replace("left", "?").replace("right", "left").replace("?", "right"))
+    for name in CLASSES
+)
+"""The class that each becomes in a mirrored picture."""
+
+PARTS = {
+    "skin": ("skin", "nose"),
+    "nose": ("nose",),
+    "glasses": ("glasses",),
+    "eyes": ("left_eye", "right_eye"),
+    "brows": ("left_brow", "right_brow"),
+    "ears": ("left_ear", "right_ear"),
+    "mouth": ("mouth",),
+    "lips": ("upper_lip", "lower_lip"),
+    "hair": ("hair",),
+    "hat": ("hat",),
+    "earring": ("earring",),
+    "necklace": ("necklace",),
+    "neck": ("neck",),
+    "cloth": ("cloth",),
+    "face": (
+        *("skin", "nose", "glasses", "left_eye", "right_eye", "left_brow", "right_brow"),
+        *("mouth", "upper_lip", "lower_lip"),
+    ),
+    "background": ("background",),
+}
+"""What people call parts, and the classes that each is. `mouth` is what an open one shows: teeth
+and tongue. `face` goes from ear to ear and up to the hair."""
+
+MODEL = OPERATION = "parse"
 
 STEP = 32
 """The sides of what the network sees are multiples of this."""
@@ -79,5 +113,21 @@ def register_exporters() -> Iterable[Exporter]:
             operation="parse",
             input="faces, RGB -1..1, sides multiples of 32",
             paper="Ronneberger et al. 2015, arXiv:1505.04597; Lee et al. 2020, arXiv:1907.11922",
+        )
+    ]
+
+
+@hookimpl
+def register_models() -> Iterable[ModelCard]:
+    return read_cards(Path(__file__).parent / "models.toml")
+
+
+@hookimpl
+def register_evaluations() -> Iterable[Evaluation]:
+    return [
+        Evaluation(
+            name="face-parser",
+            summary="Intersection over union of the parts of a face with CelebAMask-HQ's.",
+            entry="imgan_parse.evaluate:evaluate",
         )
     ]

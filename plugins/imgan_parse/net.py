@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
@@ -25,7 +27,7 @@ class Parser(nn.Module):
         self.stem = convolution(3, widths[0], stride=2)
         self.down = nn.ModuleList(
             nn.Sequential(convolution(before, after, stride=2), convolution(after, after))
-            for before, after in zip(widths, widths[1:], strict=False)
+            for before, after in pairwise(widths)
         )
         ups = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
         self.bring = nn.ModuleList(nn.Conv2d(below, own, 1) for below, own in ups)

@@ -11,23 +11,15 @@ from PIL import Image
 
 from imgan.errors import Failure
 from imgan.images import pictures
-from imgan.planes import Bytes
+from imgan.images.tensors import Bytes
 from imgan.training.data import load_rgb
-from imgan_parse import CLASSES
+from imgan_parse import CLASSES, MIRRORED
 
 HELD_OUT = 40
 """The last faces by file name, never learned from."""
 
 RARE = {"glasses": 4.0, "hat": 3.0}
 """How much oftener faces with these are drawn."""
-
-MIRRORED = np.array(
-    [
-        CLASSES.index(name.replace("left", "?").replace("right", "left").replace("?", "right"))
-        for name in CLASSES
-    ]
-)
-"""The class that each becomes in a mirrored picture."""
 
 UNKNOWN = len(CLASSES)
 """The class of what no mask tells."""
@@ -77,13 +69,11 @@ class ParsedFaces:
         """A face as another photo might show it: [size, size, 3], and its classes [size, size]."""
         image, mask = self.images[index], self.masks[index]
         if rng.random() < 0.5:
-            image, mask = image[:, ::-1], MIRRORED.astype(np.uint8)[mask[:, ::-1]]
+            image, mask = image[:, ::-1], np.array(MIRRORED, np.uint8)[mask[:, ::-1]]
         return _placed(image, mask, size, rng)
 
 
-def _placed(
-    image: Bytes, mask: Bytes, size: int, rng: np.random.Generator
-) -> tuple[Bytes, Bytes]:
+def _placed(image: Bytes, mask: Bytes, size: int, rng: np.random.Generator) -> tuple[Bytes, Bytes]:
     """Turned, moved, nearer or farther, and in another light. Where that leaves the picture its
     edge goes on, as in `imgan.faces.align`, or the picture mirrored, whose classes are unknown."""
     side = len(image) * CELEBA * np.exp(rng.uniform(*np.log(VIEWS)))

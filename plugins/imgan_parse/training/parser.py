@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from imgan.training.descent import Descent
 from imgan.training.faces import centred
 from imgan.training.loop import cosine, set_rate
+from imgan.training.optim import Descent
 from imgan.training.task import Task
 from imgan_parse import CLASSES, ParserSettings
 from imgan_parse.colours import COLOURS

@@ -1,0 +1,155 @@
+"""The parts of faces: masks at the photo's own size, soft, and along the photo's edges."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+from onnx import TensorProto, helper, numpy_helper, save_model
+
+from imgan import faces
+from imgan.images import Picture
+from imgan.models.sessions import open_session
+from imgan_parse import CLASSES, MIRRORED, PARTS
+from imgan_parse.colours import COLOURS
+from imgan_parse.matte import Matte
+from imgan_parse.parser import Parser
+
+SKIN, HAIR, GREY = (230, 170, 140), (200, 30, 30), 100
+
+
+def write_network(path: Path) -> Path:
+    """A network that takes colours for parts: what is like SKIN for skin, like HAIR for hair."""
+    weight, bias = np.zeros((len(CLASSES), 3), np.float32), np.full(len(CLASSES), -99, np.float32)
+    for name, colour in (("background", [GREY] * 3), ("skin", SKIN), ("hair", HAIR)):
+        # -4 |x - colour|^2 less what is the same for all
+        centre = np.array(colour, np.float32) / 127.5 - 1
+        weight[CLASSES.index(name)] = 8 * 5 * centre
+        bias[CLASSES.index(name)] = -4 * 5 * centre @ centre
+    sizes = ["n", "height", "width"]
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["input", "weight", "bias"], ["logits"])],
+        "colours",
+        [helper.make_tensor_value_info("input", TensorProto.FLOAT, [sizes[0], 3, *sizes[1:]])],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, [sizes[0], 19, *sizes[1:]])],
+        [
+            numpy_helper.from_array(weight[..., None, None], "weight"),
+            numpy_helper.from_array(bias, "bias"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
+    save_model(model, path)
+    return path
+
+
+@pytest.fixture
+def parser(tmp_path: Path) -> Parser:
+    return Parser(open_session(write_network(tmp_path / "colours.onnx"), "cpu"))
+
+
+def portrait(side: int) -> Picture:
+    """A disc of skin under a cap of hair, on grey, whose square is `side` pixels in the middle of
+    twice as many."""
+    y, x = (np.mgrid[: 2 * side, : 2 * side] + 0.5) / side - 1
+    pixels = np.full((2 * side, 2 * side, 3), GREY, np.uint8)
+    pixels[x**2 + y**2 < 0.16] = HAIR
+    pixels[(x**2 + y**2 < 0.16) & (y > -0.1)] = SKIN
+    return Picture(pixels)
+
+
+def middle(side: int) -> faces.Face:
+    """The face of a portrait."""
+    start = side / 2
+    return faces.Face((start, start, side, side), start + faces.TEMPLATE * side)
+
+
+@pytest.mark.parametrize("side", [40, 500])
+def test_masks_have_the_size_of_the_box_and_the_edges_of_the_photo(
+    parser: Parser, side: int
+) -> None:
+    photo = portrait(side)
+    parts = parser.parse(photo, middle(side))
+    x, y, width, height = parts.box
+    for name, colour in (("skin", SKIN), ("hair", HAIR)):
+        mask = parts[name]
+        assert (mask.shape, mask.dtype) == ((height, width), np.float32)
+        truth = (photo.pixels[y : y + height, x : x + width] == colour).all(2)
+        assert np.abs(mask - truth).mean() < 0.01
+        assert mask[truth].mean() > 0.9
+        assert mask[~truth].max() < 0.3
+    assert not parts["hat"].any()
+
+
+def test_masks_are_soft_where_the_photo_is(parser: Parser) -> None:
+    photo = portrait(200)
+    slope = np.linspace(0, 1, 40)[:, None, None]
+    photo.pixels[160:200] = np.rint((1 - slope) * HAIR + slope * np.array(SKIN))
+    parts = parser.parse(photo, middle(200), (180, 140, 40, 80))
+    along = parts["skin"].mean(1)
+    assert along[:10].max() < 0.15
+    assert along[-10:].min() > 0.85
+    assert np.abs(np.diff(along)).max() < 0.25
+
+
+def test_all_masks_together_are_one_and_the_rim_is_background(parser: Parser) -> None:
+    photo = Picture(np.full((300, 300, 3), SKIN, np.uint8))
+    parts = parser.parse(photo, middle(100), (0, 0, 300, 300))
+    assert np.allclose(sum(parts[name] for name in CLASSES), 1, atol=0.02)
+    assert parts["skin"][60:140, 60:140].min() > 0.98
+    assert parts["background"][:25].min() > 0.98
+
+
+def test_masks_of_another_size_show_the_same(parser: Parser) -> None:
+    parts = parser.parse(portrait(200), middle(200))
+    height, width = parts.pixels.shape[:2]
+    small = parts.at(height // 2, width // 2)
+    assert small.keys() == dict(parts).keys()
+    assert (
+        np.abs(small["hair"] - parts["hair"][1::2, 1::2][: height // 2, : width // 2]).mean() < 0.01
+    )
+    assert np.allclose(parts.part("hair", "skin"), parts["hair"] + parts["skin"], atol=1e-6)
+
+
+def test_a_face_that_leans_and_leaves_the_photo(parser: Parser) -> None:
+    photo, face = portrait(200), middle(200)
+    turned = Picture(np.ascontiguousarray(np.rot90(photo.pixels))[:, :220])
+    x, y = face.points.T
+    leaning = faces.Face(face.box, np.stack([y, 400 - x], 1))
+    parts = parser.parse(turned, leaning)
+    left, top, width, height = parts.box
+    assert 0 <= left < left + width <= 220
+    assert 0 <= top < top + height <= 400
+    truth = (parts.pixels == HAIR).all(2)
+    assert np.abs(parts["hair"] - truth).mean() < 0.01
+
+
+def test_a_matte_finds_the_edges_of_what_was_blurred() -> None:
+    picture = np.zeros((60, 60, 3), np.uint8)
+    picture[:, 33:] = (250, 120, 30)
+    slope = np.clip((np.arange(60, dtype=np.float32) - 29) / 8, 0, 1)
+    blurred = np.broadcast_to(slope, (60, 60))
+    plane = Matte(picture, blurred[None], 8).plane(0, picture)
+    assert plane[:, :30].max() < 0.2
+    assert plane[:, 36:].min() > 0.8
+    assert (plane[:, 33] - plane[:, 32]).min() > 0.5 > 3 * np.diff(blurred).max()
+
+
+def test_names_of_parts_and_of_what_is_mirrored() -> None:
+    assert {name for names in PARTS.values() for name in names} == set(CLASSES)
+    assert CLASSES[MIRRORED[CLASSES.index("left_eye")]] == "right_eye"
+    assert MIRRORED[CLASSES.index("hair")] == CLASSES.index("hair")
+    assert len({tuple(colour) for colour in COLOURS}) == len(CLASSES)
+
+
+def test_the_shipped_network_sees_hair_and_skin() -> None:
+    photo = skimage.data.astronaut()
+    (face,) = faces.find(photo)
+    parts = Parser.open("cpu").parse(Picture(photo), face, (0, 0, 512, 512))
+    left, right, nose, *_ = face.points.astype(int)
+    assert parts["nose"][nose[1] - 2, nose[0]] > 0.8
+    assert parts["skin"][left[1] + 20, left[0]] > 0.8
+    assert parts["hair"][25:40, 210:240].mean() > 0.6
+    assert parts["background"][100:200, 20:60].min() > 0.9
+    assert parts["left_eye"][left[1], left[0]] + parts["right_eye"][right[1], right[0]] > 0.8
