@@ -5,18 +5,26 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import typer
 
 from imgan import __version__
-from imgan.commands import doctor, evaluate, export, models, train
+from imgan.commands import doctor, evaluate, export, models, operation, train
 from imgan.errors import Failure, reason
+from imgan.operations import Operation
 from imgan.plugins import Registry, registry
 
+PANEL = "This installation"
 
-def build(found: Registry) -> typer.Typer:
-    """The whole command line for a set of plugins."""
+
+def build(found: Registry, only: str | None = None) -> typer.Typer:
+    """The whole command line for a set of plugins, or `only` one of its commands.
+
+    Of forty commands thirty-nine need not be made to run one.
+    """
     app = typer.Typer(
         name="imgan",
         no_args_is_help=True,
@@ -26,21 +34,42 @@ def build(found: Registry) -> typer.Typer:
     )
 
     @app.callback(invoke_without_command=True)
-    def version(show: bool = typer.Option(False, "--version", help="Print the version.")) -> None:
+    def version(
+        show: bool = typer.Option(False, "--version", "-V", help="Print the version."),
+    ) -> None:
         if show:
             print(f"imgan {__version__}")
             raise typer.Exit
 
-    for name in sorted(found.commands):
-        app.registered_commands += found.commands[name].registered_commands
-        app.registered_groups += found.commands[name].registered_groups
-    app.add_typer(train.group(found), name="train", rich_help_panel="Training")
-    app.command("export", rich_help_panel="Training")(export.export)
-    app.add_typer(evaluate.group(found), name="evaluate", rich_help_panel="Training")
-    app.add_typer(models.app, name="models", rich_help_panel="This installation")
-    app.command("plugins", rich_help_panel="This installation")(plugins)
-    app.command("doctor", rich_help_panel="This installation")(doctor.doctor)
+    commands: dict[str, Callable[[], object]] = {
+        **{name: partial(_add_operation, app, kind) for name, kind in found.operations.items()},
+        **{name: partial(_add_app, app, part) for name, part in found.commands.items()},
+    }
+    core: dict[str, Callable[[], object]] = {
+        "train": lambda: app.add_typer(
+            train.group(found), name="train", rich_help_panel="Training"
+        ),
+        "export": lambda: app.command("export", rich_help_panel="Training")(export.export),
+        "evaluate": lambda: app.add_typer(
+            evaluate.group(found), name="evaluate", rich_help_panel="Training"
+        ),
+        "models": lambda: app.add_typer(models.app, name="models", rich_help_panel=PANEL),
+        "plugins": lambda: app.command("plugins", rich_help_panel=PANEL)(plugins),
+        "doctor": lambda: app.command("doctor", rich_help_panel=PANEL)(doctor.doctor),
+    }
+    commands = {**dict(sorted(commands.items())), **core}
+    for name in [only] if only in commands else commands:
+        commands[name]()
     return app
+
+
+def _add_operation(app: typer.Typer, kind: type[Operation]) -> None:
+    app.command(kind.name)(operation.command(kind))
+
+
+def _add_app(app: typer.Typer, part: typer.Typer) -> None:
+    app.registered_commands += part.registered_commands
+    app.registered_groups += part.registered_groups
 
 
 def plugins() -> None:
@@ -59,7 +88,11 @@ def main() -> None:
     # Pillow warns of odd but readable files; what matters of them, imgan says itself.
     warnings.filterwarnings("ignore", module="PIL")
     try:
-        sys.exit(build(registry())(prog_name="imgan", standalone_mode=False))
+        words = sys.argv[1:]
+        if words[:1] == ["help"]:  # `imgan help edit` is `imgan edit --help`
+            words = [*words[1:], "--help"]
+        app = build(registry(), only=words[0] if words else None)
+        sys.exit(app(words, prog_name="imgan", standalone_mode=False))
     except Failure as failure:
         print(f"imgan: {failure}", file=sys.stderr)
         sys.exit(failure.exit_code)

@@ -9,6 +9,7 @@ import pluggy
 import typer
 
 from imgan.models.cards import ModelCard
+from imgan.operations import Operation
 from imgan.recipes import Evaluation, Exporter, Importer, Recipe
 
 hookspec = pluggy.HookspecMarker("imgan")
@@ -16,8 +17,13 @@ hookimpl = pluggy.HookimplMarker("imgan")
 
 
 @hookspec
+def register_operations() -> Iterable[type[Operation]]:  # type: ignore[empty-body]
+    """What is done to pictures, or makes some: `imgan NAME`, and in Python `imgan.NAME(...)`."""
+
+
+@hookspec
 def register_commands(app: typer.Typer) -> None:
-    """Add commands to `imgan`: `app.command()(function)`."""
+    """Add commands of another kind to `imgan`: `app.command()(function)`."""
 
 
 @hookspec

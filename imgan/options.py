@@ -1,42 +1,166 @@
-"""From dataclasses to command-line options."""
+"""Fields of dataclasses as options: read from a command line, from Python or from a file."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
-from dataclasses import MISSING, fields
-from typing import Any, get_type_hints
+import types
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import MISSING, dataclass, fields
+from difflib import get_close_matches
+from enum import Enum
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from imgan.errors import Misuse
+from imgan.references import Reference
+
+T = TypeVar("T")
+
+_KINDS: Mapping[type, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "text",
+    Path: "a path",
+    Reference: "a picture",
+}
 
 
-def unfold(command: Callable[..., None], parameter: str, kind: type) -> Callable[..., None]:
-    """A typer command in which one dataclass parameter is given field by field.
+@dataclass(frozen=True)
+class Field:
+    """One option: a field of a dataclass, annotated with a typer `Option`."""
 
-    `def adjust(job: Job, brightness: float = 1.0)` with `parameter="job", kind=Job` becomes a
-    command with one option for each field of Job, annotated there, followed by `--brightness`. So
-    options that many commands share stand once, as a type, and a command gets them as one value.
+    name: str
+    hint: Any
+    """As annotated, with its `Option`."""
+    default: Any
+    """`MISSING` where there is none."""
+
+    @property
+    def option(self) -> str:
+        """As it is typed: "keep_color" is "--keep-color"."""
+        return option(self.name)
+
+    @property
+    def base(self) -> Any:
+        """The hint without its `Option`."""
+        return get_args(self.hint)[0] if get_origin(self.hint) is Annotated else self.hint
+
+    @property
+    def many(self) -> bool:
+        """Whether it may be given several times."""
+        return any(get_origin(one) is list for one in _members(self.base))
+
+    @property
+    def kind(self) -> type:
+        """What one value is: bool, int, float, str, Path, an Enum, Reference."""
+        (one,) = (one for one in _members(self.base) if one is not types.NoneType)
+        kind: type = get_args(one)[0] if get_origin(one) is list else one
+        return kind
+
+    @property
+    def limits(self) -> tuple[float | None, float | None]:
+        """The least and the largest value, None where there is none."""
+        extras = get_args(self.hint)[1:] if get_origin(self.hint) is Annotated else ()
+        found = [(extra.min, extra.max) for extra in extras if hasattr(extra, "min")]
+        return found[0] if found else (None, None)
+
+    def read(self, value: Any) -> Any:
+        """The value as the field wants it. Raises Misuse."""
+        if value is None and types.NoneType in _members(self.base):
+            return None
+        if not self.many:
+            return self._one(value)
+        return [self._one(one) for one in (value if isinstance(value, list | tuple) else [value])]
+
+    def _one(self, value: Any) -> Any:
+        kind: Any = self.kind
+        if kind is Reference:
+            return Reference.of(value)
+        if kind is Path and isinstance(value, str | Path):
+            return Path(value)
+        if issubclass(kind, Enum):
+            known = [str(member.value) for member in kind]
+            if str(value) not in known:
+                raise Misuse(f"{self.option} {value}: known are {', '.join(known)}")
+            return kind(str(value))
+        if kind is float and type(value) is int:
+            value = float(value)
+        if not isinstance(value, kind) or type(value) is not kind:
+            raise Misuse(f"{self.option} {value!r}: it must be {_KINDS[kind]}")
+        least, largest = self.limits
+        if not (least is None or value >= least) or not (largest is None or value <= largest):
+            wanted = [f"{least:g} or more"] if least is not None else []
+            wanted += [f"{largest:g} or less"] if largest is not None else []
+            raise Misuse(f"{self.option} {value}: it must be {' and '.join(wanted)}")
+        return value
+
+
+@cache
+def fields_of(kind: type[Any]) -> tuple[Field, ...]:
+    """The fields of a dataclass, in order."""
+    hints = get_type_hints(kind, include_extras=True)
+    return tuple(Field(field.name, hints[field.name], field.default) for field in fields(kind))
+
+
+def build(kind: type[T], values: Mapping[str, Any]) -> T:
+    """A dataclass from values by name. Raises Misuse for unknown names and unfit values."""
+    known = {field.name: field for field in fields_of(kind)}  # type: ignore[arg-type]
+    for name in values:
+        if name not in known:
+            near = get_close_matches(name, known, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+            raise Misuse(f"there is no option {name}; {hint}")
+    for field in known.values():
+        if field.default is MISSING and field.name not in values:
+            raise Misuse(f"{field.option} is missing")
+    return kind(**{name: known[name].read(value) for name, value in values.items()})
+
+
+def canonical(value: Any) -> Any:
+    """A field's value for a fingerprint, JSON-able: of a picture its SHA-256."""
+    if isinstance(value, Reference):
+        return value.sha256
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, list | tuple):
+        return [canonical(one) for one in value]
+    return str(value) if isinstance(value, Path) else value
+
+
+def option(name: str) -> str:
+    """A field's name as it is typed: "save_every" is "--save-every"."""
+    return "--" + name.replace("_", "-")
+
+
+def unfold(
+    command: Callable[..., None], *, without: Collection[str] = (), **kinds: type
+) -> Callable[..., None]:
+    """A typer command in which parameters that are dataclasses are given field by field.
+
+    `unfold(train, place=Place, settings=Settings)` becomes a command with one option for each field
+    of both, in their order, and then the command's own. So options that many commands share stand
+    once, as a type, and a command gets them as one value. Fields in `without` keep their defaults.
     """
     signature = inspect.signature(command)
     hints = get_type_hints(command, include_extras=True)
-    kind_hints = get_type_hints(kind, include_extras=True)
-    names = [field.name for field in fields(kind)]
     own = [
         p.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=hints[name])
         for name, p in signature.parameters.items()
-        if name != parameter
+        if name not in kinds
     ]
-    shared = [
-        inspect.Parameter(
-            field.name,
-            inspect.Parameter.KEYWORD_ONLY,
-            default=inspect.Parameter.empty if field.default is MISSING else field.default,
-            annotation=kind_hints[field.name],
-        )
-        for field in fields(kind)
-    ]
+    open_fields = {
+        name: [field for field in fields_of(kind) if field.name not in without]
+        for name, kind in kinds.items()
+    }
+    shared = [_parameter(field) for some in open_fields.values() for field in some]
 
     def unfolded(**given: Any) -> None:
-        value = kind(**{name: given.pop(name) for name in names})
-        command(**{parameter: value}, **given)
+        built = {}
+        for name, kind in kinds.items():
+            built[name] = kind(**{f.name: _value(f, given.pop(f.name)) for f in open_fields[name]})
+        command(**built, **given)
 
     unfolded.__name__ = command.__name__
     unfolded.__doc__ = command.__doc__
@@ -45,3 +169,36 @@ def unfold(command: Callable[..., None], parameter: str, kind: type) -> Callable
     unfolded.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     unfolded.__annotations__ = {p.name: p.annotation for p in parameters}
     return unfolded
+
+
+def _parameter(field: Field) -> inspect.Parameter:
+    return inspect.Parameter(
+        field.name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=inspect.Parameter.empty if field.default is MISSING else field.default,
+        annotation=_typed(field.hint),
+    )
+
+
+def _value(field: Field, given: Any) -> Any:
+    """A value of a command line, with what names a picture made one."""
+    return field.read(given) if field.kind is Reference else given
+
+
+def _typed(hint: Any) -> Any:
+    """A hint for typer, which takes the paths of pictures as text."""
+    if hint is Reference:
+        return str
+    origin, arguments = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return Annotated[(_typed(arguments[0]), *arguments[1:])]
+    if origin is list:
+        return list[_typed(arguments[0])]  # type: ignore[misc]
+    if origin in (Union, types.UnionType):
+        return Union[tuple(map(_typed, arguments))]  # noqa: UP007
+    return hint
+
+
+def _members(hint: Any) -> tuple[Any, ...]:
+    """What a union is made of, or the hint itself."""
+    return get_args(hint) if get_origin(hint) in (Union, types.UnionType) else (hint,)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
 from pathlib import Path
 
 import pluggy
@@ -15,10 +16,15 @@ from typer.main import get_command_name
 
 from imgan import hookspecs
 from imgan.errors import Failure
+from imgan.files import digest
 from imgan.models.cards import ModelCard
+from imgan.operations import Operation
 from imgan.recipes import Evaluation, Exporter, Importer, Recipe
 
 GROUP = "imgan"
+
+KINDS = ("models", "recipes", "exporters", "importers", "evaluations")
+"""What plugins offer beside commands and operations, by the names of the registry."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +35,9 @@ class Plugin:
     package: str
     version: str
     error: str | None = None
+    module: str = ""
+    folder: Path | None = None
+    """Of its sources, where they may be edited while it is installed."""
 
 
 @dataclass
@@ -36,6 +45,7 @@ class Registry:
     """What the plugins offer, by name."""
 
     plugins: list[Plugin] = field(default_factory=list)
+    operations: dict[str, type[Operation]] = field(default_factory=dict)
     commands: dict[str, typer.Typer] = field(default_factory=dict)
     models: dict[str, ModelCard] = field(default_factory=dict)
     recipes: dict[str, Recipe] = field(default_factory=dict)
@@ -52,15 +62,18 @@ class Registry:
     def add(self, name: str, plugin: object, reserved: Iterable[str] = ()) -> None:
         """Register a plugin whole or not at all.
 
-        Raises Failure when it names a command, model, recipe, exporter, importer or evaluation that
-        is there already, and passes on whatever the plugin raises; the registry is then as it was.
+        Raises Failure when it names an operation, command, model, recipe, exporter, importer or
+        evaluation that is there already, and passes on whatever the plugin raises; the registry is
+        then as it was.
         """
         self.manager.register(plugin, name)
         try:
             self.manager.check_pending()
             offered = self._offered(name)
             for kind, additions in offered.items():
-                taken = getattr(self, kind).keys() | (reserved if kind == "commands" else set())
+                taken = set(getattr(self, kind))
+                if kind in ("operations", "commands"):  # one name, one way to call it
+                    taken |= {*reserved, *self.operations, *self.commands}
                 if clashes := sorted(additions.keys() & taken):
                     raise Failure(f"its {kind} are there already: {', '.join(clashes)}")
         except BaseException:
@@ -75,12 +88,25 @@ class Registry:
         app = typer.Typer()
         calls("register_commands", others)(app=app)
         offered: dict[str, dict[str, object]] = {"commands": _split(app)}
-        for kind in ("models", "recipes", "exporters", "importers", "evaluations"):
+        for kind in ("operations", *KINDS):
             listed = [item for items in calls(f"register_{kind}", others)() for item in items]
             offered[kind] = {item.name: item for item in listed}
             if len(offered[kind]) < len(listed):
                 raise Failure(f"it names one of its {kind} twice")
         return offered
+
+    def version_of(self, kind: type[Operation]) -> list[str]:
+        """The package and the version that an operation comes from, for fingerprints.
+
+        A package under development, which is installed to be edited, has a new version with every
+        change of a source file.
+        """
+        module = kind.__module__.partition(".")[0]
+        for plugin in self.plugins:
+            if plugin.module == module:
+                sources = [] if plugin.folder is None else sorted(plugin.folder.rglob("*.py"))
+                return [plugin.package, plugin.version, *map(digest, sources)]
+        return [module]
 
 
 def _split(app: typer.Typer) -> dict[str, object]:
@@ -108,13 +134,27 @@ def discover(points: Iterable[EntryPoint], reserved: Iterable[str] = ()) -> Regi
     for point in sorted(points, key=lambda p: p.name):
         package = point.dist.name if point.dist else "?"
         version = point.dist.version if point.dist else "?"
-        error = None
+        error, folder = None, None
         try:
-            registry.add(point.name, point.load(), reserved)
+            loaded = point.load()
+            registry.add(point.name, loaded, reserved)
+            folder = _sources(loaded) if _editable(point.dist) else None
         except (Exception, SystemExit) as problem:
             error = f"{type(problem).__name__}: {problem}".splitlines()[0]
-        registry.plugins.append(Plugin(point.name, package, version, error))
+        registry.plugins.append(Plugin(point.name, package, version, error, point.module, folder))
     return registry
+
+
+def _editable(distribution: Distribution | None) -> bool:
+    """Whether a package is installed so that its sources can be edited (PEP 610)."""
+    stated = distribution.read_text("direct_url.json") if distribution else None
+    return stated is not None and bool(json.loads(stated).get("dir_info", {}).get("editable"))
+
+
+def _sources(plugin: object) -> Path | None:
+    """The folder of the package that a plugin is."""
+    file = getattr(plugin, "__file__", None)
+    return Path(file).parent if file else None
 
 
 @cache
@@ -128,4 +168,4 @@ def registry() -> Registry:
     return found
 
 
-CORE_COMMANDS = frozenset({"train", "export", "evaluate", "models", "plugins", "doctor"})
+CORE_COMMANDS = frozenset({"train", "export", "evaluate", "models", "plugins", "doctor", "help"})

@@ -12,6 +12,7 @@ from typer import Option
 
 from imgan.errors import Failure, Misuse
 from imgan.models.cards import NOT_STATED
+from imgan.options import option
 
 
 class Precision(StrEnum):
@@ -129,11 +130,6 @@ class Evaluation:
     name: str
     summary: str
     entry: str
-
-
-def option(field: str) -> str:
-    """A field's name as it is typed: "save_every" is "--save-every"."""
-    return "--" + field.replace("_", "-")
 
 
 def resolve(entry: str) -> Any:

@@ -15,10 +15,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
 from imgan.batch.job import Job
+from imgan.commands.operation import command, execute
 from imgan.errors import Misuse
 from imgan.images import Picture, open_picture
-from imgan_adjust import adjust, register_commands
-from imgan_adjust.run import enhance, start
+from imgan_adjust import Adjust
+from imgan_adjust.enhance import Enhancing, enhance
 
 
 def noise(dtype: type = np.uint8) -> NDArray[np.uint8]:
@@ -61,18 +62,19 @@ def test_16_bits_agree_with_8_and_keep_what_lies_between(name: str, factor: floa
 
 def test_changes_follow_each_other_in_their_order() -> None:
     picture = Picture(noise(), np.full((12, 16), 77, np.uint8))
-    done, facts = start({"brightness": 1.5, "grayscale": 0.0})(picture)
+    result = Enhancing({"brightness": 1.5, "grayscale": 0.0})(picture)
+    done = result.picture
     expected = enhance(enhance(noise(), "brightness", 1.5), "saturation", 0.0)
     assert (done.pixels == expected).all()
     assert (done.pixels == done.pixels[..., :1]).all()
     assert done.alpha is picture.alpha
-    assert facts == {}
+    assert result.facts == {}
 
 
 def test_the_output_is_called_by_what_was_changed(here: Path) -> None:
     Image.fromarray(noise()).save("photo.png")
-    adjust(Job(["photo.png"]), brightness=1.2, grayscale=True)
-    adjust(Job(["photo.png"]), contrast=0.5)
+    execute(Job(["photo.png"]), Adjust(brightness=1.2, grayscale=True))
+    execute(Job(["photo.png"]), Adjust(contrast=0.5))
     assert {path.name for path in here.iterdir()} == {
         "photo.png",
         "photo-brightness-grayscale.png",
@@ -83,7 +85,7 @@ def test_the_output_is_called_by_what_was_changed(here: Path) -> None:
 def test_16_bits_stay_16_bits_on_disk(here: Path) -> None:
     grey = np.linspace(0, 65535, 192, dtype=np.uint16).reshape(12, 16)
     Image.fromarray(grey).save("photo.png")
-    adjust(Job(["photo.png"]), brightness=0.5)
+    execute(Job(["photo.png"]), Adjust(brightness=0.5))
     pixels = open_picture(Path("photo-brightness.png")).pixels
     assert pixels.dtype == np.uint16
     assert np.abs(pixels[..., 0] - grey / 2).max() <= 1
@@ -91,14 +93,14 @@ def test_16_bits_stay_16_bits_on_disk(here: Path) -> None:
 
 def test_nothing_to_adjust_is_misuse() -> None:
     with pytest.raises(Misuse, match="nothing to adjust: give --grayscale"):
-        adjust(Job(["photo.png"]))
+        execute(Job(["photo.png"]), Adjust())
     with pytest.raises(Misuse, match="leave --saturation out"):
-        adjust(Job(["photo.png"]), grayscale=True, saturation=2.0)
+        execute(Job(["photo.png"]), Adjust(grayscale=True, saturation=2.0))
 
 
 def test_the_command_has_its_own_options_and_those_of_every_operation() -> None:
     app = typer.Typer()
-    register_commands(app)
+    app.command()(command(Adjust))
     parameters = typer.main.get_command(app).params
     names = {name for parameter in parameters for name in parameter.opts}
     assert {"--brightness", "--grayscale", "-o", "-r", "--overwrite", "--json"} <= names

@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +21,16 @@ import pytest
 from PIL import Image
 
 from imgan.batch import run as batch
-from imgan.batch.job import Job, Meter, Operation
+from imgan.batch.job import Job
 from imgan.batch.plan import make_plan
-from imgan.batch.resume import Ledger
+from imgan.batch.report import Report
+from imgan.batch.resume import Finished
+from imgan.commands.operation import execute
 from imgan.errors import Failure, Misuse
 from imgan.images import Picture
+from imgan.models.cards import ModelCard
+from imgan.models.store import Models
+from imgan.operations import Operation, Process, Result, Runtime
 
 
 def paint(path: Path | str, level: int = 50) -> Path:
@@ -40,19 +45,58 @@ def form(path: str) -> str | None:
         return image.format
 
 
-def negative(picture: Picture) -> tuple[Picture, dict[str, object]]:
-    return picture.with_pixels(255 - picture.pixels), {"faces": 0}
+def negative(picture: Picture) -> Result:
+    return Result(picture.with_pixels(255 - picture.pixels), {"faces": 0})
 
 
-NEGATIVE = Operation("invert", "neg", {"strength": 1}, ("a" * 64,), lambda: negative)
+def card(character: str) -> ModelCard:
+    return ModelCard(
+        name=character, operation="invert", file="a.onnx", sha256=64 * character, size=1
+    )
 
 
-def never_start() -> Callable[[Picture], tuple[Picture, dict[str, object]]]:
+@dataclass(frozen=True, kw_only=True)
+class Negative(Operation):
+    """Light is dark."""
+
+    name = "invert"
+    suffix = "neg"
+
+    strength: int = 1
+    network: str = "a"
+
+    def cards(self, models: Models) -> list[ModelCard]:
+        return [card(self.network)]
+
+    def open(self, runtime: Runtime) -> Process:
+        return negative
+
+
+NEGATIVE = Negative()
+
+
+def working(
+    process: Process = negative, start: Callable[[], Process] | None = None, **fields: Any
+) -> Negative:
+    """An operation that does something else."""
+
+    class Working(Negative):
+        def open(self, runtime: Runtime) -> Process:
+            return start() if start else process
+
+    return Working(**fields)
+
+
+def never_start() -> Process:
     pytest.fail("there is nothing to do, so nothing should be loaded")
 
 
+def run(job: Job, operation: Operation) -> None:
+    execute(replace(job, quiet=True), operation)
+
+
 def pairs(job: Job) -> dict[str, str]:
-    return {task.input: task.output for task in make_plan(job, "neg").tasks}
+    return {task.input: task.output for task in make_plan(job, NEGATIVE).tasks}
 
 
 # --- names -------------------------------------------------------------------------------------
@@ -109,7 +153,7 @@ def test_format_changes_the_suffix_and_leaves_one_that_means_the_same(here: Path
 def test_other_files_and_hidden_ones_in_a_folder_are_passed_over(here: Path) -> None:
     paint("dir/a.jpg"), paint("dir/.b.jpg")
     (here / "dir/notes.txt").write_text("not a picture")
-    plan = make_plan(Job(["dir"]), "neg")
+    plan = make_plan(Job(["dir"]), NEGATIVE)
     assert [task.input for task in plan.tasks] == ["dir/a.jpg"]
     assert plan.passed_over == 1
 
@@ -121,7 +165,7 @@ def test_the_output_folder_is_not_an_input_of_the_tree_around_it(here: Path) -> 
 
 def test_a_picture_named_twice_is_done_once(here: Path) -> None:
     paint("a.jpg")
-    assert len(make_plan(Job(["a.jpg", "./a.jpg", str(here / "a.jpg")]), "neg").tasks) == 1
+    assert len(make_plan(Job(["a.jpg", "./a.jpg", str(here / "a.jpg")]), NEGATIVE).tasks) == 1
 
 
 @pytest.mark.parametrize(
@@ -143,13 +187,13 @@ def test_a_picture_named_twice_is_done_once(here: Path) -> None:
 def test_words_that_contradict_each_other_are_refused(here: Path, job: Job, complaint: str) -> None:
     paint("a.jpg"), paint("b.png"), paint("dir/a.jpg")
     with pytest.raises(Misuse, match=complaint):
-        make_plan(job, "neg")
+        make_plan(job, NEGATIVE)
 
 
 def test_a_folder_without_pictures_says_how_to_look_below(here: Path) -> None:
     paint("dir/below/a.jpg")
     with pytest.raises(Failure, match=r"dir: no picture in it .--recursive"):
-        make_plan(Job(["dir"]), "neg")
+        make_plan(Job(["dir"]), NEGATIVE)
 
 
 # --- clashes -----------------------------------------------------------------------------------
@@ -158,7 +202,7 @@ def test_a_folder_without_pictures_says_how_to_look_below(here: Path) -> None:
 def test_two_pictures_for_one_output_stop_the_batch_before_the_first_write(here: Path) -> None:
     paint("dir/a.jpg"), paint("dir/a.png"), paint("dir/b.jpg")
     with pytest.raises(Misuse, match=r"dir/a.jpg and dir/a.png would all be written to dir-neg"):
-        batch.run(Job(["dir"], format="png"), replace(NEGATIVE, start=never_start))
+        run(Job(["dir"], format="png"), working(start=never_start))
     assert not Path("dir-neg").exists()
 
 
@@ -166,9 +210,9 @@ def test_an_output_that_is_an_input_stops_the_batch_before_the_first_write(here:
     paint("a.png"), paint("a-neg.png")
     before = Path("a-neg.png").read_bytes()
     with pytest.raises(Misuse, match=r"a.png would be written over the input a-neg.png"):
-        batch.run(Job(["a.png", "a-neg.png"], overwrite=True), NEGATIVE)
+        run(Job(["a.png", "a-neg.png"], overwrite=True), NEGATIVE)
     with pytest.raises(Misuse, match=r"a.png would be written over the input a.png"):
-        batch.run(Job(["a.png"], "a.png", overwrite=True), NEGATIVE)
+        run(Job(["a.png"], "a.png", overwrite=True), NEGATIVE)
     assert Path("a-neg.png").read_bytes() == before
 
 
@@ -182,11 +226,11 @@ def test_every_picture_is_done_around_one_session(
         paint(f"dir/{level}.png", level)
     starts = []
 
-    def start() -> Callable[[Picture], tuple[Picture, dict[str, object]]]:
+    def start() -> Process:
         starts.append(1)
         return negative
 
-    batch.run(Job(["dir"]), replace(NEGATIVE, start=start))
+    run(Job(["dir"]), working(start=start))
     for level in range(9):
         pixels = np.asarray(Image.open(f"dir-neg/{level}.png"))
         assert (pixels == (255 - level, 155, 55)).all()
@@ -200,7 +244,7 @@ def test_bad_pictures_are_listed_and_the_others_done(
     paint("dir/a.png"), paint("dir/c.png")
     Path("dir/b.png").write_bytes(b"not a picture")
     with pytest.raises(Failure, match=r"^2 of 4 pictures failed$"):
-        batch.run(Job(["dir", "missing.png"], "out"), NEGATIVE)
+        run(Job(["dir", "missing.png"], "out"), NEGATIVE)
     assert {path.name for path in Path("out").rglob("*.png")} == {"a.png", "c.png"}
     lines = capfd.readouterr().err.splitlines()
     assert lines[0].startswith("imgan: dir/b.png: ")
@@ -213,7 +257,7 @@ def test_what_goes_wrong_in_an_operation_ends_its_picture_only(
     for level in range(3):
         paint(f"dir/{level}.png", level)
 
-    def fussy(picture: Picture) -> tuple[Picture, dict[str, object]]:
+    def fussy(picture: Picture) -> Result:
         if picture.pixels[0, 0, 0] == 0:
             raise Failure("no face found")
         if picture.pixels[0, 0, 0] == 1:
@@ -221,7 +265,7 @@ def test_what_goes_wrong_in_an_operation_ends_its_picture_only(
         return negative(picture)
 
     with pytest.raises(Failure, match=r"^2 of 3 pictures failed$"):
-        batch.run(Job(["dir"]), replace(NEGATIVE, start=lambda: fussy))
+        run(Job(["dir"]), working(fussy))
     lines = capfd.readouterr().err.splitlines()
     assert lines[0] == "imgan: dir/0.png: no face found"
     assert lines[1].startswith(
@@ -233,11 +277,11 @@ def test_what_goes_wrong_in_an_operation_ends_its_picture_only(
 def test_a_session_that_cannot_start_stops_the_batch(here: Path) -> None:
     paint("a.png")
 
-    def broken() -> Callable[[Picture], tuple[Picture, dict[str, object]]]:
+    def broken() -> Process:
         raise Failure("no CUDA here")
 
     with pytest.raises(Failure, match=r"^no CUDA here$"):
-        batch.run(Job(["a.png"]), replace(NEGATIVE, start=broken))
+        run(Job(["a.png"]), working(start=broken))
     assert [path.name for path in here.iterdir()] == ["a.png"]
 
 
@@ -263,13 +307,13 @@ def test_the_next_is_decoded_and_the_last_encoded_while_one_runs(
     monkeypatch.setattr(batch, "open_picture", opening)
     monkeypatch.setattr(batch, "save_picture", saving)
 
-    def second_waits(picture: Picture) -> tuple[Picture, dict[str, object]]:
+    def second_waits(picture: Picture) -> Result:
         if picture.pixels[0, 0, 0] == 1:
             assert third_opened.wait(10), "the third picture is not decoded meanwhile"
             assert first_saved.wait(10), "the first picture is not encoded meanwhile"
         return negative(picture)
 
-    batch.run(Job(["dir"]), replace(NEGATIVE, start=lambda: second_waits))
+    run(Job(["dir"]), working(second_waits))
 
 
 @pytest.mark.parametrize(("ahead", "most"), [(2**28, batch.DEPTH), (1, 1)])
@@ -278,7 +322,7 @@ def test_few_pictures_are_held_at_once_and_large_ones_alone(
 ) -> None:
     for level in range(12):
         paint(f"dir/{level:02}.png", level)
-    opened, run, saved = [], [], []
+    opened, begun, saved = [], [], []
     open_picture, save_picture = batch.open_picture, batch.save_picture
 
     def opening(source: Path, name: str) -> Picture:
@@ -295,21 +339,21 @@ def test_few_pictures_are_held_at_once_and_large_ones_alone(
     monkeypatch.setattr(batch, "open_picture", opening)
     monkeypatch.setattr(batch, "save_picture", saving)
 
-    def counting(picture: Picture) -> tuple[Picture, dict[str, object]]:
+    def counting(picture: Picture) -> Result:
         time.sleep(0.01)
-        run.append(1)
-        assert len(opened) - len(run) <= most
-        assert len(run) - 1 - len(saved) <= (most if ahead > 1 else 0)
+        begun.append(1)
+        assert len(opened) - len(begun) <= most
+        assert len(begun) - 1 - len(saved) <= (most if ahead > 1 else 0)
         return negative(picture)
 
-    batch.run(Job(["dir"]), replace(NEGATIVE, start=lambda: counting))
+    run(Job(["dir"]), working(counting))
     assert len(saved) == 12
 
 
 def test_notes_about_a_file_are_said_once(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
     frames = [Image.new("RGB", (6, 4), colour) for colour in ("red", "blue")]
     frames[0].save("a.gif", save_all=True, append_images=frames[1:])
-    batch.run(Job(["a.gif"], "a.png"), NEGATIVE)
+    run(Job(["a.gif"], "a.png"), NEGATIVE)
     (line,) = capfd.readouterr().err.splitlines()
     assert line.startswith("imgan: a.gif: ")
     assert "first of 2" in line
@@ -317,10 +361,10 @@ def test_notes_about_a_file_are_said_once(here: Path, capfd: pytest.CaptureFixtu
 
 def test_json_prints_one_line_a_picture(here: Path, capfd: pytest.CaptureFixture[str]) -> None:
     paint("dir/a.png"), paint("dir/c.png")
-    batch.run(Job(["dir/c.png"], "dir-neg/"), NEGATIVE)
+    run(Job(["dir/c.png"], "dir-neg/"), NEGATIVE)
     Path("dir/b.png").write_bytes(b"not a picture")
     with pytest.raises(Failure, match=r"1 of 3 pictures failed"):
-        batch.run(Job(["dir"], json=True), NEGATIVE)
+        run(Job(["dir"], json=True), NEGATIVE)
     a, b, c = map(json.loads, capfd.readouterr().out.splitlines())
     assert a["seconds"] > 0
     assert {**a, "seconds": 0} == {
@@ -339,63 +383,63 @@ def test_json_prints_one_line_a_picture(here: Path, capfd: pytest.CaptureFixture
 
 def test_what_is_finished_is_passed_over_without_loading_anything(here: Path) -> None:
     paint("dir/a.png"), paint("dir/b.png")
-    batch.run(Job(["dir"]), NEGATIVE)
+    run(Job(["dir"]), NEGATIVE)
     before = Path("dir-neg/a.png").stat()
-    batch.run(Job(["dir"]), replace(NEGATIVE, start=never_start))
+    run(Job(["dir"]), working(start=never_start))
     assert Path("dir-neg/a.png").stat().st_mtime_ns == before.st_mtime_ns
 
 
 def test_what_is_missing_is_made_again(here: Path) -> None:
     paint("dir/a.png"), paint("dir/b.png")
-    batch.run(Job(["dir"]), NEGATIVE)
+    run(Job(["dir"]), NEGATIVE)
     Path("dir-neg/b.png").unlink()
-    batch.run(Job(["dir"]), NEGATIVE)
+    run(Job(["dir"]), NEGATIVE)
     assert Path("dir-neg/b.png").exists()
 
 
 @pytest.mark.parametrize(
-    ("job", "operation"),
+    ("job", "fields"),
     [
-        (Job(["a.png"]), replace(NEGATIVE, settings={"strength": 2})),
-        (Job(["a.png"]), replace(NEGATIVE, models=("b" * 64,))),
-        (Job(["a.png"], strip_metadata=True), NEGATIVE),
-        (Job(["a.png"], "a-neg.png", quality=50), NEGATIVE),
+        (Job(["a.png"]), {"strength": 2}),
+        (Job(["a.png"]), {"network": "b"}),
+        (Job(["a.png"], strip_metadata=True), {}),
+        (Job(["a.png"], "a-neg.png", quality=50), {}),
     ],
 )
 def test_an_output_of_other_settings_stays_and_fails(
-    here: Path, job: Job, operation: Operation
+    here: Path, job: Job, fields: dict[str, Any]
 ) -> None:
     paint("a.png")
-    batch.run(Job(["a.png"]), NEGATIVE)
+    run(Job(["a.png"]), NEGATIVE)
     before = Path("a-neg.png").read_bytes()
     with pytest.raises(Failure, match=r"a.png: a-neg.png exists; --overwrite to replace"):
-        batch.run(job, replace(operation, start=never_start))
+        run(job, working(start=never_start, **fields))
     assert Path("a-neg.png").read_bytes() == before
 
 
 def test_a_changed_input_or_output_is_not_taken_for_finished(here: Path) -> None:
     paint("a.png", 1)
-    batch.run(Job(["a.png"]), NEGATIVE)
+    run(Job(["a.png"]), NEGATIVE)
     paint("a.png", 2)
     with pytest.raises(Failure, match=r"exists"):
-        batch.run(Job(["a.png"]), NEGATIVE)
+        run(Job(["a.png"]), NEGATIVE)
     paint("a.png", 1)
-    batch.run(Job(["a.png"]), NEGATIVE)
+    run(Job(["a.png"]), NEGATIVE)
     paint("a-neg.png", 3)
     with pytest.raises(Failure, match=r"exists"):
-        batch.run(Job(["a.png"]), NEGATIVE)
+        run(Job(["a.png"]), NEGATIVE)
 
 
 def test_overwrite_makes_it_again(here: Path) -> None:
     paint("a.png", 1)
     paint("a-neg.png", 3)
-    batch.run(Job(["a.png"], overwrite=True), NEGATIVE)
+    run(Job(["a.png"], overwrite=True), NEGATIVE)
     assert np.asarray(Image.open("a-neg.png"))[0, 0, 0] == 254
 
 
 def test_no_file_of_ours_lies_among_the_photos(here: Path) -> None:
     paint("dir/a.png")
-    batch.run(Job(["dir"]), NEGATIVE)
+    run(Job(["dir"]), NEGATIVE)
     assert sorted(map(str, Path().rglob("*"))) == ["dir", "dir-neg", "dir-neg/a.png", "dir/a.png"]
 
 
@@ -403,7 +447,7 @@ def test_a_state_folder_that_cannot_be_written_costs_only_the_memory(
     here: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("XDG_STATE_HOME", str(paint(here / "a.png")))
-    batch.run(Job(["a.png"]), NEGATIVE)
+    run(Job(["a.png"]), NEGATIVE)
     assert Path("a-neg.png").exists()
     assert "imgan: what is finished cannot be remembered: " in capfd.readouterr().err
 
@@ -414,13 +458,13 @@ def test_a_name_that_is_no_text_is_a_name_like_any_other(
     name = os.fsdecode(b"\xff.png")
     paint("a.png").rename(name)
     for expected in ("done", "already done"):
-        batch.run(Job([name], json=True), NEGATIVE)
+        run(Job([name], json=True), NEGATIVE)
         assert json.loads(capfd.readouterr().out)["status"] == expected
 
 
 def test_several_writers_share_the_ledger(here: Path) -> None:
     outputs = [paint(f"{level}.png", level) for level in range(16)]
-    ledgers = [Ledger(here / "ledger.sqlite") for _ in outputs]
+    ledgers = [Finished(here / "ledger.sqlite") for _ in outputs]
     threads = [
         threading.Thread(target=ledger.record, args=(output, "made"))
         for ledger, output in zip(ledgers, outputs, strict=True)
@@ -437,17 +481,24 @@ def test_several_writers_share_the_ledger(here: Path) -> None:
 
 PROGRAM = """
 import signal, sys, time
-from imgan.batch.run import run
+from dataclasses import dataclass
+from imgan.batch.job import Job
+from imgan.commands.operation import execute
 from imgan.errors import Failure
-from imgan.batch.job import Job, Operation
+from imgan.operations import Operation, Result
 
 signal.signal(signal.SIGINT, signal.default_int_handler)  # tests may run in the background
 def process(picture):
     time.sleep(pause)
-    return picture.with_pixels(255 - picture.pixels), {"faces": 0}
+    return Result(picture.with_pixels(255 - picture.pixels), {"faces": 0})
+@dataclass(frozen=True, kw_only=True)
+class Negative(Operation):
+    name, suffix = "invert", "neg"
+    def open(self, runtime):
+        return process
 pause, job = eval(sys.argv[1])
 try:
-    run(job, Operation("invert", "neg", {}, (), lambda: process))
+    execute(job, Negative())
 except Failure as failure:
     print(f"imgan: {failure}", file=sys.stderr)
     sys.exit(failure.exit_code)
@@ -479,10 +530,10 @@ def test_one_picture_goes_through_a_pipe(here: Path, inputs: list[str] | None) -
 def test_a_file_whose_suffix_tells_no_format_is_refused_before_the_work(here: Path) -> None:
     paint("a.png").rename("a.download")
     with pytest.raises(Failure, match=r"a.download: a-neg.download: unknown picture format"):
-        batch.run(Job(["a.download"]), replace(NEGATIVE, start=never_start))
-    batch.run(Job(["a.download"], "b.png"), NEGATIVE)
+        run(Job(["a.download"]), working(start=never_start))
+    run(Job(["a.download"], "b.png"), NEGATIVE)
     Path("a.download").rename("a")
-    batch.run(Job(["a"]), NEGATIVE)
+    run(Job(["a"]), NEGATIVE)
     assert form("a-neg") == form("b.png") == "PNG"
 
 
@@ -550,7 +601,7 @@ def test_a_signal_leaves_only_whole_files_and_the_same_command_goes_on(
 ) -> None:
     for level in range(40):
         paint(f"dir/{level:02}.png", level)
-    process = subprocess.Popen(command(Job(["dir"]), pause=0.2), stderr=subprocess.PIPE)
+    process = subprocess.Popen(command(Job(["dir"], quiet=True), pause=0.2), stderr=subprocess.PIPE)
     deadline = time.monotonic() + 60
     while not Path("dir-neg/01.png").exists():
         assert process.poll() is None
@@ -559,7 +610,10 @@ def test_a_signal_leaves_only_whole_files_and_the_same_command_goes_on(
     process.send_signal(number)
     _, errors = process.communicate(timeout=5)
     assert process.returncode == 128 + number
-    assert errors == b"imgan: stopped; the same command goes on where this one ended\n"
+    assert errors.decode().splitlines() == [
+        "imgan: stopping …",
+        "imgan: stopped; the same command goes on where this ended",
+    ]
     left = sorted(Path("dir-neg").iterdir())
     assert 2 <= len(left) < 40
     for path in left:
@@ -571,16 +625,21 @@ def test_a_signal_leaves_only_whole_files_and_the_same_command_goes_on(
     assert statuses == ["already done"] * len(left) + ["done"] * (40 - len(left))
 
 
-def test_the_bar_moves_within_a_picture_that_takes_long(here: Path) -> None:
+def test_the_bar_moves_within_a_picture_that_takes_long(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     job = Job([str(paint("a.png")), str(paint("b.png"))])
-    operation = replace(NEGATIVE, meter=Meter())
-    with batch.Report(job, operation, make_plan(job, "neg")) as report:
+    monkeypatch.setattr("imgan.batch.report.looks_on", lambda stream: stream is sys.stderr)
+    plan = make_plan(job, NEGATIVE)
+    with Report(job, "invert") as report:
+        report.start(plan)
+        assert report.bar is not None
         shares = []
         for share in (0.25, 0.75):
-            operation.meter(share)  # type: ignore[misc]
+            report.within(share)
             shares.append(report.bar.tasks[0].completed)
-        report.add(batch.Item(make_plan(job, "neg").tasks[0], status=batch.DONE))
+        report.add(batch.Outcome(plan.tasks[0], status=batch.DONE))
         shares.append(report.bar.tasks[0].completed)
-        operation.meter(0.5)  # type: ignore[misc]
+        report.within(0.5)
         shares.append(report.bar.tasks[0].completed)
     assert shares == [0.25, 0.75, 1, 1.5]

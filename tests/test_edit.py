@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,7 @@ from typer.testing import CliRunner, Result
 import imgan_edit
 from imgan import faces
 from imgan.batch.job import Job
+from imgan.commands.operation import command, execute
 from imgan.errors import Failure, Misuse
 from imgan.models import store
 from imgan.models.cards import Description
@@ -150,7 +152,7 @@ def job(path: Path | str, **settings: object) -> Job:
 
 def invoke(*arguments: str, stdin: bytes | None = None) -> Result:
     app = typer.Typer()
-    imgan_edit.register_commands(app)
+    app.command()(command(imgan_edit.Edit))
     return CliRunner().invoke(app, ["edit", *arguments, "--device", "cpu"], input=stdin)
 
 
@@ -200,7 +202,7 @@ def test_what_cannot_be_had_together_is_misuse_before_anything_is_loaded(
 ) -> None:
     wrong = Edit(add=[added], remove=[removed], model="no-such-model")
     with pytest.raises(Misuse, match=r"--add .* and --.* contradict each other"):
-        run.edit(Job(inputs=["no-such-file.png"]), wrong)
+        execute(Job(inputs=["no-such-file.png"]), wrong)
 
 
 @pytest.mark.parametrize(
@@ -208,7 +210,7 @@ def test_what_cannot_be_had_together_is_misuse_before_anything_is_loaded(
     [("bald", "bangs"), ("bangs,black-hair", "bald"), ("mouth-slightly-open", "smiling")],
 )
 def test_what_goes_together_is_not(photo: Path, added: str, removed: str) -> None:
-    run.edit(job(photo, output=str(photo.with_name("a.png"))), wish(add=[added], remove=[removed]))
+    execute(job(photo, output=str(photo.with_name("a.png"))), wish(add=[added], remove=[removed]))
 
 
 @pytest.mark.parametrize(
@@ -226,7 +228,7 @@ def test_a_far_miss_names_the_list() -> None:
 
 
 def test_the_face_is_edited_and_the_rest_of_the_photo_stays_to_the_bit(photo: Path) -> None:
-    run.edit(job(photo), wish(add=["bangs"]))
+    execute(job(photo), wish(add=["bangs"]))
     change = pixels(photo.with_name("photo-bangs.png")) - pixels(photo)
     # 0.5 of -1..1 is 64 of 255, in red alone, in the middle of the face.
     assert change[120, 225].tolist() == [min(64, 255 - pixels(photo)[120, 225, 0]), 0, 0]
@@ -237,20 +239,20 @@ def test_the_face_is_edited_and_the_rest_of_the_photo_stays_to_the_bit(photo: Pa
 def test_the_number_multiplies_the_strength(tmp_path: Path) -> None:
     path = tmp_path / "grey.png"
     Image.new("RGB", (109, 89), (128, 128, 128)).save(path)
-    run.edit(job(path), wish(add=["smiling=0.5"], remove=["bangs=2"], strength=0.5, aligned=True))
+    execute(job(path), wish(add=["smiling=0.5"], remove=["bangs=2"], strength=0.5, aligned=True))
     edited = pixels(tmp_path / "grey-smiling-no-bangs.png")
     assert edited[44, 54].tolist() == [64, 144, 128]
 
 
 def test_outputs_are_called_by_what_was_added_and_removed(photo: Path) -> None:
-    run.edit(job(photo), wish(add=["bangs"], remove=["smiling,male"], aligned=True))
+    execute(job(photo), wish(add=["bangs"], remove=["smiling,male"], aligned=True))
     assert photo.with_name("photo-bangs-no-smiling-no-male.png").exists()
 
 
 def test_removing_goes_the_other_way_by_the_strength(tmp_path: Path) -> None:
     path = tmp_path / "grey.png"
     Image.new("RGB", (109, 89), (128, 128, 128)).save(path)
-    run.edit(job(path), wish(remove=["smiling"], strength=0.5, aligned=True))
+    execute(job(path), wish(remove=["smiling"], strength=0.5, aligned=True))
     edited = pixels(tmp_path / "grey-no-smiling.png")
     assert edited[44, 54].tolist() == [128, 96, 128]
     assert (edited[:, :10] == 128).all()
@@ -259,15 +261,15 @@ def test_removing_goes_the_other_way_by_the_strength(tmp_path: Path) -> None:
 def test_a_grey_photo_stays_grey(tmp_path: Path) -> None:
     path = tmp_path / "grey.png"
     Image.new("L", (90, 90), 100).save(path)
-    run.edit(job(path), wish(add=["smiling"], aligned=True))
+    execute(job(path), wish(add=["smiling"], aligned=True))
     edited = Image.open(tmp_path / "grey-smiling.png")
     assert edited.mode == "L"
     assert edited.getpixel((45, 45)) == 100 + round(63.75 * 0.587)
 
 
 def test_all_faces_are_edited_and_one_can_be_picked_from_the_left(pair: Path) -> None:
-    run.edit(job(pair), wish(add=["bangs"]))
-    run.edit(job(pair, output=str(pair.with_name("second.png"))), wish(add=["bangs"], face="2"))
+    execute(job(pair), wish(add=["bangs"]))
+    execute(job(pair, output=str(pair.with_name("second.png"))), wish(add=["bangs"], face="2"))
     both = (pixels(pair.with_name("pair-bangs.png")) - pixels(pair)).any((0, 2))
     second = (pixels(pair.with_name("second.png")) - pixels(pair)).any((0, 2))
     assert both[:220].any()
@@ -279,7 +281,7 @@ def test_all_faces_are_edited_and_one_can_be_picked_from_the_left(pair: Path) ->
 def test_a_box_by_hand_needs_no_search(tmp_path: Path) -> None:
     path = tmp_path / "plain.png"
     Image.new("RGB", (400, 300), (90, 90, 90)).save(path)
-    run.edit(job(path), wish(add=["bangs"], face="100,100,60,80"))
+    execute(job(path), wish(add=["bangs"], face="100,100,60,80"))
     changed = (pixels(tmp_path / "plain-bangs.png") != 90).any(2)
     assert changed[140, 130]
     assert not changed[:, 230:].any()
@@ -288,7 +290,7 @@ def test_a_box_by_hand_needs_no_search(tmp_path: Path) -> None:
 def test_the_facts_name_faces_boxes_and_what_was_edited(
     pair: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run.edit(job(pair, json=True), wish(add=["bangs"], face="2"))
+    execute(job(pair, json=True), wish(add=["bangs"], face="2"))
     facts = json.loads(capsys.readouterr().out)
     assert facts["faces"] == 2
     assert facts["boxes"][0][0] < facts["boxes"][1][0]
@@ -300,19 +302,19 @@ def test_a_photo_without_a_face_says_what_to_try(tmp_path: Path) -> None:
     path = tmp_path / "plain.png"
     Image.new("RGB", (100, 100)).save(path)
     with pytest.raises(Failure, match=r"no face found.*--face.*--aligned"):
-        run.edit(job(path), wish(add=["bangs"]))
+        execute(job(path), wish(add=["bangs"]))
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_face_number_beyond_the_faces_fails(photo: Path) -> None:
     with pytest.raises(Failure, match="no face 3: 1 found"):
-        run.edit(job(photo), wish(add=["bangs"], face="3"))
+        execute(job(photo), wish(add=["bangs"], face="3"))
 
 
 @pytest.mark.parametrize("box", ["600,0,50,50", "0,-80,50,50", "0,0,600,50"])
 def test_a_box_that_does_not_fit_the_photo_fails(photo: Path, box: str) -> None:
     with pytest.raises(Failure, match="512x512"):
-        run.edit(job(photo), wish(add=["bangs"], face=box))
+        execute(job(photo), wish(add=["bangs"], face=box))
 
 
 @pytest.mark.parametrize("place", [{"face": "9,9,40,47"}, {"aligned": True}])
@@ -320,7 +322,7 @@ def test_a_face_under_48_pixels_is_refused(tmp_path: Path, place: dict[str, obje
     path = tmp_path / "small.png"
     Image.new("RGB", (90, 47), (90, 90, 90)).save(path)
     with pytest.raises(Failure, match="is 47 pixels high, and under 48"):
-        run.edit(job(path), wish(add=["bangs"], **place))
+        execute(job(path), wish(add=["bangs"], **place))
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -330,7 +332,7 @@ def test_a_patch_that_the_detector_takes_for_a_small_face_is_left_alone(
     face = faces.find(skimage.data.astronaut())[0]
     patch = faces.boxed(20, 400, 18, 20)
     monkeypatch.setattr(faces, "find", lambda rgb: [patch, face])
-    run.edit(job(photo, json=True), wish(add=["bangs"], face="1"))
+    execute(job(photo, json=True), wish(add=["bangs"], face="1"))
     change = pixels(photo.with_name("photo-bangs.png")) - pixels(photo)
     assert change[:250].any()
     assert not change[250:].any()
@@ -339,7 +341,7 @@ def test_a_patch_that_the_detector_takes_for_a_small_face_is_left_alone(
     assert "1 face under 48 pixels left alone" in err
     monkeypatch.setattr(faces, "find", lambda rgb: [patch])
     with pytest.raises(Failure, match="20 pixels high"):
-        run.edit(job(photo, overwrite=True), wish(add=["bangs"]))
+        execute(job(photo, overwrite=True), wish(add=["bangs"]))
 
 
 def test_a_profile_is_left_alone_unless_it_is_boxed_by_hand(
@@ -348,19 +350,19 @@ def test_a_profile_is_left_alone_unless_it_is_boxed_by_hand(
     front, profile = faces.boxed(20, 20, 60, 80), faces.boxed(300, 300, 60, 80)
     profile.points[2] = profile.points[1] + (3, 20)
     monkeypatch.setattr(faces, "find", lambda rgb: [front, profile])
-    run.edit(job(photo), wish(add=["bangs"]))
+    execute(job(photo), wish(add=["bangs"]))
     change = pixels(photo.with_name("photo-bangs.png")) - pixels(photo)
     assert change[:200].any()
     assert not change[250:].any()
     assert "face 2 is turned away" in capfd.readouterr().err
     with pytest.raises(Failure, match=r"turned away.*--face x,y,width,height"):
-        run.edit(job(photo, overwrite=True), wish(add=["bangs"], face="2"))
+        execute(job(photo, overwrite=True), wish(add=["bangs"], face="2"))
 
 
 @pytest.mark.parametrize("face", ["", "0", "-1", "1.5", "left", "1,2,3", "1,2,0,4", "nan,1,2,3"])
 def test_a_face_that_means_nothing_is_misuse(photo: Path, face: str) -> None:
     with pytest.raises(Misuse, match="--face"):
-        run.edit(job(photo), wish(add=["bangs"], face=face))
+        execute(job(photo), wish(add=["bangs"], face=face))
 
 
 @pytest.mark.parametrize(
@@ -377,7 +379,7 @@ def test_wishes_that_contradict_themselves_are_misuse(
     photo: Path, settings: dict[str, object]
 ) -> None:
     with pytest.raises(Misuse):
-        run.edit(job(photo), Edit(**{"model": "tiny-editor", **settings}))  # type: ignore[arg-type]
+        execute(job(photo), Edit(**{"model": "tiny-editor", **settings}))  # type: ignore[arg-type]
 
 
 def test_the_command_line_takes_several_attributes(photo: Path) -> None:
@@ -403,7 +405,7 @@ def test_the_list_is_json_for_scripts() -> None:
 
 def test_the_sheet_shows_the_face_under_every_attribute(photo: Path, tmp_path: Path) -> None:
     target = tmp_path / "sheet.png"
-    sheet.write_sheet(job(photo, output=str(target)), wish(), Sheet.attributes)
+    execute(job(photo, output=str(target)), replace(wish(), sheet=Sheet.attributes))
     shown = pixels(target)
     assert shown.shape == (6 * (sheet.TILE + sheet.LABEL), sheet.COLUMNS * sheet.TILE, 3)
     assert centre(shown, 0).tolist() == centre(shown, 1).tolist()
@@ -411,14 +413,14 @@ def test_the_sheet_shows_the_face_under_every_attribute(photo: Path, tmp_path: P
     labels = shown[sheet.TILE : sheet.TILE + sheet.LABEL, : sheet.TILE]
     assert labels.min() < 100
     with pytest.raises(Failure, match=r"sheet\.png"):
-        sheet.write_sheet(job(photo, output=str(target)), wish(), Sheet.attributes)
+        execute(job(photo, output=str(target)), replace(wish(), sheet=Sheet.attributes))
 
 
 def test_the_sheet_of_strengths_shows_what_is_named_ever_stronger(tmp_path: Path) -> None:
     path = tmp_path / "grey.png"
     Image.new("RGB", (90, 90), (128, 128, 128)).save(path)
     named = wish(add=["bangs=0.5"], aligned=True, strength=2)
-    sheet.write_sheet(job(path), named, Sheet.strength)
+    execute(job(path), replace(named, sheet=Sheet.strength))
     shown = pixels(tmp_path / "grey-strength-sheet.png")
     reds = [int(centre(shown, index)[0]) for index in range(1 + len(run.STEPS))]
     assert reds[:5] == [128, 144, 160, 176, 192]
@@ -442,14 +444,14 @@ def test_the_sheet_reads_standard_input(photo: Path, tmp_path: Path) -> None:
 
 def test_a_sheet_takes_one_picture_and_says_which_options_it_has_no_use_for(photo: Path) -> None:
     with pytest.raises(Misuse, match="leave --add"):
-        sheet.write_sheet(job(photo), wish(add=["bangs"]), Sheet.attributes)
+        execute(job(photo), replace(wish(add=["bangs"]), sheet=Sheet.attributes))
     with pytest.raises(Misuse, match="with --add"):
-        sheet.write_sheet(job(photo), wish(), Sheet.strength)
+        execute(job(photo), replace(wish(), sheet=Sheet.strength))
     with pytest.raises(Misuse, match="leave --receipt"):
-        sheet.write_sheet(job(photo), wish(receipt="each"), Sheet.attributes)
+        execute(job(photo), replace(wish(receipt="each"), sheet=Sheet.attributes))
     Image.new("RGB", (60, 60)).save(photo.with_name("other.png"))
     with pytest.raises(Misuse, match="one picture"):
-        sheet.write_sheet(job(photo.parent), wish(), Sheet.attributes)
+        execute(job(photo.parent), replace(wish(), sheet=Sheet.attributes))
 
 
 def test_the_soft_mask_is_one_inside_and_zero_along_the_border() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +15,15 @@ from PIL import Image
 from test_edit import add_finder, centre, invoke, job, pixels, save, write_editor, write_judge
 
 from imgan import faces
+from imgan.commands.operation import execute
 from imgan.errors import Failure, Misuse
 from imgan.faces import TEMPLATE
 from imgan.images import Picture
 from imgan.metrics import perceptual
 from imgan.models import store
 from imgan.models.cards import Description
+from imgan.models.store import Models
+from imgan.operations import Runtime
 from imgan_edit import Edit, ResidualSettings, Sheet, evaluate, judge, run, sheet
 from imgan_edit.attributes import RESIDUAL, SLUGS
 from imgan_edit.engines import open_editor
@@ -31,6 +35,10 @@ from imgan_exporters.families import residual_editor
 SIZE = 32
 GREY = 100
 HAIR = {"blond-hair": (0.25, 0, 0), "brown-hair": (0, 0.25, 0), "black-hair": (0, 0, 0.25)}
+
+
+def cpu() -> Runtime:
+    return Runtime("cpu", Models.installed())
 
 
 def write_residual(
@@ -105,7 +113,7 @@ def wish(**settings: object) -> Edit:
 def moved(path: Path, **settings: object) -> list[int]:
     """By how much an edit changes the middle of a picture."""
     target = path.with_name("edited.png")
-    run.edit(job(path, output=str(target), overwrite=True), wish(**settings))
+    execute(job(path, output=str(target), overwrite=True), wish(**settings))
     return (pixels(target) - pixels(path))[48, 48].tolist()
 
 
@@ -147,12 +155,12 @@ def test_a_mask_that_is_all_but_closed_changes_nothing(home: Path, plain: Path) 
 
 
 def test_no_strength_leaves_the_photo_to_the_bit(portrait: Path) -> None:
-    run.edit(job(portrait), wish(add=["blond-hair"], strength=0, aligned=False))
+    execute(job(portrait), wish(add=["blond-hair"], strength=0, aligned=False))
     assert np.array_equal(pixels(portrait.with_name("photo-blond-hair.png")), pixels(portrait))
 
 
 def test_who_stops_smiling_closes_an_open_mouth_unless_it_is_asked_for() -> None:
-    editor = open_editor(store.find(store.installed(), "tiny-editor", "edit"), "cpu")
+    editor = open_editor(store.find(store.installed(), "tiny-editor", "edit"), cpu())
     change, chances = np.zeros((2, len(SLUGS)), np.float32)
     change[SLUGS.index("smiling")] = -0.5
     mouth = SLUGS.index("mouth-slightly-open")
@@ -168,7 +176,7 @@ def test_who_stops_smiling_closes_an_open_mouth_unless_it_is_asked_for() -> None
 
 
 def test_no_classifier_is_asked_of_what_the_engine_does_not_edit() -> None:
-    editor = open_editor(store.find(store.installed(), "tiny-editor", "edit"), "cpu")
+    editor = open_editor(store.find(store.installed(), "tiny-editor", "edit"), cpu())
     for slug, asked in (("heavy-makeup", False), ("young", False), ("smiling", True)):
         assert editor.implies((np.array(SLUGS) == slug).astype(np.float32)) == asked
 
@@ -176,9 +184,9 @@ def test_no_classifier_is_asked_of_what_the_engine_does_not_edit() -> None:
 def test_an_attribute_that_the_engine_does_not_know_is_misuse_with_those_that_it_knows() -> None:
     says = f"does not edit big-lips, only {', '.join(RESIDUAL)}; --engine vector knows all 40"
     with pytest.raises(Misuse, match=says):
-        run.edit(job("no-such-file.png"), wish(add=["bangs,big-lips"]))
+        execute(job("no-such-file.png"), wish(add=["bangs,big-lips"]))
     with pytest.raises(Misuse, match=says):
-        sheet.write_sheet(job("no-such-file.png"), wish(remove=["big-lips"]), Sheet.strength)
+        execute(job("no-such-file.png"), replace(wish(remove=["big-lips"]), sheet=Sheet.strength))
 
 
 def test_who_becomes_blond_loses_the_colour_that_the_hair_has_and_no_other(tmp_path: Path) -> None:
@@ -202,7 +210,7 @@ def test_the_classifier_decides_along_and_so_it_is_part_of_what_a_result_was_mad
         {"add": ["bangs"]},
         {"max_drift": 1, "add": ["young"]},
     ):
-        run.edit(job(plain), wish(**settings))
+        execute(job(plain), wish(**settings))
     assert [len(operation.models) for operation in operations] == [2, 3, 4]
 
 
@@ -211,7 +219,7 @@ def test_list_and_sheet_have_the_seventeen(plain: Path, tmp_path: Path) -> None:
     assert [line.split()[0] for line in lines] == list(RESIDUAL)
     brown = drawn(tmp_path / "brown.png", 150)
     target = tmp_path / "sheet.png"
-    sheet.write_sheet(job(brown, output=str(target)), wish(), Sheet.attributes)
+    execute(job(brown, output=str(target)), replace(wish(), sheet=Sheet.attributes))
     shown = pixels(target)
     assert len(shown) == 3 * (sheet.TILE + sheet.LABEL)
     became = centre(shown, 1 + RESIDUAL.index("blond-hair")) - centre(shown, 0)
@@ -228,21 +236,21 @@ def test_strength_is_raised_and_limited_as_with_the_other_engine(plain: Path) ->
     assert 2 < fact["strength"] <= 3
     plain.with_name("edited.png").unlink()
     with pytest.raises(Failure, match=r"even at strength 0\.25 the other attributes moved by"):
-        run.edit(job(plain), wish(add=["bangs"], auto_strength=True, max_drift=1e-6))
+        execute(job(plain), wish(add=["bangs"], auto_strength=True, max_drift=1e-6))
 
 
 def test_an_edit_that_moves_the_identity_is_refused_though_no_attribute_moved(plain: Path) -> None:
     # The judge looks at red alone, and the features are the colours.
     with pytest.raises(Failure, match=r"face 1: identity moved by 0\.\d+, over --max-drift 0\.01"):
-        run.edit(job(plain), wish(add=["black-hair"], max_drift=0.01))
+        execute(job(plain), wish(add=["black-hair"], max_drift=0.01))
     assert not plain.with_name("face-black-hair.png").exists()
-    run.edit(job(plain), wish(add=["black-hair"], max_drift=5))
+    execute(job(plain), wish(add=["black-hair"], max_drift=5))
 
 
 def test_a_network_of_neither_engine_is_no_editor(home: Path) -> None:
     card = store.add(home / "judge.onnx", Description(name="other", operation="edit"))
     with pytest.raises(Failure, match="model other is no editor"):
-        open_editor(card, "cpu")
+        open_editor(card, cpu())
 
 
 @pytest.mark.parametrize("size", [64, 128])
@@ -253,16 +261,16 @@ def test_what_training_exports_is_run_at_the_size_that_its_file_says(
     task, target = ResidualTask(home, settings), home / "trained.onnx"
     description = Description(name="trained", operation="edit")
     residual_editor(task, target, description, half=True, overwrite=False)
-    editor = open_editor(store.add(target, description), "cpu")
+    editor = open_editor(store.add(target, description), cpu())
     assert (editor.name, editor.size) == ("residual", size)
-    run.edit(job(portrait), wish(add=["smiling"], model="trained", strength=50, aligned=False))
+    execute(job(portrait), wish(add=["smiling"], model="trained", strength=50, aligned=False))
     change = pixels(portrait.with_name("photo-smiling.png")) - pixels(portrait)
     assert change[:250].any()
     assert not change[260:].any()
 
 
 def test_vector_encodes_a_face_once_for_all_its_changes() -> None:
-    shipped = open_editor(store.find(store.installed(), "edit-vector"), "cpu")
+    shipped = open_editor(store.find(store.installed(), "edit-vector"), cpu())
     crops = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3), np.uint8)
     changes = np.eye(40, dtype=np.float32)[:3]
     together, apart = shipped(crops, changes), shipped(np.repeat(crops, 3, 0), changes)
@@ -320,7 +328,7 @@ def test_an_edit_finds_its_place_in_small_large_leaning_and_lying_faces(
     turned.resize((side, side), Image.Resampling.LANCZOS).save(path)
     write_residual(home / "spot.onnx", spot(size), smiling=(-1, -1, -1))
     store.add(home / "spot.onnx", Description(name="spot", operation="edit"))
-    run.edit(job(path), wish(add=["smiling"], model="spot", aligned=False))
+    execute(job(path), wish(add=["smiling"], model="spot", aligned=False))
     change = np.abs(pixels(tmp_path / "photo-smiling.png") - pixels(path)).sum(2)
     rows, columns = np.indices(change.shape) + 0.5
     found = np.array([(columns * change).sum(), (rows * change).sum()]) / change.sum() / scale
@@ -337,7 +345,7 @@ def test_a_face_that_the_edge_cuts_off_is_left_alone(
     whole, cut = faces.boxed(20, 20, 60, 80), faces.boxed(470, 300, 60, 80)
     monkeypatch.setattr(faces, "find", lambda rgb: [whole, cut])
     target = portrait.with_name("photo-smiling.png")
-    run.edit(job(portrait, json=True), wish(add=["smiling"], aligned=False))
+    execute(job(portrait, json=True), wish(add=["smiling"], aligned=False))
     change = pixels(target) - pixels(portrait)
     assert change[:200].any()
     assert not change[250:].any()
@@ -345,7 +353,7 @@ def test_a_face_that_the_edge_cuts_off_is_left_alone(
     assert "face 2 is cut off by the edge: left alone" in err
     assert json.loads(out)["cut_off"] == [2]
     with pytest.raises(Failure, match=r"is cut off by the edge.*--face x,y,width,height"):
-        run.edit(job(portrait, overwrite=True), wish(add=["smiling"], aligned=False, face="2"))
+        execute(job(portrait, overwrite=True), wish(add=["smiling"], aligned=False, face="2"))
 
 
 def textured(size: int) -> NDArray[np.uint8]:
@@ -431,7 +439,7 @@ def test_a_hue_keeps_off_an_even_dark_in_which_hair_cannot_be_told_from_the_wall
 
 def test_what_is_a_hue_is_made_by_itself_unless_the_hair_goes(home: Path) -> None:
     card = store.add(home / "editor.onnx", Description(name="tiny-two", operation="edit"))
-    editor = open_editor(card, "cpu")
+    editor = open_editor(card, cpu())
     change = np.zeros((2, len(SLUGS)), np.float32)
     change[:, [SLUGS.index(slug) for slug in ("blond-hair", "black-hair", "smiling")]] = 1, -1, 1
     change[1, SLUGS.index("bald")] = 1

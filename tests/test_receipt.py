@@ -20,20 +20,27 @@ import imgan_edit
 from imgan import faces
 from imgan.batch import plan
 from imgan.batch.job import Job
+from imgan.commands.operation import command, execute
 from imgan.errors import Failure, Misuse
 from imgan.files import digest
 from imgan.images import Picture, Source, open_picture, save_picture
-from imgan.images.metadata import COMPOSITE, TRAINED, with_source_type
+from imgan.images.metadata import with_source_type
 from imgan.metrics import perceptual
 from imgan.models import store
 from imgan.models.cards import Description
-from imgan_edit import Edit, judge, receipt, run
+from imgan.models.store import Models
+from imgan.operations import COMPOSITE, TRAINED, Runtime
+from imgan_edit import Edit, judge, receipt
 from imgan_edit.attributes import SLUGS
 from imgan_edit.stroke import Stroke
 
 BANGS, SMILING, MALE = SLUGS.index("bangs"), SLUGS.index("smiling"), SLUGS.index("male")
 GREY = 100
 CHANNELS = ("conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3")
+
+
+def cpu() -> Runtime:
+    return Runtime("cpu", Models.installed())
 
 
 @pytest.fixture(autouse=True)
@@ -74,12 +81,12 @@ def drawn(path: Path, **options: object) -> Path:
 
 def edit(path: Path, job: dict[str, object] | None = None, **settings: object) -> None:
     wish = {"add": ["bangs"], "aligned": True, "model": "tiny-editor", **settings}
-    run.edit(Job(inputs=[str(path)], device="cpu", **(job or {})), Edit(**wish))  # type: ignore[arg-type]
+    execute(Job(inputs=[str(path)], device="cpu", **(job or {})), Edit(**wish))  # type: ignore[arg-type]
 
 
 def invoke(*arguments: str, stdin: bytes | None = None) -> Result:
     app = typer.Typer()
-    imgan_edit.register_commands(app)
+    app.command()(command(imgan_edit.Edit))
     common = ["--add", "bangs", "--aligned", "--model", "tiny-editor", "--device", "cpu"]
     return CliRunner().invoke(app, ["edit", *arguments, *common], input=stdin)
 
@@ -103,7 +110,7 @@ def test_a_receipt_says_what_was_asked_and_what_it_did(face: Path, tmp_path: Pat
     assert len(fact["attributes"]) == 1 + receipt.MOVED
     before, after = (open_picture(Path(facts[end])) for end in ("input", "output"))
     whole = faces.whole(96, 72)
-    warden = judge.Judge.open("cpu")
+    warden = judge.Judge.open(cpu())
     old, new = warden.sees(before, whole), warden.sees(after, whole)
     assert fact["attributes"]["bangs"] == {
         "asked": True,

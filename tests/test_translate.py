@@ -23,9 +23,10 @@ from imgan.images import open_picture
 from imgan.models import store
 from imgan.models.cards import Description
 from imgan.models.sessions import OutOfMemory, Session
+from imgan.models.store import Models
 from imgan_exporters.families import translator_form
 from imgan_exporters.onnx import write
-from imgan_translate import Translation
+from imgan_translate import Translate
 from imgan_translate.run import Translator, blended, choose, open_translator
 
 
@@ -126,7 +127,7 @@ def test_a_card_may_have_texture_taken_away_but_not_where_structure_is_kept() ->
     asked = replace(card, traits={**card.traits, "smooth": 0.01})
     grains = [
         open_translator(asked, "cpu", wish)(photo).std((0, 1)).mean()
-        for wish in (Translation(), Translation(keep_structure=True))
+        for wish in (Translate(), Translate(keep_structure=True))
     ]
     assert grains[0] < 0.4 * grains[1]
 
@@ -213,10 +214,10 @@ def test_what_cannot_be_meant_is_said_in_a_line(
 
 
 def test_from_tells_models_of_one_target_apart() -> None:
-    chosen = choose(store.installed(), Translation(to="hot", source="mild"))
+    chosen = choose(Models.installed(), Translate(to="hot", source="mild"))
     assert chosen.name == "hotter"
     with pytest.raises(Misuse, match="several"):
-        choose(store.installed(), Translation(to="hot"))
+        choose(Models.installed(), Translate(to="hot"))
 
 
 def test_the_domains_are_listed() -> None:

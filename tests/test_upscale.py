@@ -17,6 +17,7 @@ from PIL import Image
 from test_images import P3
 
 import imgan_upscale
+from imgan.commands.operation import command
 from imgan.errors import Misuse
 from imgan.images import Picture, Source, open_picture
 from imgan.models import store
@@ -198,7 +199,7 @@ def own_model(tmp_path: Path) -> str:
 def imgan(*words: str | Path) -> None:
     """Run `imgan upscale WORDS` in this process."""
     app = typer.Typer()
-    imgan_upscale.register_commands(app)
+    app.command()(command(imgan_upscale.Upscale))
     app([*map(str, words), "--device", "cpu"], standalone_mode=False)
 
 
@@ -224,7 +225,7 @@ def test_it_is_a_filter_and_says_on_stderr_what_it_runs_on(tmp_path: Path, own_m
     Image.fromarray(smooth_picture(20, 30)).save(photo, "PNG")
     script = (
         "import imgan_upscale, typer; app = typer.Typer()\n"
-        "imgan_upscale.register_commands(app); app()"
+        "app.command()(command(imgan_upscale.Upscale)); app()"
     )
     words = [sys.executable, "-c", script, "x4", "--model", own_model]
     done = subprocess.run(words, input=photo.getvalue(), capture_output=True, check=True)

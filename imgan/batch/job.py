@@ -1,35 +1,18 @@
-"""What a picture operation is: its own settings, and the options that all operations share."""
+"""The options that all operations share."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 from typer import Argument, Option
 
 PANEL = "Files and devices"  # so that a command's own options stand first in its help
 
-if TYPE_CHECKING:
-    from imgan.images import Picture
-
-    Process = Callable[[Picture], tuple[Picture, Mapping[str, object]]]
-
-
-NoProvenance = Annotated[
-    bool,
-    Option(
-        "--no-provenance",
-        help="Leave out the statement that a network changed the photo (in XMP, IPTC's "
-        "DigitalSourceType), which --strip-metadata lets stand.",
-    ),
-]
-"""The option of operations whose results say that a network made a part of them."""
-
 
 @dataclass(frozen=True)
 class Job:
-    """The options of every picture operation; `imgan.options.unfold` makes them a command line."""
+    """The options of every operation; `imgan.options.unfold` makes them a command line."""
 
     inputs: Annotated[
         list[str] | None,
@@ -113,40 +96,51 @@ class Job:
             rich_help_panel=PANEL,
         ),
     ] = False
-
-
-@dataclass
-class Meter:
-    """How far a long operation is with its present picture.
-
-    The operation calls it with a share, 0..1; the batch listens, so that its bar moves meanwhile.
-    """
-
-    listener: Callable[[float], None] | None = None
-
-    def __call__(self, share: float) -> None:
-        if self.listener is not None:
-            self.listener(share)
-
-
-@dataclass(frozen=True)
-class Operation:
-    """One operation with its settings, ready to start.
-
-    `name` is the command's, `suffix` what its outputs are called by: photo-<suffix>.jpg.
-    `settings` (JSON-able) and `models` (SHA-256 of the weights used) are all that changes the
-    result for a given input: an output made with equal ones is not made again.
-    `start` is called at most once, when there is a first picture to work on. It loads what is
-    needed and returns the function that does one picture: Picture -> (Picture, JSON-able facts).
-    It may add to its picture's `source.notes` what a person should know.
-    `meter` is what that function tells how far it is, if a picture takes it long.
-    `receipt` is where the facts are also written, as `imgan.batch.plan.with_receipts` reads it.
-    """
-
-    name: str
-    suffix: str
-    settings: Mapping[str, object]
-    models: tuple[str, ...]
-    start: Callable[[], Process]
-    meter: Meter | None = None
-    receipt: str | None = None
+    receipt: Annotated[
+        str | None,
+        Option(
+            metavar="FILE.json|each",
+            help="Write what --json prints to a file, for one picture, or with the word `each` to "
+            "photo.jpg.json beside every photo.jpg written.",
+            show_default=False,
+            rich_help_panel=PANEL,
+        ),
+    ] = None
+    no_provenance: Annotated[
+        bool,
+        Option(
+            "--no-provenance",
+            help="Leave out the statement that a network changed the photo (in XMP, IPTC's "
+            "DigitalSourceType), which --strip-metadata lets stand.",
+            rich_help_panel=PANEL,
+        ),
+    ] = False
+    strict: Annotated[
+        bool,
+        Option(
+            "--strict",
+            help="Count pictures that are skipped, such as those without a face, as failures.",
+            rich_help_panel=PANEL,
+        ),
+    ] = False
+    dry_run: Annotated[
+        bool,
+        Option(
+            "--dry-run",
+            help="Say what would be read and written, and write nothing.",
+            rich_help_panel=PANEL,
+        ),
+    ] = False
+    quiet: Annotated[
+        bool,
+        Option("--quiet", "-q", help="Say nothing but what went wrong.", rich_help_panel=PANEL),
+    ] = False
+    verbose: Annotated[
+        bool,
+        Option(
+            "--verbose",
+            "-v",
+            help="Say the seconds and the facts of every picture, too.",
+            rich_help_panel=PANEL,
+        ),
+    ] = False

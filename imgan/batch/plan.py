@@ -6,13 +6,15 @@ import os
 import stat
 import sys
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from imgan.batch.job import Job
 from imgan.errors import Failure, Misuse
-from imgan.images import SUFFIXES, Format, format_of
+from imgan.images import SUFFIXES, format_of
+from imgan.operations import Operation, Takes
+from imgan.terminal import looks_on
 
 STREAM = "-"
 EACH = "each"
@@ -21,25 +23,39 @@ LISTED = 5  # clashes that are spelt out in one message
 
 @dataclass(frozen=True)
 class Task:
-    """One picture to be made: None stands for standard input and standard output."""
+    """One result to be made: None stands for standard input and standard output."""
 
-    source: Path | None
+    sources: tuple[Path | None, ...]
+    """One; all inputs, where one result comes from them all; or none."""
     target: Path | None
     receipt: Path | None = None
-    """Where the facts about the picture are written, as JSON."""
+    """Where the facts about the result are written, as JSON."""
+    number: int = 0
+    """Of the result, where it comes from no input."""
 
     @property
     def name(self) -> str:
-        """The input, for people."""
-        return "standard input" if self.source is None else str(self.source)
+        """The input, for people; the output where there is none."""
+        if not self.sources:
+            return self.output
+        first = "standard input" if self.sources[0] is None else str(self.sources[0])
+        others = len(self.sources) - 1
+        return f"{first} and {others} more" if others else first
 
     @property
-    def input(self) -> str:
-        return STREAM if self.source is None else str(self.source)
+    def input(self) -> str | list[str] | None:
+        """For scripts: one path or "-", or all of them, or None."""
+        paths = [STREAM if source is None else str(source) for source in self.sources]
+        return paths[0] if len(paths) == 1 else paths or None
 
     @property
     def output(self) -> str:
         return STREAM if self.target is None else str(self.target)
+
+    @property
+    def piped(self) -> bool:
+        """Whether it reads standard input or writes standard output."""
+        return self.target is None or None in self.sources
 
 
 @dataclass(frozen=True)
@@ -47,11 +63,67 @@ class Plan:
     """All tasks, none of which writes over another's input or output."""
 
     tasks: tuple[Task, ...]
-    passed_over: int
+    passed_over: int = 0
     """Files in folders that are not pictures by their suffix."""
+    unlisted: tuple[str, ...] = ()
+    """Folders that cannot be read, and why."""
 
 
-def make_plan(job: Job, suffix: str) -> Plan:
+@dataclass(frozen=True)
+class Suffixes:
+    """How outputs may be called."""
+
+    known: Sequence[str]
+    """What -o may end with."""
+    wanted: Sequence[str]
+    """What --format asks for, the usual one first; empty where it asks for nothing."""
+    products: bool
+    """Whether these are no pictures, so that an output never keeps its input's suffix."""
+
+    @classmethod
+    def of(cls, job: Job, operation: Operation) -> Suffixes:
+        """Raises Misuse for a format that the operation does not write."""
+        if not operation.formats:
+            wanted = format_of(None, job.format).suffixes if job.format else ()
+            return cls(tuple(SUFFIXES), wanted, products=False)
+        known = tuple(operation.formats)
+        chosen = "" if job.format is None else "." + job.format.lower().removeprefix(".")
+        if chosen and chosen not in known:
+            raise Misuse(f"--format {job.format}: {operation.name} writes {' '.join(known)}")
+        return cls(known, (chosen,) if chosen else (), products=True)
+
+    def named(self, target: Path) -> Path:
+        """The same name with a suffix as wanted, if it has another one."""
+        suffix = target.suffix.lower()
+        if self.wanted:
+            return target if suffix in self.wanted else target.with_suffix(self.wanted[0])
+        if self.products and suffix not in self.known:
+            return target.with_suffix(self.known[0])
+        return target
+
+    def made(self, name: str) -> Path:
+        """The file of a result without an input."""
+        usual = self.known[0] if self.products else ".png"
+        return Path(name + (self.wanted[0] if self.wanted else usual))
+
+    def file(self, output: str) -> Path:
+        """The file that -o names. Raises Misuse for another suffix than is known or wanted."""
+        target = Path(output)
+        suffix = target.suffix.lower()
+        if suffix not in self.known:
+            known = " ".join(self.known)
+            raise Misuse(
+                f"-o {output}: end it with / for a folder, or for a file with one of {known}"
+            )
+        if self.wanted and suffix not in self.wanted:
+            asked = self.wanted[0].removeprefix(".")
+            raise Misuse(f"-o {output} and --format {asked} contradict each other")
+        return target
+
+
+def make_plan(
+    job: Job, operation: Operation, finished: Callable[[Task], bool] = lambda task: False
+) -> Plan:
     """Name the output of every input.
 
     - `photo.jpg` becomes `photo-<suffix>.jpg` beside it, `dir/` becomes `dir-<suffix>/` beside the
@@ -59,20 +131,38 @@ def make_plan(job: Job, suffix: str) -> Plan:
     - `-o FILE` names the output of one picture. Under `-o DIR` files keep their names, and so does
       what lies in a folder; when there are several inputs, a folder also keeps its own name there.
     - Standard input goes to standard output, or to `-o FILE`.
+    - One result of all inputs has the name that -o gives it; results without an input have the
+      names that the operation gives them, here or in the folder of -o.
+
+    `finished` says of a task whether this very result is there already: then that file is no input.
 
     Reads folders and nothing else. Raises Misuse when the words contradict each other or two
     outputs meet, and Failure for a folder that cannot be listed or holds no picture.
     """
-    form = format_of(None, job.format) if job.format else None
+    suffixes = Suffixes.of(job, operation)
+    if operation.takes is Takes.NONE:
+        return with_receipts(Plan(_made(job, operation.results(), suffixes)), job.receipt)
     inputs = job.inputs or _piped()
-    if STREAM in inputs or job.output == STREAM:
-        return Plan((_stream(inputs, job, form),), 0)
+    if STREAM in inputs or (job.output == STREAM and operation.takes is Takes.EACH):
+        plan = Plan((_stream(inputs, job, suffixes),))
+    elif operation.takes is Takes.ALL:
+        plan = _of_all(inputs, job, suffixes)
+    else:
+        plan = _of_each(inputs, job, operation.suffix, suffixes)
+        plan = replace(plan, tasks=_without_clashes(plan.tasks, finished))
+    if operation.side_files() and len(plan.tasks) > 1:
+        files = ", ".join(map(str, operation.side_files()))
+        raise Misuse(f"{files}: that is one file, for {len(plan.tasks)} pictures: name one picture")
+    return with_receipts(plan, job.receipt)
+
+
+def _of_each(inputs: Sequence[str], job: Job, suffix: str, suffixes: Suffixes) -> Plan:
+    found = _Found()
     tasks: list[Task] = []
-    passed_over = 0
     into = _output_folder(inputs, job)
     for path in map(Path, inputs):
         if not os.path.isdir(path):
-            tasks.append(Task(path, _beside(path, into, suffix, job, form)))
+            tasks.append(Task((path,), _beside(path, into, suffix, job, suffixes)))
             continue
         named = path.resolve() if path.name in ("", "..") else path
         if into is not None:
@@ -81,24 +171,60 @@ def make_plan(job: Job, suffix: str) -> Plan:
             root = named.with_name(f"{named.name}-{suffix}")
         else:
             raise Misuse(f"{path} has no folder beside it: say where to write with -o DIR")
-        for file in _files(path, job.recursive, root.resolve()):
-            if file.suffix.lower() in SUFFIXES:
-                target = root / file.relative_to(path)
-                tasks.append(Task(file, _in_format(target, form)))
-            else:
-                passed_over += 1
+        for file in found.pictures(path, job.recursive, root.resolve()):
+            tasks.append(Task((file,), suffixes.named(root / file.relative_to(path))))
     if not tasks:
-        more = "" if job.recursive else " (--recursive looks into the folders below)"
-        raise Failure(f"{', '.join(inputs)}: no picture in it{more}")
-    return Plan(_without_clashes(tasks), passed_over)
+        raise found.nothing(inputs, job)
+    return Plan(tuple(tasks), found.passed_over, tuple(found.unlisted))
 
 
-def with_receipts(plan: Plan, receipt: str) -> Plan:
-    """The plan with a receipt for every picture.
+def _of_all(inputs: Sequence[str], job: Job, suffixes: Suffixes) -> Plan:
+    if job.output is None:
+        raise Misuse("this makes one file of all inputs: name it with -o FILE")
+    target = None if job.output == STREAM else suffixes.file(job.output)
+    if target is None:
+        _to_no_terminal()
+    found = _Found()
+    sources: dict[str, Path] = {}
+    for path in map(Path, inputs):
+        listed = found.pictures(path, job.recursive, Path()) if os.path.isdir(path) else [path]
+        sources |= {_place(file): file for file in listed}
+    if not sources:
+        raise found.nothing(inputs, job)
+    if target is not None and _place(target) in sources:
+        raise Misuse(f"nothing was done: -o {target} is one of the inputs: write elsewhere")
+    task = Task(tuple(sources.values()), target)
+    return Plan((task,), found.passed_over, tuple(found.unlisted))
+
+
+def _made(job: Job, names: Sequence[str], suffixes: Suffixes) -> tuple[Task, ...]:
+    """A task for each result without an input."""
+    files = [suffixes.made(name) for name in names]
+    several = len(names) > 1
+    if job.output == STREAM:
+        if several:
+            raise Misuse("standard output takes one picture: ask for one")
+        _to_no_terminal()
+        return (Task((), None),)
+    if job.output is not None:
+        folder = Path(job.output)
+        if _names_folder(job.output) or (several and not folder.suffix):
+            files = [folder / file for file in files]
+        elif several:
+            raise Misuse(f"-o {job.output} names a file, for {len(names)}: name a folder")
+        else:
+            files = [suffixes.file(job.output)]
+    return tuple(Task((), file, number=number) for number, file in enumerate(files))
+
+
+def with_receipts(plan: Plan, receipt: str | None) -> Plan:
+    """The plan with a receipt for every picture, if one is asked for.
 
     `FILE.json` is the receipt of one picture; "each" puts photo.jpg.json beside every photo.jpg
     written. Raises Misuse for anything else.
     """
+    if receipt is None:
+        return plan
     if receipt == EACH:
         if any(task.target is None for task in plan.tasks):
             raise Misuse(
@@ -123,7 +249,7 @@ def with_receipts(plan: Plan, receipt: str) -> Plan:
 
 def _piped() -> list[str]:
     """Standard input, if something is piped or redirected into it."""
-    if sys.stdin is not None and not sys.stdin.isatty():
+    if sys.stdin is not None and not sys.stdin.closed and not sys.stdin.isatty():
         try:
             mode = os.fstat(sys.stdin.fileno()).st_mode
         except OSError:  # a stand-in without a file
@@ -133,26 +259,34 @@ def _piped() -> list[str]:
     raise Misuse("no input: name pictures or folders, or pipe one picture in")
 
 
-def _stream(inputs: list[str], job: Job, form: Format | None) -> Task:
+def _stream(inputs: Sequence[str], job: Job, suffixes: Suffixes) -> Task:
     if len(inputs) > 1:
         raise Misuse("- stands for one picture: it takes no other input, and no folder, beside it")
     source = None if inputs == [STREAM] else Path(inputs[0])
     if source is not None and os.path.isdir(source):
         raise Misuse(f"{source} is a folder: standard output takes one picture")
+    if source is None and sys.stdin is None:
+        raise Misuse("standard input is closed: name a picture")
     if job.output not in (None, STREAM):
         if _names_folder(job.output):
             raise Misuse(
                 f"-o {job.output}: standard input has no name to be kept there: name a file"
             )
-        return Task(source, _output_file(job.output, form))
-    if sys.stdout.isatty():
+        return Task((source,), suffixes.file(job.output))
+    _to_no_terminal()
+    return Task((source,), None)
+
+
+def _to_no_terminal() -> None:
+    if sys.stdout is None or sys.stdout.closed:
+        raise Misuse("standard output is closed: name a file with -o FILE")
+    if looks_on(sys.stdout):
         raise Misuse(
             "a picture does not go to a terminal: redirect it, or name a file with -o FILE"
         )
-    return Task(source, None)
 
 
-def _output_folder(inputs: list[str], job: Job) -> Path | None:
+def _output_folder(inputs: Sequence[str], job: Job) -> Path | None:
     """The folder that `-o` names; None when it names a file or is not given."""
     if job.output is None:
         return None
@@ -169,67 +303,82 @@ def _names_folder(output: str) -> bool:
     return output.endswith(("/", os.sep)) or os.path.isdir(output)
 
 
-def _output_file(output: str, form: Format | None) -> Path:
-    target = Path(output)
-    named = SUFFIXES.get(target.suffix.lower())
-    if named is None:
-        known = " ".join(SUFFIXES)
-        raise Misuse(f"-o {output}: end it with / for a folder, or for a file with one of {known}")
-    if form not in (None, named):
-        raise Misuse(f"-o {output} and --format {form.name.lower()} contradict each other")
-    return target
-
-
-def _beside(path: Path, into: Path | None, suffix: str, job: Job, form: Format | None) -> Path:
+def _beside(path: Path, into: Path | None, suffix: str, job: Job, suffixes: Suffixes) -> Path:
     if into is not None:
-        return _in_format(into / path.name, form)
+        return suffixes.named(into / path.name)
     if job.output is not None:
-        return _output_file(job.output, form)
-    return _in_format(path.with_name(f"{path.stem}-{suffix}{path.suffix}"), form)
+        return suffixes.file(job.output)
+    if path.exists() and not path.is_file():
+        raise Misuse(f"{path} is no file that lies somewhere: say where to write with -o FILE")
+    return suffixes.named(path.with_name(f"{path.stem}-{suffix}{path.suffix}"))
 
 
-def _in_format(target: Path, form: Format | None) -> Path:
-    """The same name with a suffix of the format, if it has another one."""
-    if form is None or target.suffix.lower() in form.suffixes:
-        return target
-    return target.with_suffix(form.suffixes[0])
+@dataclass
+class _Found:
+    """What was met in folders."""
+
+    passed_over: int = 0
+    unlisted: list[str] = field(default_factory=list)
+
+    def pictures(self, folder: Path, recursive: bool, output: Path) -> Iterator[Path]:
+        """The pictures of a folder, by their suffix, in order, without hidden ones and without
+        those of its own output."""
+        try:
+            entries = sorted(folder.iterdir())
+        except OSError as error:
+            self.unlisted.append(f"{folder}: cannot be listed ({error.strerror})")
+            return
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if not os.path.isdir(entry):
+                if entry.suffix.lower() in SUFFIXES:
+                    yield entry
+                else:
+                    self.passed_over += 1
+            elif recursive and not entry.is_symlink() and entry.resolve() != output:
+                yield from self.pictures(entry, recursive, output)
+
+    def nothing(self, inputs: Sequence[str], job: Job) -> Failure:
+        """Why there is nothing to do."""
+        if self.unlisted:
+            return Failure("; ".join(self.unlisted), code="unreadable")
+        more = "" if job.recursive else " (--recursive looks into the folders below)"
+        return Failure(f"{', '.join(inputs)}: no picture in it{more}", code="no-picture")
 
 
-def _files(folder: Path, recursive: bool, output: Path) -> Iterator[Path]:
-    """The files of a folder in order, without hidden ones and without those of its own output."""
-    try:
-        entries = sorted(folder.iterdir())
-    except OSError as error:
-        raise Failure(f"{folder}: cannot be listed ({error.strerror})") from error
-    for entry in entries:
-        if entry.name.startswith("."):
-            continue
-        if not os.path.isdir(entry):
-            yield entry
-        elif recursive and not entry.is_symlink() and entry.resolve() != output:
-            yield from _files(entry, recursive, output)
+def _without_clashes(tasks: Sequence[Task], finished: Callable[[Task], bool]) -> tuple[Task, ...]:
+    """The tasks, each once. Raises Misuse where an output would meet an input or another output.
 
-
-def _without_clashes(tasks: list[Task]) -> tuple[Task, ...]:
-    """The tasks, each once. Raises Misuse where an output would meet an input or another output."""
-    inputs = {_place(task.source): task.source for task in tasks if task.source}
+    An input that is another task's finished output is none: `imgan adjust *.jpg` given again.
+    """
+    inputs = {_place(source): source for task in tasks for source in task.sources if source}
     makers: defaultdict[str, dict[str, Task]] = defaultdict(dict)
     for task in tasks:
-        if task.source and task.target:
-            makers[_place(task.target)].setdefault(_place(task.source), task)
-    clashes = []
+        (source,) = task.sources
+        if source and task.target:
+            makers[_place(task.target)].setdefault(_place(source), task)
+    clashes, made = [], set()
     for target, tasks_by_source in makers.items():
         first, *others = tasks_by_source.values()
         if target in inputs:
-            clashes.append(f"{first.input} would be written over the input {inputs[target]}")
+            if finished(first):
+                made.add(target)
+            else:
+                clashes.append(f"{first.input} would be written over the input {inputs[target]}")
         elif others:
-            names = " and ".join(task.input for task in (first, *others))
+            names = " and ".join(str(task.input) for task in (first, *others))
             clashes.append(f"{names} would all be written to {first.output}")
     if clashes:
         more = f"; and {len(clashes) - LISTED} more" if len(clashes) > LISTED else ""
         mend = "leave one out, or write elsewhere with -o"
         raise Misuse(f"nothing was done: {'; '.join(clashes[:LISTED])}{more}: {mend}")
-    return tuple(task for by_source in makers.values() for task in by_source.values())
+    return tuple(
+        task
+        for by_source in makers.values()
+        for source, task in by_source.items()
+        if source not in made
+    )
 
 
 def _place(path: Path) -> str:

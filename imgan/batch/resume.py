@@ -12,14 +12,19 @@ import hashlib
 import json
 import os
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
 import platformdirs
 
 import imgan
-from imgan.batch.job import Job, Operation
+from imgan.batch.job import Job
 from imgan.files import digest
+from imgan.models.store import Models
+from imgan.operations import Operation
+from imgan.options import canonical, fields_of
+from imgan.plugins import registry
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS finished (
@@ -30,20 +35,32 @@ CREATE TABLE IF NOT EXISTS finished (
 """
 
 
-def fingerprint(input_sha256: str, job: Job, operation: Operation) -> str:
-    """SHA-256 over everything that decides an output's bytes: input, models, settings, version."""
+def recipe(job: Job, operation: Operation, models: Models) -> str:
+    """All that decides an output's bytes beside its input, as JSON.
+
+    The version of imgan and of the package that the operation comes from; every field, of pictures
+    their content; SHA-256 and traits of every network; how the result is written.
+    """
+    kind = type(operation)
+    fields = {f.name: canonical(getattr(operation, f.name)) for f in fields_of(kind)}
+    cards = [(card.sha256, dict(card.traits)) for card in operation.cards(models)]
     decisive = {
         "imgan": imgan.__version__,
+        "plugin": registry().version_of(kind),
         "operation": operation.name,
-        "settings": dict(operation.settings),
-        "models": operation.models,
-        "input": input_sha256,
-        "write": [job.format, job.quality, job.strip_metadata],
+        "settings": fields,
+        "models": cards,
+        "write": [job.format, job.quality, job.strip_metadata, job.no_provenance],
     }
-    return hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()
+    return json.dumps(decisive, sort_keys=True)
 
 
-class Ledger:
+def fingerprint(recipe: str, inputs: Sequence[str], number: int = 0) -> str:
+    """SHA-256 over `recipe` and the SHA-256 of the inputs, or the number of a result without."""
+    return hashlib.sha256(json.dumps([recipe, list(inputs), number]).encode()).hexdigest()
+
+
+class Finished:
     """The finished outputs of this user. Safe to use from several threads and processes."""
 
     def __init__(self, path: Path | None = None) -> None:
@@ -55,7 +72,7 @@ class Ledger:
         """Whether `output` was made from just this and has not changed since."""
         query = "SELECT sha256 FROM finished WHERE output = ? AND made_from = ?"
         row = self._execute(query, (os.fsencode(output.resolve()), made_from))
-        return row is not None and row[0] == digest(output)
+        return row is not None and output.is_file() and row[0] == digest(output)
 
     def record(self, output: Path, made_from: str) -> None:
         """Remember that `output` is finished."""

@@ -4,89 +4,77 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import sys
-import threading
 import time
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Self
+from typing import BinaryIO, overload
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-from imgan.batch.job import Job, Operation
-from imgan.batch.plan import Plan, Task, make_plan, with_receipts
-from imgan.batch.resume import Ledger, fingerprint
-from imgan.errors import Failure, reason
-from imgan.files import digest, whole_file
+from imgan.batch.job import Job
+from imgan.batch.plan import Plan, Task, make_plan
+from imgan.batch.resume import Finished, fingerprint, recipe
+from imgan.errors import Failure, Skip, reason
+from imgan.files import SameThere, digest, sweep, whole_file
 from imgan.images import Picture, format_of, open_picture, save_picture
-
-if TYPE_CHECKING:
-    from imgan.batch.job import Process
+from imgan.models.store import Models
+from imgan.operations import Meter, Operation, Process, Product, Result, Runtime, Takes
 
 DEPTH = 4  # pictures decoded ahead, and results waiting to be encoded, at most ...
 AHEAD = 256 * 2**20  # ... and the bytes of either; a larger picture goes through alone
 PIPE_FORMAT = "png"  # keeps every bit, alpha, profile and EXIF between two commands
 
-DONE, ALREADY_DONE, FAILED = "done", "already done", "failed"
+DONE, ALREADY_DONE, SKIPPED, FAILED = "done", "already done", "skipped", "failed"
 
 
-def run(job: Job, operation: Operation) -> None:
-    """Do `operation` on every picture of `job`.
-
-    The plan is made first: Misuse, and nothing written, where names clash. A picture that fails is
-    listed at the end and the others go on; Failure is raised then. SIGINT and SIGTERM finish the
-    files that are being written, start no other, and exit with 128 + the signal's number.
-    """
-    plan = make_plan(job, operation.suffix)
-    if operation.receipt is not None:
-        plan = with_receipts(plan, operation.receipt)
-    with _stopping_on_signals(), Report(job, operation, plan) as report:
-        ledger = Ledger()
-        _work(plan.tasks, job, operation, ledger, report)
-        if ledger.trouble:
-            report.say(f"what is finished cannot be remembered: {ledger.trouble}")
-    report.close()
+class Stopped(BaseException):
+    """The work on a picture was given up, at a tile or a step, since the batch is to end."""
 
 
 @dataclass
-class Item:
-    """A picture on its way: from `read` through the operation to `write`."""
+class Outcome:
+    """A result on its way: from `read` through the operation to `write`."""
 
     task: Task
-    picture: Picture | None = None
-    """None before it is read, when it is written, and when there is nothing (more) to do."""
-    made_from: str = ""
     status: str = FAILED
+    """"done", "already done", "skipped" or "failed"."""
     notes: tuple[str, ...] = ()
-    """What was noticed while it was opened and saved."""
+    """What was noticed while the picture was opened, worked on and saved."""
     facts: Mapping[str, object] = field(default_factory=dict)
     seconds: float = 0.0
     error: str = ""
+    error_code: str = ""
+    """Why it failed or was skipped, as `imgan.errors.Failure.code`."""
+    picture: Picture | Product | None = None
+    """None before it is read, when it is written, and when there is nothing (more) to do."""
+    extras: Mapping[Path, Picture | Product] = field(default_factory=dict)
+    made_from: str = ""
+    ready: bool = False
+    """Whether it is read and there is something to do."""
 
     @property
     def nbytes(self) -> int:
         picture = self.picture
-        if picture is None:
+        if not isinstance(picture, Picture):
             return 0
         return picture.pixels.nbytes + (0 if picture.alpha is None else picture.alpha.nbytes)
 
     @property
     def line(self) -> dict[str, object]:
         """What is known of the picture, for scripts."""
+        error = {"error": self.error, "error_code": self.error_code} if self.error else {}
         return {
             "input": self.task.input,
             "output": self.task.output,
             "status": self.status,
             "seconds": round(self.seconds, 3),
             **self.facts,
+            **error,
         }
 
     @contextmanager
@@ -96,43 +84,269 @@ class Item:
         try:
             yield
         except Exception as error:
-            self.picture, self.status = None, FAILED
+            self.picture, self.ready = None, False
+            self.status = SKIPPED if isinstance(error, Skip) else FAILED
             self.error = reason(error).removeprefix(f"{self.task.name}: ")
+            self.error_code = error.code if isinstance(error, Failure) else Failure.code
         finally:
             self.seconds += time.perf_counter() - started
 
 
-def _work(
-    tasks: Sequence[Task], job: Job, operation: Operation, ledger: Ledger, report: Report
-) -> None:
-    # Pipes are read and written here, not in a thread: one that hangs there could not be stopped.
-    piped = sys.stdin.buffer.read() if any(task.source is None for task in tasks) else b""
-    read = partial(_read, piped=piped, job=job, operation=operation, ledger=ledger)
-    write = partial(_write, job=job, ledger=ledger)
-    process: Process | None = None
-    writing: deque[tuple[Item, Future[None]]] = deque()
-    with _threads() as readers, _threads() as writers:
-        for item in _read_ahead(readers, read, tasks):
-            if item.picture is not None:
-                if process is None:
-                    process = operation.start()
-                with item.stage():
-                    item.picture, item.facts = process(item.picture)
-                    item.notes = tuple(dict.fromkeys((*item.notes, *item.picture.source.notes)))
-            if item.task.target is None:
-                write(item)
-                report.add(item)
-                continue
-            writing.append((item, writers.submit(write, item)))
-            while writing and (_crowded(writing) or writing[0][1].done()):
-                _settle(writing, report)
-        while writing:
-            _settle(writing, report)
+class Listener:
+    """Hears how a batch goes; this one keeps it to itself."""
+
+    def start(self, plan: Plan) -> None:
+        """The plan is good, and the work begins."""
+
+    def within(self, share: float) -> None:
+        """The present picture is done by this share, 0..1."""
+
+    def add(self, outcome: Outcome) -> None:
+        """A result has come to its end."""
+
+    def say(self, line: str) -> None:
+        """What concerns the batch as a whole."""
+
+
+def run(job: Job, operation: Operation, listener: Listener | None = None) -> list[Outcome]:
+    """Do `operation` for every input of `job`; returns what became of each, in order.
+
+    The plan is made first: Misuse, and nothing written, where names clash or options contradict
+    each other. A picture that fails does not keep the others from being done. When it is
+    interrupted, by any exception, the files that are being written are finished and no other is
+    begun.
+    """
+    return Batch(job, operation, listener or Listener()).run()
+
+
+class Batch:
+    """One run of an operation over a plan."""
+
+    def __init__(self, job: Job, operation: Operation, listener: Listener) -> None:
+        self.job = job
+        self.operation = operation
+        self.listener = listener
+        self.stopping = False
+        operation.check()
+        models = Models.installed()
+        self.runtime = Runtime(
+            device=job.device,
+            models=models,
+            meter=Meter(self._within),
+            measured=job.json or job.receipt is not None,
+        )
+        self.finished = Finished()
+        self.recipe = recipe(job, operation, models)
+        self.plan = make_plan(job, operation, self._is_finished)
+        self._refuse_side_files()
+
+    def run(self) -> list[Outcome]:
+        """Work through the plan."""
+        self._sweep()
+        self.listener.start(self.plan)
+        outcomes: list[Outcome] = []
+        for outcome in self._work():
+            outcomes.append(outcome)
+            self.listener.add(outcome)
+        for trouble in self.plan.unlisted:
+            self.listener.say(trouble)
+        if self.finished.trouble:
+            self.listener.say(f"what is finished cannot be remembered: {self.finished.trouble}")
+        return outcomes
+
+    def status(self, task: Task) -> str:
+        """What a run would do with a task, in words for --dry-run. Reads its inputs."""
+        if task.target is None or not task.target.exists():
+            return "to do"
+        if self._is_finished(task):
+            return ALREADY_DONE
+        return "to be replaced" if self.job.overwrite else "exists, and stays"
+
+    def _within(self, share: float) -> None:
+        if self.stopping:
+            raise Stopped
+        self.listener.within(share)
+
+    def _refuse_side_files(self) -> None:
+        for file in self.operation.side_files():
+            if file.exists() and not self.job.overwrite:
+                raise Failure(f"{file} exists; --overwrite to replace", code="exists")
+
+    def _is_finished(self, task: Task) -> bool:
+        if task.target is None or task.piped or not task.target.exists():
+            return False
+        try:
+            inputs = [digest(source) for source in task.sources if source is not None]
+        except OSError:
+            return False
+        made_from = fingerprint(self.recipe, inputs, task.number)
+        return self.finished.holds(task.target, made_from)
+
+    def _sweep(self) -> None:
+        for folder in {task.target.parent for task in self.plan.tasks if task.target is not None}:
+            sweep(folder)
+
+    def _work(self) -> Iterator[Outcome]:
+        """The outcomes, in order, as they come to their ends."""
+        # Pipes are read and written here, not in a thread: one that hangs there could not be
+        # stopped.
+        piped = any(None in task.sources for task in self.plan.tasks)
+        read = partial(self._read, piped=sys.stdin.buffer.read() if piped else b"")
+        writing: deque[tuple[Outcome, Future[None]]] = deque()
+        process: Process | None = None
+        with _threads() as readers, _threads() as writers, _threads(1) as worker:
+            try:
+                for outcome in _read_ahead(readers, read, self.plan.tasks):
+                    if outcome.ready:
+                        # In a thread of its own, so that this one can be interrupted meanwhile.
+                        if process is None:
+                            process = worker.submit(self.operation.open, self.runtime).result()
+                        worker.submit(self._process, outcome, process).result()
+                    if outcome.task.target is None:
+                        self._write(outcome)
+                        yield outcome
+                        continue
+                    writing.append((outcome, writers.submit(self._write, outcome)))
+                    while writing and (_crowded(writing) or writing[0][1].done()):
+                        yield _settled(writing)
+                while writing:
+                    yield _settled(writing)
+            except BaseException:
+                self.stopping = True
+                raise
+
+    def _read(self, task: Task, piped: bytes) -> Outcome:
+        outcome = Outcome(task)
+        job = self.job
+        with outcome.stage():
+            sources = [_once(source, piped) for source in task.sources]
+            outcome.made_from = fingerprint(
+                self.recipe, [digest(source) for source in sources], task.number
+            )
+            if task.target is not None and task.target.exists() and not job.overwrite:
+                if not self.finished.holds(task.target, outcome.made_from):
+                    raise Failure(f"{task.target} exists; --overwrite to replace", code="exists")
+                if task.receipt is not None and not task.receipt.exists():
+                    raise Failure(
+                        f"{task.target} exists without {task.receipt}; --overwrite makes both",
+                        code="exists",
+                    )
+                outcome.status = ALREADY_DONE
+                return outcome
+            if task.receipt is not None and task.receipt.exists() and not job.overwrite:
+                raise Failure(f"{task.receipt} exists; --overwrite to replace", code="exists")
+            if self.operation.takes is Takes.EACH:
+                picture = open_picture(sources[0], task.name)
+                if not self.operation.formats:
+                    # Refused before the work.
+                    format_of(task.target, job.format or picture.source.format)
+                outcome.picture, outcome.notes = picture, picture.source.notes
+            outcome.ready = True
+        return outcome
+
+    def _process(self, outcome: Outcome, process: Process) -> None:
+        takes = self.operation.takes
+        with outcome.stage():
+            if takes is Takes.EACH:
+                result = process(outcome.picture)
+            elif takes is Takes.ALL:
+                result = process(Opened(outcome.task.sources))
+            else:
+                result = process(outcome.task.number)
+            self._keep(outcome, result)
+
+    def _keep(self, outcome: Outcome, result: Result) -> None:
+        picture = result.made
+        own: tuple[str, ...] = ()
+        if isinstance(picture, Picture):
+            own = picture.source.notes
+            if self.operation.source_type and not self.job.no_provenance:
+                stated = replace(picture.source, made=self.operation.source_type)
+                picture = replace(picture, source=stated)
+        outcome.picture, outcome.facts, outcome.extras = picture, result.facts, result.extras
+        outcome.notes = tuple(dict.fromkeys((*outcome.notes, *own, *result.notes)))
+
+    def _write(self, outcome: Outcome) -> None:
+        # Receipt and side files take their names after the picture: none is there without it.
+        with outcome.stage(), ExitStack() as stack:
+            if outcome.picture is None:
+                return
+            task, job = outcome.task, self.job
+            if task.receipt is not None:
+                known = {key: value for key, value in outcome.line.items() if key != "status"}
+                text = json.dumps(known, indent=2) + "\n"
+                _beside(stack, task.receipt, job.overwrite).write(text.encode())
+            for path, extra in outcome.extras.items():
+                self._save_extra(extra, path, _beside(stack, path, job.overwrite))
+            try:
+                outcome.notes += self._save(outcome.picture, task.target)
+            except SameThere:
+                outcome.status = ALREADY_DONE
+            else:
+                outcome.status = DONE
+            if task.target is not None:
+                self.finished.record(task.target, outcome.made_from)
+            outcome.picture = None
+
+    def _save(self, result: Picture | Product, target: Path | None) -> tuple[str, ...]:
+        job = self.job
+        if target is not None:
+            target.parent.mkdir(parents=True, exist_ok=True)
+        if isinstance(result, Picture):
+            save = partial(
+                save_picture,
+                result,
+                quality=job.quality,
+                strip_metadata=job.strip_metadata,
+                overwrite=job.overwrite,
+            )
+            if target is not None:
+                return save(target, format=job.format)
+            return _to_stdout(partial(save, format=job.format or PIPE_FORMAT))
+        suffix = self.operation.formats[0] if target is None else target.suffix.lower()
+        if target is None:
+            return _to_stdout(partial(_written, result, suffix))
+        with _named(target), whole_file(target, job.overwrite) as file:
+            result.write(file, suffix)
+        return ()
+
+    def _save_extra(self, extra: Picture | Product, path: Path, file: BinaryIO) -> None:
+        if isinstance(extra, Picture):
+            save_picture(extra, file, quality=self.job.quality, format=path.suffix)
+        else:
+            extra.write(file, path.suffix.lower())
+
+
+class Opened(Sequence[Picture]):
+    """Pictures of files, each opened when it is asked for, and not kept."""
+
+    def __init__(self, sources: Sequence[Path | None]) -> None:
+        self.sources = [source for source in sources if source is not None]
+
+    def __len__(self) -> int:
+        return len(self.sources)
+
+    @overload
+    def __getitem__(self, index: int) -> Picture: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Picture]: ...
+    def __getitem__(self, index: int | slice) -> Picture | Sequence[Picture]:
+        """Raises Failure for a picture that cannot be opened."""
+        if isinstance(index, slice):
+            return Opened(self.sources[index])
+        return open_picture(self.sources[index])
+
+
+def _once(source: Path | None, piped: bytes) -> Path | bytes:
+    """A source that can be read twice: what is no file, such as a pipe with a name, is read now."""
+    if source is None:
+        return piped
+    return source.read_bytes() if source.exists() and not source.is_file() else source
 
 
 def _read_ahead(
-    pool: ThreadPoolExecutor, read: Callable[[Task], Item], tasks: Sequence[Task]
-) -> Iterator[Item]:
+    pool: ThreadPoolExecutor, read: Callable[[Task], Outcome], tasks: Sequence[Task]
+) -> Iterator[Outcome]:
     """The tasks' pictures in order, with the next ones decoded meanwhile.
 
     How many is reckoned from the size of the latest; at first it is one.
@@ -140,68 +354,30 @@ def _read_ahead(
     remaining = iter(tasks)
     ahead = deque(pool.submit(read, task) for task in islice(remaining, 1))
     while ahead:
-        item = ahead.popleft().result()
-        depth = max(1, min(DEPTH, AHEAD // max(1, item.nbytes)))
+        outcome = ahead.popleft().result()
+        depth = max(1, min(DEPTH, AHEAD // max(1, outcome.nbytes)))
         ahead += [pool.submit(read, task) for task in islice(remaining, max(0, depth - len(ahead)))]
-        yield item
+        yield outcome
 
 
-def _read(task: Task, piped: bytes, job: Job, operation: Operation, ledger: Ledger) -> Item:
-    item = Item(task)
-    with item.stage():
-        source = piped if task.source is None else task.source
-        item.made_from = fingerprint(digest(source), job, operation)
-        if task.target is not None and task.target.exists() and not job.overwrite:
-            if not ledger.holds(task.target, item.made_from):
-                raise Failure(f"{task.target} exists; --overwrite to replace")
-            if task.receipt is not None and not task.receipt.exists():
-                raise Failure(
-                    f"{task.target} exists without {task.receipt}; --overwrite makes both"
-                )
-            item.status = ALREADY_DONE
-        elif task.receipt is not None and task.receipt.exists() and not job.overwrite:
-            raise Failure(f"{task.receipt} exists; --overwrite to replace")
-        else:
-            picture = open_picture(source, task.name)
-            format_of(task.target, job.format or picture.source.format)  # refused before the work
-            item.picture, item.notes = picture, picture.source.notes
-    return item
+def _beside(stack: ExitStack, path: Path, overwrite: bool) -> BinaryIO:
+    """A file that takes its name when the stack is left well."""
+    stack.enter_context(_named(path))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return stack.enter_context(whole_file(path, overwrite))
 
 
-def _write(item: Item, job: Job, ledger: Ledger) -> None:
-    # The receipt takes its name after the picture: neither is there without the other.
-    with item.stage(), ExitStack() as stack:
-        if item.picture is None:
-            return
-        if item.task.receipt is not None:
-            _write_receipt(item, item.task.receipt, job.overwrite, stack)
-        target = item.task.target
-        save = partial(
-            save_picture,
-            item.picture,
-            quality=job.quality,
-            strip_metadata=job.strip_metadata,
-            overwrite=job.overwrite,
-        )
-        if target is None:
-            item.notes += _to_stdout(partial(save, format=job.format or PIPE_FORMAT))
-        else:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            item.notes += save(target, format=job.format)
-            ledger.record(target, item.made_from)
-        item.picture, item.status = None, DONE
-
-
-def _write_receipt(item: Item, path: Path, overwrite: bool, stack: ExitStack) -> None:
-    known = {key: value for key, value in item.line.items() if key != "status"}
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Failures of writing a file, with its name."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = stack.enter_context(whole_file(path, overwrite))
-        file.write((json.dumps(known, indent=2) + "\n").encode())
+        yield
     except Failure as failure:
-        raise Failure(f"{path} {failure}") from failure
+        if str(failure).startswith(str(path)):
+            raise
+        raise type(failure)(f"{path} {failure}", code=failure.code) from failure
     except OSError as error:
-        raise Failure(f"{path} cannot be written: {error.strerror}") from error
+        raise Failure(f"{path} cannot be written: {error.strerror}", code="unwritable") from error
 
 
 def _to_stdout(save: Callable[[BinaryIO], tuple[str, ...]]) -> tuple[str, ...]:
@@ -214,119 +390,26 @@ def _to_stdout(save: Callable[[BinaryIO], tuple[str, ...]]) -> tuple[str, ...]:
         raise
 
 
-def _crowded(writing: Sequence[tuple[Item, Future[None]]]) -> bool:
-    return len(writing) > DEPTH or sum(item.nbytes for item, _ in writing) > AHEAD
+def _written(product: Product, suffix: str, stream: BinaryIO) -> tuple[str, ...]:
+    product.write(stream, suffix)
+    return ()
 
 
-def _settle(writing: deque[tuple[Item, Future[None]]], report: Report) -> None:
-    item, written = writing.popleft()
+def _crowded(writing: Sequence[tuple[Outcome, Future[None]]]) -> bool:
+    return len(writing) > DEPTH or sum(outcome.nbytes for outcome, _ in writing) > AHEAD
+
+
+def _settled(writing: deque[tuple[Outcome, Future[None]]]) -> Outcome:
+    outcome, written = writing.popleft()
     written.result()
-    report.add(item)
+    return outcome
 
 
 @contextmanager
-def _threads() -> Iterator[ThreadPoolExecutor]:
+def _threads(count: int = DEPTH) -> Iterator[ThreadPoolExecutor]:
     """Threads that finish what they are at, and nothing more, when the block is left early."""
-    pool = ThreadPoolExecutor(DEPTH)
+    pool = ThreadPoolExecutor(count)
     try:
         yield pool
     finally:
         pool.shutdown(cancel_futures=True)
-
-
-@contextmanager
-def _stopping_on_signals() -> Iterator[None]:
-    """SIGINT and SIGTERM become SystemExit, so that every block is left in order.
-
-    A second one ends the process at once; a hidden temporary file may then stay behind.
-    """
-
-    def stop(number: int, frame: object) -> None:
-        for heeded in former:
-            signal.signal(heeded, lambda number, frame: os._exit(128 + number))
-        raise SystemExit(128 + number)
-
-    former: dict[signal.Signals, Any] = {}
-    if threading.current_thread() is threading.main_thread():
-        for heeded in (signal.SIGINT, signal.SIGTERM):
-            if signal.getsignal(heeded) is not signal.SIG_IGN:  # as under nohup
-                former[heeded] = signal.signal(heeded, stop)
-    try:
-        yield
-    finally:
-        for heeded, handler in former.items():
-            signal.signal(heeded, handler)
-
-
-class Report:
-    """What people and scripts see: a bar, notes, JSON lines, and the failures at the end."""
-
-    def __init__(self, job: Job, operation: Operation, plan: Plan) -> None:
-        self.plan = plan
-        self.counts: Counter[str] = Counter()
-        self.failures: list[str] = []
-        self.console = Console(stderr=True)
-        self.piping = any(task.target is None for task in plan.tasks)
-        self.lines = (sys.stderr if self.piping else sys.stdout) if job.json else None
-        self.bar = Progress(
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            console=self.console,
-            transient=True,
-            redirect_stdout=False,  # it would send the JSON lines to standard error
-            disable=not sys.stderr.isatty() or (self.lines is not None and self.lines.isatty()),
-        )
-        self.bar_task = self.bar.add_task(operation.name, total=len(plan.tasks))
-        if operation.meter is not None:
-            operation.meter.listener = self.within
-
-    def __enter__(self) -> Self:
-        self.bar.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
-        self.bar.stop()
-        if kind is SystemExit:
-            more = "" if self.piping else "; the same command goes on where this one ended"
-            self.say(f"stopped{more}")
-
-    def say(self, line: str) -> None:
-        self.console.print(
-            f"imgan: {line}", markup=False, highlight=False, emoji=False, soft_wrap=True
-        )
-
-    def within(self, share: float) -> None:
-        """The present picture is done by this share."""
-        self.bar.update(self.bar_task, completed=self.counts.total() + share)
-
-    def add(self, item: Item) -> None:
-        """A picture that has come to its end."""
-        self.counts[item.status] += 1
-        for note in item.notes:
-            self.say(f"{item.task.name}: {note}")
-        if item.status == FAILED:
-            self.failures.append(f"{item.task.name}: {item.error}")
-        if self.lines is not None:
-            line = item.line
-            if item.status == FAILED:
-                line["error"] = item.error
-            print(json.dumps(line), file=self.lines, flush=True)
-        self.bar.update(self.bar_task, completed=self.counts.total())
-
-    def close(self) -> None:
-        """The sum, on a terminal, and the failures, which are raised as one Failure."""
-        if sys.stderr.isatty():
-            sums = [f"{count} {status}" for status, count in self.counts.items()]
-            if self.plan.passed_over:
-                others = "other file" if self.plan.passed_over == 1 else "other files"
-                sums.append(f"{self.plan.passed_over} {others} passed over")
-            self.say(", ".join(sums))
-        if not self.failures:
-            return
-        if len(self.plan.tasks) == 1:
-            raise Failure(self.failures[0])
-        for failure in self.failures:
-            self.say(failure)
-        raise Failure(f"{len(self.failures)} of {len(self.plan.tasks)} pictures failed")

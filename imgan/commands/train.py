@@ -58,9 +58,8 @@ def group(found: Registry) -> typer.Typer:
         "Several processes: torchrun --nproc-per-node 2 --no-python imgan train ...",
     )
     for name, recipe in sorted(found.recipes.items()):
-        command = unfold(_command(recipe), "settings", recipe.settings)
         app.command(name, help=f"{recipe.summary}\n\nDIR: {recipe.data}")(
-            unfold(command, "place", Place)
+            unfold(_command(recipe), place=Place, settings=recipe.settings)
         )
     return app
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from importlib import import_module
 from io import BytesIO
 from pathlib import Path
@@ -50,7 +51,9 @@ def open_picture(source: Path | bytes, name: str = "") -> Picture:
     name = name or (str(source) if isinstance(source, Path) else "standard input")
     try:
         with BytesIO(source) if isinstance(source, bytes) else source.open("rb") as stream:
-            return _decode(stream)
+            picture = _decode(stream)
+        own = source.name if isinstance(source, Path) else ""
+        return replace(picture, source=replace(picture.source, name=own))
     except OSError as error:
         if error.errno is None:
             raise Failure(f"{name}: {_BROKEN}: {line(error)}") from error

@@ -75,6 +75,7 @@ class Source:
         notes: what a person should know about the opening, a line each.
         made: IPTC's DigitalSourceType (`imgan.images.metadata`) that is to stand in the XMP
             written, or "" to leave what is there.
+        name: the file's name, without its folder, for people; "" for standard input.
     """
 
     format: str = "PNG"
@@ -86,6 +87,7 @@ class Source:
     dpi: float = 0.0
     notes: tuple[str, ...] = ()
     made: str = ""
+    name: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True)

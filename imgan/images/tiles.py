@@ -24,6 +24,7 @@ def run_tiled(
     scale: int = 1,
     tile: int = 512,
     overlap: int = 32,
+    meter: Callable[[float], None] = lambda share: None,
 ) -> Pixels:
     """A picture [H, W, 3] through `run`, `scale` times as large and of the same dtype.
 
@@ -31,6 +32,8 @@ def run_tiled(
     the side of a tile and `overlap` the context on each of its inner sides that is thrown away, in
     pixels of the input: with an overlap of at least the network's receptive radius the result is
     that of the whole picture at once. All tiles have one shape: the runtime reuses its buffers.
+
+    `meter` hears after every tile how far the picture is, 0..1; what it raises ends the work.
 
     Never more than a row of tiles is there in floating point. When `run` raises OutOfMemory, that
     tile and the ones after it are cut into tiles of half the side; Failure when they get too small.
@@ -42,7 +45,7 @@ def run_tiled(
     height, width = pixels.shape[:2]
     result = np.empty((height * scale, width * scale, 3), pixels.dtype)
     top = 0
-    for rows in _Tiler(run, scale, tile, overlap).rows(pixels):
+    for rows in _Tiler(run, scale, tile, overlap, meter, _area(pixels)).rows(pixels):
         bottom = top + rows.shape[1]
         quantise(rows, result[top:bottom])
         top = bottom
@@ -61,6 +64,11 @@ class _Tiler:
     scale: int
     tile: int
     overlap: int
+    meter: Callable[[float], None]
+    area: int
+    """Pixels of the whole picture."""
+    seen: int = 0
+    """Pixels that were run, at most those of the picture: what tiles share counts once or twice."""
 
     def rows(self, pixels: Pixels) -> Iterator[Planes]:
         """The result from top to bottom, a row of tiles at a time."""
@@ -88,7 +96,10 @@ class _Tiler:
         side = max(pixels.shape[:2])
         if side <= self.tile:
             try:
-                return self.run(pixels)
+                result = self.run(pixels)
+                self.seen = min(self.area, self.seen + _area(pixels))
+                self.meter(self.seen / self.area)
+                return result
             except OutOfMemory as error:
                 self.tile = side // 2
                 if self.tile < smallest(self.overlap):
@@ -112,6 +123,11 @@ class _Tiler:
             _Span.scaled(start, size, begin, end, length, self.scale)
             for start, begin, end in zip(starts, begins, ends, strict=True)
         ]
+
+
+def _area(pixels: Pixels) -> int:
+    height, width = pixels.shape[:2]
+    return height * width
 
 
 @dataclass(frozen=True)

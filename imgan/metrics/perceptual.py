@@ -8,7 +8,9 @@ from numpy.typing import NDArray
 from imgan.errors import Failure
 from imgan.images.tensors import Pixels, Planes, to_planes
 from imgan.models import store
+from imgan.models.cards import ModelCard
 from imgan.models.sessions import Session, open_session
+from imgan.models.store import Models
 
 MODEL = "features"
 """The card of the bundled network."""
@@ -66,13 +68,17 @@ class Perceptual:
         return {scale: unit.mean(axis=(1, 2), dtype=np.float64) for scale, unit in units.items()}
 
 
+def card(models: Models, name: str | None = None) -> ModelCard:
+    """Of the bundled network, or of another of its kind. Raises what `Models.find` raises."""
+    return models.find(name or MODEL, OPERATION)
+
+
 def open_features(device: str = "auto", model: str | None = None) -> Perceptual:
     """The bundled network, or another of its kind by a card's name, on a device.
 
-    Raises what `store.find`, `store.path` and `open_session` raise.
+    Raises what `Models.find`, `store.path` and `open_session` raise.
     """
-    card = store.find(store.installed(), model or MODEL, OPERATION)
-    return Perceptual(open_session(store.path(card), device))
+    return Perceptual(open_session(store.path(card(Models.installed(), model)), device))
 
 
 def _unit(layer: Planes) -> Planes:

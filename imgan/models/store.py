@@ -50,6 +50,26 @@ class Check:
     """Of `path`."""
 
 
+@dataclass(frozen=True)
+class Models:
+    """The models that an operation may choose from."""
+
+    cards: tuple[ModelCard, ...] = ()
+
+    @classmethod
+    def installed(cls) -> Models:
+        """All that plugins and the person offer. Raises Failure on a damaged card."""
+        return cls(installed())
+
+    def find(self, name: str, operation: str | None = None) -> ModelCard:
+        """The card of that name. Raises what `find` raises."""
+        return find(self.cards, name, operation)
+
+    def serving(self, operation: str) -> list[ModelCard]:
+        """The cards of an operation, by name."""
+        return [card for card in self.cards if card.operation == operation]
+
+
 def own_folder() -> Path:
     """The person's own models: `NAME.toml` each, and `weights/`.
 

@@ -14,7 +14,8 @@ import torch
 
 from imgan.errors import Failure, Misuse
 from imgan.files import whole_file
-from imgan.recipes import Recipe, Settings, option, resolve
+from imgan.options import option
+from imgan.recipes import Recipe, Settings, resolve
 from imgan.training.loop import CHECKPOINT, Report, fit, load, start_from
 from imgan.training.optim import processes
 from imgan.training.task import Task

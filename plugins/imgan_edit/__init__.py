@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
 
-from imgan.batch.job import Job, NoProvenance
+from imgan.errors import Misuse
 from imgan.hookspecs import hookimpl
 from imgan.models.cards import ModelCard, read_cards
-from imgan.options import unfold
+from imgan.operations import COMPOSITE, Listing, Operation, Process, Runtime
 from imgan.recipes import Evaluation, Recipe, Settings, resolve
-from imgan_edit.attributes import RESIDUAL, parse
+from imgan_edit.attributes import RESIDUAL, check, parse
+
+if TYPE_CHECKING:
+    from imgan.models.store import Models
 
 
 class Sheet(StrEnum):
@@ -134,9 +137,15 @@ class ResidualSettings(Settings):
         self.absolute("more")
 
 
-@dataclass(frozen=True)
-class Edit:
-    """What is to change, in which faces, and by which network."""
+@dataclass(frozen=True, kw_only=True)
+class Edit(Operation):
+    """Add attributes to the faces in a photo, or take them away.
+
+    imgan edit photo.jpg --add bangs --remove smiling --strength 1.5
+    """
+
+    name = "edit"
+    source_type = COMPOSITE
 
     add: Annotated[
         list[str] | None,
@@ -171,16 +180,6 @@ class Edit:
             show_default=False,
         ),
     ] = None
-    receipt: Annotated[
-        str | None,
-        Option(
-            metavar="FILE.json|each",
-            help="Write what was measured of the edit, as --json prints it: to a file, for one "
-            "picture, or with the word `each` to photo.jpg.json beside every photo.jpg written.",
-            show_default=False,
-        ),
-    ] = None
-    no_provenance: NoProvenance = False
     face: Annotated[
         str | None,
         Option(
@@ -207,14 +206,6 @@ class Edit:
             show_default=False,
         ),
     ] = None
-
-
-def edit(
-    job: Job,
-    wish: Edit,
-    show: Annotated[
-        bool, Option("--list", help="List the attributes with their measured success.")
-    ] = False,
     sheet: Annotated[
         Sheet | None,
         Option(
@@ -222,21 +213,64 @@ def edit(
             "that --auto-strength tries, or with each attribute of the engine added.",
             show_default=False,
         ),
-    ] = None,
-) -> None:
-    """Add attributes to the faces in a photo, or take them away.
+    ] = None
 
-    imgan edit photo.jpg --add bangs --remove smiling --strength 1.5
-    """
-    from imgan_edit import run
-    from imgan_edit.sheet import write_sheet
+    @property
+    def added(self) -> Mapping[str, float]:
+        """What to add, and how much of it. Raises Misuse for what is no attribute."""
+        return parse(self.add or [])
 
-    if show:
-        run.list_attributes(wish, job.json)
-    elif sheet:
-        write_sheet(job, wish, sheet)
-    else:
-        run.edit(job, wish)
+    @property
+    def removed(self) -> Mapping[str, float]:
+        """What to take away, likewise."""
+        return parse(self.remove or [])
+
+    @property
+    def suffix(self) -> str:
+        if self.sheet is not None:
+            return f"{self.sheet}-sheet"
+        return "-".join([*self.added, *(f"no-{slug}" for slug in self.removed)])
+
+    def check(self) -> None:
+        check(self.added, self.removed)
+        named = bool(self.added or self.removed)
+        if self.sheet is not None and (self.max_drift is not None or self.auto_strength):
+            raise Misuse("--sheet only shows: leave --max-drift and --auto-strength out")
+        if self.sheet is Sheet.attributes and named:
+            raise Misuse("--sheet attributes shows every attribute: leave --add and --remove out")
+        if self.sheet is Sheet.strength and not named:
+            raise Misuse("--sheet strength: name what it shows with --add or --remove")
+        if self.sheet is None and not named:
+            raise Misuse(
+                "nothing to edit: name an attribute with --add or --remove (--list has them)"
+            )
+        if self.aligned and self.face is not None:
+            raise Misuse("--face and --aligned contradict each other: leave one out")
+
+    def cards(self, models: Models) -> list[ModelCard]:
+        from imgan_edit import judge, occlusion, receipt
+
+        used = [self.editor(models), occlusion.card(models), judge.card(models)]
+        return used + (receipt.cards(models) if self.limited else [])
+
+    @property
+    def limited(self) -> bool:
+        """Whether what is measured has a say in the result."""
+        return self.auto_strength or self.max_drift is not None
+
+    def editor(self, models: Models) -> ModelCard:
+        """The card of the network that edits. Raises Misuse when there is none of that name."""
+        return models.find(self.model or self.engine.model, "edit")
+
+    def open(self, runtime: Runtime) -> Process:
+        from imgan_edit import run, sheet
+
+        return (run.open_editing if self.sheet is None else sheet.open_sheet)(self, runtime)
+
+    def listing(self, models: Models) -> Listing:
+        from imgan_edit.run import list_attributes
+
+        return list_attributes(self.editor(models))
 
 
 def label(
@@ -256,8 +290,12 @@ def label(
 
 @hookimpl
 def register_commands(app: typer.Typer) -> None:
-    app.command()(unfold(unfold(edit, "wish", Edit), "job", Job))
     app.command()(label)
+
+
+@hookimpl
+def register_operations() -> Iterable[type[Operation]]:
+    return [Edit]
 
 
 @hookimpl

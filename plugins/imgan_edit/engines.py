@@ -15,9 +15,9 @@ import numpy as np
 
 from imgan.errors import Failure, Misuse
 from imgan.images.tensors import Bytes, Floats, encode
-from imgan.models import store
 from imgan.models.cards import ModelCard
-from imgan.models.sessions import Session, open_session
+from imgan.models.sessions import Session
+from imgan.operations import Runtime
 from imgan_edit.attributes import HAIR_COLOURS, RESIDUAL, SLUGS, brings
 from imgan_edit.reach import reach
 
@@ -142,10 +142,10 @@ class Residual(Editor):
         return crops + self(crops, np.zeros((len(crops), len(SLUGS)), np.float32))
 
 
-def open_editor(card: ModelCard, device: str) -> Editor:
+def open_editor(card: ModelCard, runtime: Runtime) -> Editor:
     """The card's network; what it gives says which engine it is. Raises Failure when it is neither,
-    and what `store.path` and `open_session` raise."""
-    session = open_session(store.path(card), device)
+    and what `Runtime.session` raises."""
+    session = runtime.session(card)
     gain = card.number("gain", 1)
     match session.shapes:
         case {"face": [_, 3, int(size), _], "residual": _, "mask": _}:

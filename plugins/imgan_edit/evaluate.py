@@ -19,6 +19,8 @@ from imgan.metrics import fidelity
 from imgan.models import store
 from imgan.models.cards import ModelCard
 from imgan.models.sessions import open_session
+from imgan.models.store import Models
+from imgan.operations import Runtime
 from imgan.training.celeba import ATTRIBUTES_FILE, held_out, read_attributes, read_faces
 from imgan_edit import Engine
 from imgan_edit.attributes import SLUGS
@@ -60,10 +62,11 @@ def evaluate(data: Path, model: str | None, device: str) -> tuple[tuple[str, ...
     """
     photos = [open_picture(path) for path in held_out(data)]
     labels = _labels(data) if (data / ATTRIBUTES_FILE).exists() else None
-    witness, finder = Witness.open(device), Finder.open(device)
+    runtime = Runtime(device, Models.installed())
+    witness, finder = Witness.open(runtime), Finder.open(runtime)
     before = np.stack([witness.judge.sees(photo, _face(photo)) for photo in photos])
     measured = {
-        card.name: _measure(open_editor(card, device), witness, finder, photos, before)
+        card.name: _measure(open_editor(card, runtime), witness, finder, photos, before)
         for card in _cards(model)
     }
     header = [f"{name}{figure}" for name in measured for figure in ("", ": others moved")]

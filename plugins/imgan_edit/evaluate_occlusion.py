@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from imgan import faces
 from imgan.images import Picture
 from imgan.images.tensors import Bytes
+from imgan.models.store import Models
+from imgan.operations import Runtime
 from imgan.training.celeba import held_out, read_faces
 from imgan_edit.judge import SIZE
 from imgan_edit.occlusion import CELLS, Finder, share
@@ -35,7 +37,7 @@ def evaluate(
     squares, "seen where nothing is" that of the others; "refused" are the faces of which `imgan
     edit` would not edit any part. The colour is the mean of another face.
     """
-    finder = Finder.open(device, model)
+    finder = Finder.open(Runtime(device, Models.installed()), model)
     pixels = read_faces(held_out(data), SIZE)
     # The next face, upside down, so that its mouth is not where a mouth is.
     others = np.roll(pixels, 1, 0)[:, ::-1]

@@ -11,9 +11,10 @@ from imgan import faces
 from imgan.faces import Face
 from imgan.images import Picture
 from imgan.images.tensors import Bytes, Floats, encode
-from imgan.models import store
 from imgan.models.cards import ModelCard
-from imgan.models.sessions import Session, open_session
+from imgan.models.sessions import Session
+from imgan.models.store import Models
+from imgan.operations import Runtime
 
 JUDGE = "edit-classifier"
 JUDGES = "evaluate"
@@ -23,9 +24,9 @@ SIZE = 64
 """The side of the faces that they see, in pixels."""
 
 
-def card() -> ModelCard:
-    """The shipped classifier's. Raises what `store.find` raises."""
-    return store.find(store.installed(), JUDGE, JUDGES)
+def card(models: Models) -> ModelCard:
+    """The shipped classifier's. Raises what `Models.find` raises."""
+    return models.find(JUDGE, JUDGES)
 
 
 @dataclass(frozen=True)
@@ -35,8 +36,8 @@ class Judge:
     session: Session
 
     @classmethod
-    def open(cls, device: str) -> Judge:
-        return cls(open_session(store.path(card()), device))
+    def open(cls, runtime: Runtime) -> Judge:
+        return cls(runtime.session(card(runtime.models)))
 
     def probabilities(self, crops: Bytes) -> Floats:
         """Of the attributes [N, 40], in faces [N, 64, 64, 3]."""

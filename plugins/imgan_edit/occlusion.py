@@ -10,9 +10,10 @@ from imgan import faces
 from imgan.faces import Face
 from imgan.images import Picture
 from imgan.images.tensors import Floats, encode
-from imgan.models import store
 from imgan.models.cards import ModelCard
-from imgan.models.sessions import Session, open_session
+from imgan.models.sessions import Session
+from imgan.models.store import Models
+from imgan.operations import Runtime
 from imgan_edit.judge import JUDGES, SIZE
 from imgan_edit.reach import soft_mask
 
@@ -28,9 +29,9 @@ OVAL = 0.9
 """The rim of the square in which a face's features count less and less, as `soft_mask` has it."""
 
 
-def card(model: str | None = None) -> ModelCard:
-    """The shipped network's, or another's. Raises what `store.find` raises."""
-    return store.find(store.installed(), model or MODEL, JUDGES)
+def card(models: Models, name: str | None = None) -> ModelCard:
+    """The shipped network's, or another's. Raises what `Models.find` raises."""
+    return models.find(name or MODEL, JUDGES)
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class Finder:
     session: Session
 
     @classmethod
-    def open(cls, device: str, model: str | None = None) -> Finder:
-        return cls(open_session(store.path(card(model)), device))
+    def open(cls, runtime: Runtime, name: str | None = None) -> Finder:
+        return cls(runtime.session(card(runtime.models, name)))
 
     def hidden(self, picture: Picture, face: Face) -> Floats:
         """How much of each part of a face is hidden: [CELLS, CELLS] in 0..1."""

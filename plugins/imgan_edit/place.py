@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from imgan import faces
-from imgan.errors import Failure, Misuse
+from imgan.errors import Failure, Misuse, Skip
 from imgan.faces import Face
 from imgan.images import Picture, to_srgb
 from imgan_edit import Edit
@@ -64,19 +64,19 @@ class Found:
 
     def without(self, shares: Mapping[int, float]) -> Found:
         """The same, less those of the chosen that are hidden for the most part: `shares` says how
-        much of each is. Raises Failure when none is left."""
+        much of each is. Raises Skip when none is left."""
         hidden = [i for i in self.chosen if shares[i] > HIDDEN_MOST]
         chosen = [i for i in self.chosen if i not in hidden]
         if not chosen:
-            raise Failure(f"the face {HIDDEN} ({max(shares.values()):.0%}), {MEND}")
+            raise Skip(f"the face {HIDDEN} ({max(shares.values()):.0%}), {MEND}", code="face-unfit")
         return replace(self, chosen=chosen, hidden=hidden)
 
     def but(self, unmoved: Sequence[int]) -> Found:
-        """The same, less those of the chosen in which nothing would change. Raises Failure when
+        """The same, less those of the chosen in which nothing would change. Raises Skip when
         none is left."""
         chosen = [i for i in self.chosen if i not in unmoved]
         if not chosen:
-            raise Failure(f"the face {UNMOVED}; --engine vector may change it")
+            raise Skip(f"the face {UNMOVED}; --engine vector may change it", code="face-unfit")
         return replace(self, chosen=chosen, unmoved=unmoved)
 
 
@@ -91,14 +91,12 @@ class Place:
     aligned: bool = False
 
     @classmethod
-    def of(cls, wish: Edit) -> Place:
+    def of(cls, operation: Edit) -> Place:
         """Read `--face` and `--aligned`. Raises Misuse."""
-        if wish.face is None:
-            return cls(aligned=wish.aligned)
-        if wish.aligned:
-            raise Misuse("--face and --aligned contradict each other: leave one out")
+        if operation.face is None:
+            return cls(aligned=operation.aligned)
         try:
-            match [float(part) for part in wish.face.split(",")]:
+            match [float(part) for part in operation.face.split(",")]:
                 case [number] if number >= 1 and number.is_integer():
                     return cls(number=int(number))
                 case [x, y, width, height] if min(width, height) > 0 and np.isfinite(x + y):
@@ -106,8 +104,8 @@ class Place:
         except ValueError:
             pass
         raise Misuse(
-            f"--face {wish.face}: give a number from 1, counted from the left, or x,y,width,height "
-            "in pixels"
+            f"--face {operation.face}: give a number from 1, counted from the left, or "
+            "x,y,width,height in pixels"
         )
 
     @property
@@ -116,7 +114,8 @@ class Place:
         return self.box is None and not self.aligned
 
     def find(self, picture: Picture) -> Found:
-        """Raises Failure when there is no face, or not the one that is asked for."""
+        """Raises Skip when there is no face, or not the one that is asked for; Failure for a
+        box that does not fit."""
         height, width = picture.pixels.shape[:2]
         if self.aligned:
             return _one(faces.whole(width, height))
@@ -131,26 +130,30 @@ class Place:
         small = [face for face in every if _side(face) < LEAST]
         found = [face for face in every if _side(face) >= LEAST]
         if not every:
-            raise Failure(
+            raise Skip(
                 "no face found; box it with --face x,y,width,height, or give --aligned if the "
-                "picture is a face and nothing else"
+                "picture is a face and nothing else",
+                code="no-face",
             )
         if not found:
-            raise Failure(_too_small(max(small, key=_side)))
+            raise Skip(_too_small(max(small, key=_side)), code="face-too-small")
         if self.number is not None and self.number > len(found):
-            raise Failure(f"no face {self.number}: {len(found)} found; --face counts from the left")
+            raise Skip(
+                f"no face {self.number}: {len(found)} found; --face counts from the left",
+                code="no-face",
+            )
         meant = range(len(found)) if self.number is None else [self.number - 1]
         turned = [index for index in meant if _is_turned(found[index])]
         cut = [i for i in meant if i not in turned and _is_cut(found[i], width, height)]
         chosen = [index for index in meant if index not in (*turned, *cut)]
         if not chosen:
-            raise Failure(f"the face {TURNED if turned else CUT}, {MEND}")
+            raise Skip(f"the face {TURNED if turned else CUT}, {MEND}", code="face-unfit")
         return Found(found, chosen, turned, cut, small=small)
 
 
 def _one(face: Face) -> Found:
     if _side(face) < LEAST:
-        raise Failure(_too_small(face))
+        raise Skip(_too_small(face), code="face-too-small")
     return Found([face], [0])
 
 

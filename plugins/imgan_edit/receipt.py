@@ -13,9 +13,10 @@ from imgan.images import Picture
 from imgan.images.codecs import rows
 from imgan.images.tensors import Floats
 from imgan.metrics import perceptual
-from imgan.metrics.perceptual import Perceptual, open_features
-from imgan.models import store
+from imgan.metrics.perceptual import Perceptual
 from imgan.models.cards import ModelCard
+from imgan.models.store import Models
+from imgan.operations import Runtime
 from imgan_edit import judge
 from imgan_edit.attributes import SLUGS
 from imgan_edit.judge import Judge, drift
@@ -83,10 +84,9 @@ class Change:
         }
 
 
-def witnesses() -> list[ModelCard]:
-    """The cards of the networks that a `Witness` opens. Raises what `store.find` raises."""
-    features = store.find(store.installed(), perceptual.MODEL, perceptual.OPERATION)
-    return [judge.card(), features]
+def cards(models: Models) -> list[ModelCard]:
+    """Of the networks that a `Witness` opens. Raises what `Models.find` raises."""
+    return [judge.card(models), perceptual.card(models)]
 
 
 @dataclass(frozen=True)
@@ -97,8 +97,9 @@ class Witness:
     features: Perceptual
 
     @classmethod
-    def open(cls, device: str) -> Witness:
-        return cls(Judge.open(device), open_features(device))
+    def open(cls, runtime: Runtime) -> Witness:
+        features = runtime.session(perceptual.card(runtime.models))
+        return cls(Judge.open(runtime), Perceptual(features))
 
     def compare(self, before: Picture, after: Picture, face: Face, asked: Sequence[int]) -> Change:
         old, new = (self.judge.sees(photo, face) for photo in (before, after))

@@ -2,34 +2,27 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from imgan import faces
-from imgan.batch import run as batch
-from imgan.batch.job import Job, Operation
-from imgan.errors import Failure, Misuse
+from imgan.errors import Failure
 from imgan.faces import Face
 from imgan.images import Picture
-from imgan.images.metadata import COMPOSITE
 from imgan.images.tensors import Floats
-from imgan.models import store
 from imgan.models.cards import ModelCard
+from imgan.models.store import Models
+from imgan.operations import Listing, Result, Runtime
 from imgan_edit import Edit, judge, occlusion, receipt
-from imgan_edit.attributes import SLUGS, check, parse
+from imgan_edit.attributes import SLUGS
 from imgan_edit.engines import Editor, open_editor
 from imgan_edit.judge import Judge
 from imgan_edit.occlusion import Finder
 from imgan_edit.place import Found, Place
-from imgan_edit.receipt import Witness, witnesses
+from imgan_edit.receipt import Witness
 from imgan_edit.stroke import Stroke, strokes
-
-if TYPE_CHECKING:
-    from imgan.batch.job import Process
 
 STEPS = tuple(step / 4 for step in range(1, 13))
 """What `--auto-strength` tries, in parts of `--strength`."""
@@ -38,64 +31,39 @@ DRIFT = 0.1
 """How far `--auto-strength` may move a face where `--max-drift` does not say."""
 
 
-def edit(job: Job, wish: Edit) -> None:
-    """Edit every picture of the job. Raises Misuse for a wish that contradicts itself."""
-    added, removed = parse(wish.add or []), parse(wish.remove or [])
-    check(added, removed)
-    if not added and not removed:
-        raise Misuse("nothing to edit: name an attribute with --add or --remove (--list has them)")
-    place, card = Place.of(wish), find_card(wish)
-    # Before the plan: what the network knows decides whether the wish makes sense.
-    editor = open_editor(card, job.device)
+def open_editing(operation: Edit, runtime: Runtime) -> Editing:
+    """Load the networks. Raises Misuse for attributes that the editor does not know."""
+    added, removed = operation.added, operation.removed
+    card = operation.editor(runtime.models)
+    editor = open_editor(card, runtime)
     editor.check([*added, *removed])
     plan = Plan(
-        place=place,
-        change=change(added, removed, wish.strength),
+        place=Place.of(operation),
+        change=change(added, removed, operation.strength),
         asked=tuple(SLUGS.index(slug) for slug in [*added, *removed]),
-        auto=wish.auto_strength,
-        max_drift=wish.max_drift,
-        strength=wish.strength,
-        measured=job.json or wish.receipt is not None,
-        stated=not wish.no_provenance,
+        auto=operation.auto_strength,
+        max_drift=operation.max_drift,
+        strength=operation.strength,
     )
-    settings = {
-        "add": added,
-        "remove": removed,
-        "strength": wish.strength,
-        "face": wish.face,
-        "aligned": wish.aligned,
-        "auto_strength": wish.auto_strength,
-        "max_drift": wish.max_drift,
-        "receipt": wish.receipt,
-        "provenance": plan.stated,
-    }
-    deciding = [occlusion.card()]
-    if plan.limited:
-        deciding += witnesses()
-    elif editor.implies(plan.change):
-        deciding.append(judge.card())
-    batch.run(
-        job,
-        Operation(
-            name="edit",
-            suffix="-".join([*added, *(f"no-{slug}" for slug in removed)]),
-            settings=settings,
-            models=tuple(known.sha256 for known in [card, *deciding]),
-            start=lambda: _start(plan, card, editor, job.device),
-            receipt=wish.receipt,
-        ),
+    measured = operation.limited or runtime.measured
+    return Editing(
+        plan,
+        card,
+        editor,
+        Finder.open(runtime),
+        Judge.open(runtime) if editor.implies(plan.change) else None,
+        Witness.open(runtime) if measured else None,
     )
 
 
-def list_attributes(wish: Edit, as_json: bool) -> None:
-    """Print the attributes and the editor's figures: how often adding and removing them is seen."""
-    card = find_card(wish)
-    for slug in open_editor(card, "cpu").knows:
+def list_attributes(card: ModelCard) -> Listing:
+    """The attributes and the editor's figures: how often adding and removing them is seen."""
+    rows, records = [], []
+    for slug in open_editor(card, Runtime("cpu", Models())).knows:
         added, removed = (card.figures.get(key(slug)) for key in (added_figure, removed_figure))
-        if as_json:
-            print(json.dumps({"attribute": slug, "added": added, "removed": removed}))
-        else:
-            print(f"{slug:20} added {_percent(added):>12}   removed {_percent(removed):>12}")
+        rows.append([slug, _percent(added), _percent(removed)])
+        records.append({"attribute": slug, "added": added, "removed": removed})
+    return Listing(["attribute", "seen once added", "gone once removed"], rows, records)
 
 
 def added_figure(slug: str) -> str:
@@ -106,11 +74,6 @@ def added_figure(slug: str) -> str:
 def removed_figure(slug: str) -> str:
     """The key of an editor's card for how often the attribute is gone once removed, 0..1."""
     return f"{slug} removed"
-
-
-def find_card(wish: Edit) -> ModelCard:
-    """Of the editor that the wish names. Raises what `store.find` raises."""
-    return store.find(store.installed(), wish.model or wish.engine.model, "edit")
 
 
 def change(added: Mapping[str, float], removed: Mapping[str, float], strength: float) -> Floats:
@@ -134,15 +97,6 @@ class Plan:
     auto: bool
     max_drift: float | None
     strength: float
-    measured: bool
-    """Whether anybody reads what is measured."""
-    stated: bool
-    """Whether the result says that it was edited."""
-
-    @property
-    def limited(self) -> bool:
-        """Whether what is measured has a say in the result."""
-        return self.auto or self.max_drift is not None
 
 
 @dataclass(frozen=True)
@@ -167,7 +121,7 @@ class Editing:
     witness: Witness | None
     """There if anything is measured."""
 
-    def __call__(self, picture: Picture) -> tuple[Picture, Mapping[str, object]]:
+    def __call__(self, picture: Picture) -> Result:
         plan, found = self.plan, self.plan.place.find(picture)
         hidden = {i: self.finder.hidden(picture, found.faces[i]) for i in found.chosen}
         if plan.place.searched:
@@ -183,10 +137,7 @@ class Editing:
         facts = _facts(found)
         if self.witness is not None:
             facts |= self._measured(self.witness, picture, edited, found, attempts)
-        source = replace(edited.source, notes=edited.source.notes + found.notes)
-        if plan.stated:
-            source = replace(source, made=COMPOSITE)
-        return replace(edited, source=source), facts
+        return Result(edited, facts, found.notes)
 
     def _attempt(self, picture: Picture, face: Face, hidden: Floats, part: float = 1) -> Attempt:
         change = part * self.plan.change
@@ -257,17 +208,6 @@ class Editing:
             ),
             "edits": edits,
         }
-
-
-def _start(plan: Plan, card: ModelCard, editor: Editor, device: str) -> Process:
-    return Editing(
-        plan,
-        card,
-        editor,
-        Finder.open(device),
-        Judge.open(device) if editor.implies(plan.change) else None,
-        Witness.open(device) if plan.limited or plan.measured else None,
-    )
 
 
 def _facts(found: Found) -> dict[str, object]:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import re
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import typer
 from typer import Option
 
 from imgan.errors import Misuse
 from imgan.hookspecs import hookimpl
 from imgan.models.cards import ModelCard, read_cards
+from imgan.operations import TRAINED, Operation, Process, Runtime
 from imgan.recipes import Evaluation, Recipe, Settings
+
+if TYPE_CHECKING:
+    from imgan.models.store import Models
 
 GENERATOR = "generate-dcgan"
 """The card of the shipped generator."""
@@ -60,12 +64,22 @@ class StyleGANSettings(Settings):
             self.require(getattr(self, name) >= 0, name, "0 or more")
 
 
-def generate(
-    count: Annotated[int, Option("-n", "--count", min=1, help="How many.")] = 1,
+@dataclass(frozen=True, kw_only=True)
+class Generate(Operation):
+    """Sample pictures that nobody took: faces, or what else a generator was trained on.
+
+    imgan generate --grid 8x8 --seed 1 -o faces.png
+    """
+
+    name = "generate"
+    source_type = TRAINED
+    inputs = False
+
+    count: Annotated[int, Option("-n", "--count", min=1, help="How many.")] = 1
     seed: Annotated[
         int | None,
         Option(min=0, help="Same seed, same pixels. Default: a new one, named in the file."),
-    ] = None,
+    ] = None
     truncation: Annotated[
         float | None,
         Option(
@@ -75,34 +89,37 @@ def generate(
             "Default: 0.7, of generators that have styles.",
             show_default=False,
         ),
-    ] = None,
+    ] = None
     grid: Annotated[
         str | None,
         Option(metavar="COLUMNSxROWS", help="So many on one sheet: 4x4.", show_default=False),
-    ] = None,
-    output: Annotated[
-        str | None,
-        Option(
-            "--output",
-            "-o",
-            metavar="FILE|DIR",
-            help="A file for one face or a sheet, a folder for several, - for standard output. "
-            "Default: face-SEED.png here, or face-SEED-1.png and on.",
-            show_default=False,
-        ),
-    ] = None,
-    overwrite: Annotated[bool, Option("--overwrite", help="Replace files that exist.")] = False,
-    model: Annotated[str, Option(help="A generator from `imgan models`.")] = GENERATOR,
-    device: Annotated[str, Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-) -> None:
-    """Sample pictures that nobody took: faces, or what else a generator was trained on.
+    ] = None
+    model: Annotated[str, Option(help="A generator from `imgan models`.")] = GENERATOR
 
-    imgan generate --grid 8x8 --seed 1 -o faces.png
-    """
-    from imgan_generate.run import write_faces
+    def __post_init__(self) -> None:
+        if self.seed is None:
+            object.__setattr__(self, "seed", secrets.randbelow(2**32))
 
-    cells = _cells(grid) if grid else None
-    write_faces(count, seed, truncation, cells, output, overwrite, model, device)
+    @property
+    def cells(self) -> tuple[int, int] | None:
+        """Columns and rows of the sheet, if there is to be one. Raises Misuse."""
+        return _cells(self.grid) if self.grid else None
+
+    def check(self) -> None:
+        _ = self.cells
+
+    def results(self) -> list[str]:
+        if self.grid or self.count == 1:
+            return [f"face-{self.seed}"]
+        return [f"face-{self.seed}-{number}" for number in range(1, self.count + 1)]
+
+    def cards(self, models: Models) -> list[ModelCard]:
+        return [models.find(self.model, self.name)]
+
+    def open(self, runtime: Runtime) -> Process:
+        from imgan_generate.run import open_generating
+
+        return open_generating(self, runtime)
 
 
 def _cells(grid: str) -> tuple[int, int]:
@@ -114,8 +131,8 @@ def _cells(grid: str) -> tuple[int, int]:
 
 
 @hookimpl
-def register_commands(app: typer.Typer) -> None:
-    app.command()(generate)
+def register_operations() -> Iterable[type[Operation]]:
+    return [Generate]
 
 
 @hookimpl

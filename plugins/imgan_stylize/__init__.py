@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import typer
 from typer import Option
 
-from imgan.batch.job import Job
+from imgan.errors import Misuse
 from imgan.hookspecs import hookimpl
 from imgan.models.cards import ModelCard, read_cards
-from imgan.options import unfold
-from imgan.recipes import Evaluation, Recipe, Settings
+from imgan.operations import Operation, Process, Runtime, Takes
+from imgan.options import fields_of, option
+from imgan.recipes import Evaluation, Recipe, Settings, resolve
+from imgan.references import Reference
+
+if TYPE_CHECKING:
+    from imgan.models.store import Models
 
 OPTIMISATION = "Optimisation"
 """The panel of `--help` for what one method alone understands."""
@@ -25,6 +30,9 @@ STYLE_LAYERS = "conv1_1,conv2_1,conv3_1,conv4_1,conv5_1"
 
 FAST_MODEL = "stylize"
 """The model of `--method fast`."""
+
+SLOPE = "stylize-slope"
+"""The card of the loss and its gradient."""
 
 REFINE = 16
 """Steps of `--method fast`: its losses on held-out pairs are then within twice those of gram."""
@@ -96,7 +104,7 @@ class Grid(StrEnum):
     """Styles across, photos down."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Search:
     """How a picture is optimised."""
 
@@ -137,7 +145,7 @@ class Search:
     ] = "bundled"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Transfer(Search):
     """How a photo is optimised towards a style; what --method gram understands."""
 
@@ -179,12 +187,12 @@ class Transfer(Search):
     ] = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Look:
     """What a photo is to look like, by either method."""
 
     style: Annotated[
-        list[str],
+        list[Reference],
         Option("--style", metavar="FILE", help="A picture with the style; may be given again."),
     ]
     style_weight: Annotated[
@@ -203,7 +211,7 @@ class Look:
         bool, Option("--keep-color", help="The photo's colours under the style's brightness.")
     ] = False
     mask: Annotated[
-        Path | None,
+        Reference | None,
         Option(
             metavar="FILE",
             help="Where to style: white is styled, grey partly, black stays to the bit. It is "
@@ -254,25 +262,95 @@ class Look:
     ] = None
 
 
-def stylize(job: Job, look: Look, transfer: Transfer) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Stylize(Look, Transfer, Operation):
     """Paint photos in the style of other pictures.
 
     imgan stylize photo.jpg --style painting.jpg
 
     The options under Optimisation belong to --method gram.
     """
-    from imgan_stylize import run
 
-    run.stylize(job, look, transfer)
+    name = "stylize"
+
+    @property
+    def suffix(self) -> str:
+        return "layers" if self.grid is Grid.layers else "stylized"
+
+    @property
+    def takes(self) -> Takes:
+        return Takes.ALL if self.grid is Grid.styles else Takes.EACH
+
+    @property
+    def shares(self) -> list[float]:
+        """How much of each style there is; they add up to 1."""
+        weights = self.style_weight or [1.0] * len(self.style)
+        return [weight / sum(weights) for weight in weights]
+
+    def check(self) -> None:
+        weights = self.style_weight or []
+        if weights and len(weights) != len(self.style):
+            raise Misuse(
+                f"--style-weight is given {len(weights)} times, for {len(self.style)} styles: "
+                "give one for each, in their order"
+            )
+        if any(weight <= 0 for weight in weights):
+            raise Misuse(
+                "--style-weight: weights are above 0; leave a style out that is not wanted"
+            )
+        self._check_method()
+        if self.grid is not None:
+            for name in ("mask", "frames"):
+                if getattr(self, name) is not None:
+                    raise Misuse(f"--grid makes a table: leave {option(name)} out")
+        if self.grid is Grid.layers and (
+            len(self.style) > 1 or self.keep_color or self.strength != 1
+        ):
+            raise Misuse("--grid layers shows one --style, at full strength, in its own colours")
+        if self.frames is not None and self.frames.suffix.lower() != ".gif":
+            raise Misuse(f"--frames {self.frames}: end it with .gif")
+
+    def _check_method(self) -> None:
+        if self.method is Method.gram:
+            if self.model is not None:
+                raise Misuse("--model belongs to --method fast; --method gram has --features")
+            if self.refine != REFINE:
+                raise Misuse("--refine belongs to --method fast; --method gram has --steps")
+            return
+        for field in fields_of(Transfer):
+            if getattr(self, field.name) != field.default:
+                raise Misuse(f"{field.option} belongs to --method gram: add that, or leave it")
+        if self.grid is Grid.layers:
+            raise Misuse("--grid layers belongs to --method gram: add that")
+
+    def cards(self, models: Models) -> list[ModelCard]:
+        if self.method is Method.gram:
+            return features(models, self)
+        slope = [models.find(SLOPE, self.name)] if self.refine else []
+        return [models.find(self.model or FAST_MODEL, self.name), *slope]
+
+    def side_files(self) -> list[Path]:
+        return [] if self.frames is None else [self.frames]
+
+    def open(self, runtime: Runtime) -> Process:
+        from imgan_stylize.run import open_stylizing
+
+        return open_stylizing(self, runtime)
 
 
-def texture(
-    job: Job,
-    search: Search,
-    size: Annotated[str, Option(metavar="WxH", help="Size of the texture.")] = "512x512",
+@dataclass(frozen=True, kw_only=True)
+class Texture(Search, Operation):
+    """Make a texture out of a painting, of any size, from noise.
+
+    imgan texture painting.jpg --size 1024x512 --tile
+    """
+
+    name = "texture"
+
+    size: Annotated[str, Option(metavar="WxH", help="Size of the texture.")] = "512x512"
     tile: Annotated[
         bool, Option("--tile", help="Opposite borders fit: it can be laid side by side.")
-    ] = False,
+    ] = False
     stroke: Annotated[
         int,
         Option(
@@ -280,26 +358,43 @@ def texture(
             max=2048,
             help="Longer side at which the painting is seen: how large strokes are.",
         ),
-    ] = 512,
+    ] = 512
     style_layers: Annotated[
         str, Option(metavar="LAYERS", help="Where the style is to be matched.")
-    ] = STYLE_LAYERS,
-) -> None:
-    """Make a texture out of a painting, of any size, from noise.
+    ] = STYLE_LAYERS
 
-    imgan texture painting.jpg --size 1024x512 --tile
+    @property
+    def sides(self) -> tuple[int, int]:
+        """Height and width. Raises Misuse for a size that is none."""
+        match = re.fullmatch(r"([1-9]\d*)[xX]([1-9]\d*)", self.size)
+        if match is None:
+            raise Misuse(f"--size {self.size}: give width x height, such as 1024x512")
+        return int(match[2]), int(match[1])
+
+    def check(self) -> None:
+        _ = self.sides
+
+    def cards(self, models: Models) -> list[ModelCard]:
+        return features(models, self)
+
+    def open(self, runtime: Runtime) -> Process:
+        # By name, so that a missing torch is a sentence and not a traceback.
+        process: Process = resolve("imgan_stylize.optimise:open_texture")(self, runtime)
+        return process
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reconstruct(Search, Operation):
+    """Show what a layer of the network still knows of a photo: it is made anew from noise.
+
+    imgan reconstruct photo.jpg --layer conv3_1
     """
-    from imgan_stylize import run
 
-    run.texture(job, search, size, tile, stroke, style_layers)
+    name = "reconstruct"
 
-
-def reconstruct(
-    job: Job,
-    search: Search,
     layer: Annotated[
         str, Option(metavar="LAYER", help="The layer whose activations are all that is known.")
-    ] = "conv4_2",
+    ] = "conv4_2"
     size: Annotated[
         int | None,
         Option(
@@ -308,25 +403,31 @@ def reconstruct(
             help="Longer side of what is made, at most. Default: 512, or 224 for --grid.",
             show_default=False,
         ),
-    ] = None,
-    grid: Annotated[
-        bool, Option("--grid", help="Every layer of the network, on one sheet.")
-    ] = False,
-) -> None:
-    """Show what a layer of the network still knows of a photo: it is made anew from noise.
+    ] = None
+    grid: Annotated[bool, Option("--grid", help="Every layer of the network, on one sheet.")] = (
+        False
+    )
 
-    imgan reconstruct photo.jpg --layer conv3_1
-    """
-    from imgan_stylize import run
+    @property
+    def suffix(self) -> str:
+        return "layers" if self.grid else self.layer
 
-    run.reconstruct(job, search, layer, size, grid)
+    def cards(self, models: Models) -> list[ModelCard]:
+        return features(models, self)
+
+    def open(self, runtime: Runtime) -> Process:
+        process: Process = resolve("imgan_stylize.optimise:open_reconstruction")(self, runtime)
+        return process
+
+
+def features(models: Models, search: Search) -> list[ModelCard]:
+    """The card of the bundled network, where that looks. Raises what `Models.find` raises."""
+    return [models.find("features", "features")] if search.features == "bundled" else []
 
 
 @hookimpl
-def register_commands(app: typer.Typer) -> None:
-    app.command()(unfold(unfold(unfold(stylize, "transfer", Transfer), "look", Look), "job", Job))
-    for command in (texture, reconstruct):
-        app.command()(unfold(unfold(command, "search", Search), "job", Job))
+def register_operations() -> Iterable[type[Operation]]:
+    return [Stylize, Texture, Reconstruct]
 
 
 @hookimpl

@@ -8,15 +8,16 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from imgan.batch.job import Meter
 from imgan.errors import Failure
 from imgan.images import Picture, open_picture, pictures, to_srgb
 from imgan.images.tensors import Bytes
 from imgan.images.upsampling import reduced
-from imgan.models import store
+from imgan.models.store import Models
+from imgan.operations import Runtime
+from imgan.references import Reference
 from imgan.training import perceptual
 from imgan.training.data import to_tensor
-from imgan_stylize import FAST_MODEL, REFINE, Transfer, fast
+from imgan_stylize import FAST_MODEL, Stylize, Transfer, fast
 from imgan_stylize.gram import Painter, choose, content_loss, split_layers, style_loss
 
 PHOTOS, STYLES = "valB", "valA"
@@ -49,15 +50,18 @@ def evaluate(
 
     Raises Misuse when the model serves another operation, Failure when there is no picture.
     """
-    card = store.find(store.installed(), model or FAST_MODEL, "stylize")
+    runtime = Runtime(device, Models.installed())
+    card = runtime.models.find(model or FAST_MODEL, "stylize")
     transfer = Transfer(steps=STEPS)
     judge = Judge(perceptual.load(), transfer)
     painter = Painter(judge.features, transfer, choose(device))
     names, figures = [], []
     for style_name, style in _some(data / STYLES, COUNTS[1]):
-        quick = fast.start(card, [style], [1.0], 1.0, False, SIZE, REFINE, device, Meter())
+        quick = fast.open_fast(
+            Stylize(style=[Reference(Picture(style))], model=card.name), runtime, SIZE
+        )
         for photo_name, photo in _some(data / PHOTOS, COUNTS[0]):
-            painted = quick(Picture(photo))[0].pixels.astype(np.uint8)
+            painted = quick(Picture(photo)).picture.pixels.astype(np.uint8)
             optimised, _ = painter.stylise(photo, [style], [1.0], transfer)
             names.append((photo_name, style_name))
             figures.append(

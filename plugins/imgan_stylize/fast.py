@@ -10,32 +10,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from imgan.batch.job import Meter
 from imgan.errors import Failure, Misuse
 from imgan.images import Picture, from_srgb, to_srgb
 from imgan.images.tensors import Bytes, Floats, quantise, to_planes
 from imgan.images.upsampling import guided_upsample, keep_color, reduced, with_detail
-from imgan.models import store
-from imgan.models.cards import ModelCard
-from imgan.models.sessions import OutOfMemory, Session, open_session
-from imgan_stylize import STYLE_LAYERS
+from imgan.models.sessions import OutOfMemory, Session
+from imgan.operations import Meter, Result, Runtime
+from imgan_stylize import STYLE_LAYERS, Stylize
 from imgan_stylize.descent import descend
-
-if TYPE_CHECKING:
-    from imgan.batch.job import Process
 
 STYLE_SIZE = 512
 """The longest side at which a style is looked at: it sets how large the strokes are."""
 
 LARGEST = 2048
 """The largest `size`: the networks take about 2.3 GiB a megapixel."""
-
-SLOPE = "stylize-slope"
-"""The card of the loss and its gradient."""
 
 CHANNELS = 480
 """Of the encoder's layers that hold a style, all together."""
@@ -66,41 +58,32 @@ class Style(NamedTuple):
     """Gram matrices [1, C, C] of the layers that are compared; none where nothing is refined."""
 
 
-def start(
-    card: ModelCard,
-    styles: Sequence[Bytes],
-    weights: Sequence[float],
-    strength: float,
-    keep_color: bool,
-    size: int,
-    refine: int,
-    device: str,
-    meter: Meter,
-) -> Process:
+def open_fast(operation: Stylize, runtime: Runtime, size: int) -> Stylist:
     """Load the networks and look at the styles; returns what stylises one picture.
 
-    `styles` are [H, W, 3] sRGB pictures and `weights` how much of each there is to be, above 0, in
-    any unit. `strength` goes from 0 (what the network makes of the photo by itself) to 1. The
-    network works at `size` pixels on the longer side, or at the photo's own size if that is
-    smaller, and `refine` steps lead from there down the loss of `--method gram`. `keep_color` takes
-    the photo's colours and the style's brightness.
+    The network works at `size` pixels on the longer side, or at the photo's own size if that is
+    smaller, and `--refine` steps lead from there down the loss of `--method gram`.
 
-    Raises Misuse for a size that is out of range or another kind of model, and what `store.path`
-    and `open_session` raise.
+    Raises Misuse for a size that is out of range or another kind of model, and what
+    `Runtime.session` raises.
     """
     if not SMALLEST <= size <= LARGEST:
         raise Misuse(f"--size {size}: --method fast works at {SMALLEST} to {LARGEST} pixels")
-    painter = open_session(store.path(card), device)
+    card, *slope = operation.cards(runtime.models)
+    painter = runtime.session(card)
     if "stylised" not in painter.shapes:
         raise Misuse(f"--model {card.name} does not stylise by itself: leave it out")
-    network = Network(painter, open_session(store.path(slope_card()), device) if refine else None)
-    style = mix([network.look(style) for style in styles], weights)
-    return Stylist(network, style, strength, size, refine, keep_color, meter)
-
-
-def slope_card() -> ModelCard:
-    """Of the network that knows the way down. Raises what `store.find` raises."""
-    return store.find(store.installed(), SLOPE, "stylize")
+    network = Network(painter, runtime.session(slope[0]) if slope else None)
+    style = mix([network.look(style.pixels) for style in operation.style], operation.shares)
+    return Stylist(
+        network,
+        style,
+        operation.strength,
+        size,
+        operation.refine,
+        operation.keep_color,
+        runtime.meter,
+    )
 
 
 def mix(styles: Sequence[Style], weights: Sequence[float]) -> Style:
@@ -186,7 +169,8 @@ class Network:
 
 @dataclass(frozen=True)
 class Stylist:
-    """Stylises pictures of any size; the fields are those of `start`."""
+    """Stylises pictures of any size: `strength` goes from 0 (what the network makes of the photo by
+    itself) to 1; `keep_color` takes the photo's colours and the style's brightness."""
 
     network: Network
     style: Style
@@ -196,7 +180,7 @@ class Stylist:
     keep_color: bool
     meter: Meter
 
-    def __call__(self, picture: Picture) -> tuple[Picture, Mapping[str, object]]:
+    def __call__(self, picture: Picture) -> Result:
         photo = to_srgb(picture.pixels, picture.source)
         small = reduced(photo, self.size)
         painted = self.network.paint(small, self.style, self.strength, self.refine, self.meter)
@@ -205,7 +189,7 @@ class Stylist:
             stylised = keep_color(photo, stylised)
         height, width = small.shape[:2]
         facts = {"worked_at": f"{width}x{height}"}
-        return picture.with_pixels(from_srgb(stylised, picture.source)), facts
+        return Result(picture.with_pixels(from_srgb(stylised, picture.source)), facts)
 
 
 def padded(picture: Bytes) -> Bytes:

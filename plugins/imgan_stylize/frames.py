@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from typing import BinaryIO
 
+import numpy as np
 from PIL import Image
 
-from imgan.errors import Failure
-from imgan.files import whole_file
 from imgan.images.tensors import Bytes
 from imgan.images.upsampling import reduced
 
@@ -38,18 +38,30 @@ class Film:
         if len(self.frames) > MOST:
             self.frames, self.every = self.frames[::2], 2 * self.every
 
-    def write(self, target: Path, last: Bytes, overwrite: bool) -> None:
-        """A GIF that ends with `last`, all frames as large as it. Raises Failure."""
-        end = Image.fromarray(reduced(last, LARGEST))
-        frames = [Image.fromarray(frame).resize(end.size) for frame in self.frames]
-        duration = [DURATION] * len(frames) + [LAST]
-        first, *others = [*frames, end]
-        try:
-            with whole_file(target, overwrite) as file:
-                first.save(
-                    file, "GIF", save_all=True, append_images=others, duration=duration, loop=0
-                )
-        except Failure as failure:
-            raise Failure(f"{target}: {failure}") from failure
-        except OSError as error:
-            raise Failure(f"{target}: cannot be written: {error.strerror or error}") from error
+    def clip(self, last: Bytes) -> Clip:
+        """A moving picture that ends with `last`, all frames as large as it."""
+        end = reduced(last, LARGEST)
+        height, width = end.shape[:2]
+        frames = [np.asarray(Image.fromarray(f).resize((width, height))) for f in self.frames]
+        return Clip([*frames, end], [*[DURATION] * len(frames), LAST])
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A moving picture: frames [H, W, 3] of one size, and how long each is shown, in
+    milliseconds."""
+
+    frames: Sequence[Bytes]
+    durations: Sequence[int]
+
+    def write(self, file: BinaryIO, suffix: str) -> None:
+        """As a GIF."""
+        first, *others = map(Image.fromarray, self.frames)
+        first.save(
+            file,
+            "GIF",
+            save_all=True,
+            append_images=others,
+            duration=list(self.durations),
+            loop=0,
+        )

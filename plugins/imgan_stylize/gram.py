@@ -20,10 +20,10 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate, pad, relu
 
-from imgan.batch.job import Meter
 from imgan.errors import Failure, Misuse
 from imgan.images.tensors import Bytes
 from imgan.images.upsampling import reduced
+from imgan.operations import Meter
 from imgan.training.data import to_tensor
 from imgan.training.perceptual import Features, gram
 from imgan_stylize import Init, Optimizer, Search, Transfer

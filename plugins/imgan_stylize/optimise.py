@@ -2,136 +2,124 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from imgan.batch.job import Meter
 from imgan.images import Picture, from_srgb, to_srgb
 from imgan.images.tensors import Bytes
 from imgan.images.upsampling import LUMA, keep_color, reduced, with_detail
-from imgan.training.perceptual import Features, load
-from imgan_stylize import Search, Transfer
+from imgan.operations import Meter, Process, Result, Runtime
+from imgan.training.perceptual import load
+from imgan_stylize import Reconstruct, Search, Stylize, Texture
 from imgan_stylize.frames import Film
 from imgan_stylize.gram import Painter, choose, split_layers
-from imgan_stylize.sheet import sheet
+from imgan_stylize.sheet import CELL, sheet
 
-if TYPE_CHECKING:
-    from imgan.batch.job import Process
+RECONSTRUCTED = 512
+"""The longer side of a picture that is made anew, where --size does not say."""
 
 CONTENT_LAYERS = ("conv1_2", "conv2_2", "conv3_2", "conv4_2", "conv5_2")
 """Across the table of `--grid layers`."""
 
 
-def start_transfer(
-    styles: Sequence[Bytes],
-    weights: Sequence[float],
-    transfer: Transfer,
-    strength: float,
-    colours_stay: bool,
-    size: int,
-    device: str,
-    overwrite: bool,
-    meter: Meter,
-) -> Process:
+def open_transfer(operation: Stylize, runtime: Runtime, size: int) -> Process:
     """Load the features; returns what stylises one picture of any size.
 
     The work is done at `size` on the longer side, and carried up to the picture's own.
     """
-    film = None if transfer.frames is None else Film()
-    painter = Painter(_features(transfer, device), transfer, choose(device), meter, film)
-    painter.require({transfer.content_layer, *split_layers(transfer.style_layers)})
+    film = None if operation.frames is None else Film()
+    painter = _painter(operation, runtime, film)
+    painter.require({operation.content_layer, *split_layers(operation.style_layers)})
+    styles = [style.pixels for style in operation.style]
 
-    def process(picture: Picture) -> tuple[Picture, Mapping[str, object]]:
+    def process(picture: Picture) -> Result:
         photo = to_srgb(picture.pixels, picture.source)
         small = reduced(photo, size)
-        content, looks = small, list(styles)
-        if colours_stay:
+        content, looks = small, styles
+        if operation.keep_color:
             content = grey(small)
             looks = [matched(style, content) for style in styles]
-        painted, loss = painter.stylise(content, looks, weights, transfer, strength)
+        painted, loss = painter.stylise(
+            content, looks, operation.shares, operation, operation.strength
+        )
         result = with_detail(photo, small, painted)
-        if colours_stay:
+        if operation.keep_color:
             result = keep_color(photo, result)
-        if film is not None and transfer.frames is not None:
-            last = keep_color(small, painted) if colours_stay else painted
-            film.write(transfer.frames, last, overwrite)
-        return picture.with_pixels(from_srgb(result, picture.source)), _facts(painted, loss)
+        extras = {}
+        if film is not None and operation.frames is not None:
+            last = keep_color(small, painted) if operation.keep_color else painted
+            extras[operation.frames] = film.clip(last)
+        own = picture.with_pixels(from_srgb(result, picture.source))
+        return Result(own, _facts(painted, loss), extras=extras)
 
     return process
 
 
-def start_texture(
-    search: Search,
-    size: tuple[int, int],
-    style_layers: str,
-    stroke: int,
-    tile: bool,
-    device: str,
-    meter: Meter,
-) -> Process:
-    """Load the features; returns what makes a texture of `size` (height, width) of a painting."""
-    painter = Painter(_features(search, device), search, choose(device), meter)
-    layers = split_layers(style_layers)
+def open_texture(operation: Texture, runtime: Runtime) -> Process:
+    """Load the features; returns what makes a texture of a painting."""
+    painter = _painter(operation, runtime)
+    layers = split_layers(operation.style_layers)
     painter.require(layers)
 
-    def process(picture: Picture) -> tuple[Picture, Mapping[str, object]]:
+    def process(picture: Picture) -> Result:
         painting = to_srgb(picture.pixels, picture.source)
-        result, loss = painter.texture(painting, size, layers, stroke, tile)
-        return _anew(picture, result), _facts(result, loss)
+        result, loss = painter.texture(
+            painting, operation.sides, layers, operation.stroke, operation.tile
+        )
+        return Result(_anew(picture, result), _facts(result, loss))
 
     return process
 
 
-def start_reconstruction(
-    search: Search, layer: str | None, size: int, device: str, meter: Meter
-) -> Process:
+def open_reconstruction(operation: Reconstruct, runtime: Runtime) -> Process:
     """Load the features; returns what makes a picture anew from one layer, or a row of all."""
-    painter = Painter(_features(search, device), search, choose(device), meter)
-    layers = painter.features.layers if layer is None else (layer,)
+    painter = _painter(operation, runtime)
+    layers = painter.features.layers if operation.grid else (operation.layer,)
     painter.require(layers)
+    size = operation.size or (CELL if operation.grid else RECONSTRUCTED)
 
-    def process(picture: Picture) -> tuple[Picture, Mapping[str, object]]:
+    def process(picture: Picture) -> Result:
         photo = to_srgb(picture.pixels, picture.source)
         made = []
         for part, name in enumerate(layers):
-            painter.meter = _part(meter, part, len(layers))
+            painter.meter = _part(runtime.meter, part, len(layers))
             made.append(painter.reconstruct(photo, name, size))
-        if layer is not None:
-            return _anew(picture, made[0][0]), _facts(*made[0])
+        if not operation.grid:
+            return Result(_anew(picture, made[0][0]), _facts(*made[0]))
         by_name = dict(zip(layers, made, strict=True))
         facts = {name: round(loss, 6) for name, (_, loss) in by_name.items()}
-        return _anew(picture, by_scale(reduced(photo, size), by_name)), facts
+        return Result(_anew(picture, by_scale(reduced(photo, size), by_name)), facts)
 
     return process
 
 
-def start_table(style: Bytes, transfer: Transfer, size: int, device: str, meter: Meter) -> Process:
+def open_table(operation: Stylize, runtime: Runtime) -> Process:
     """Load the features; returns what makes the table of content layers and style layers: across,
     where the photo is matched; down, one style layer more in each row."""
-    painter = Painter(_features(transfer, device), transfer, choose(device))
-    layers = split_layers(transfer.style_layers)
+    painter = _painter(operation, runtime)
+    layers = split_layers(operation.style_layers)
     painter.require({*CONTENT_LAYERS, *layers})
     cells = len(layers) * len(CONTENT_LAYERS)
+    style, size = operation.style[0].pixels, operation.size or CELL
 
-    def process(picture: Picture) -> tuple[Picture, Mapping[str, object]]:
+    def process(picture: Picture) -> Result:
         photo = to_srgb(picture.pixels, picture.source)
         lines: list[list[Bytes]] = []
         for depth in range(1, len(layers) + 1):
             lines.append([])
             for content in CONTENT_LAYERS:
                 done = (depth - 1) * len(CONTENT_LAYERS) + len(lines[-1])
-                painter.meter = _part(meter, done, cells)
+                painter.meter = _part(runtime.meter, done, cells)
                 cell = replace(
-                    transfer, content_layer=content, style_layers=",".join(layers[:depth])
+                    operation, content_layer=content, style_layers=",".join(layers[:depth])
                 )
                 pixels, _ = painter.stylise(reduced(photo, size), [style], [1], cell)
                 lines[-1].append(pixels)
         down = [layers[0], *(f"to {layer}" for layer in layers[1:])]
-        return _anew(picture, sheet(lines, down, CONTENT_LAYERS)), {"cells": cells}
+        return Result(_anew(picture, sheet(lines, down, CONTENT_LAYERS)), {"cells": cells})
 
     return process
 
@@ -166,8 +154,9 @@ def _bytes(luminance: NDArray[np.floating]) -> Bytes:
     return np.repeat(plane[..., None], 3, axis=2)
 
 
-def _features(search: Search, device: str) -> Features:
-    return load(search.features).to(choose(device))
+def _painter(search: Search, runtime: Runtime, film: Film | None = None) -> Painter:
+    device = choose(runtime.device)
+    return Painter(load(search.features).to(device), search, device, runtime.meter, film)
 
 
 def _part(meter: Meter, part: int, parts: int) -> Meter:

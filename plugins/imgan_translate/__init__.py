@@ -6,16 +6,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import typer
 from typer import Option
 
-from imgan.batch.job import Job, NoProvenance
+from imgan.errors import Misuse
 from imgan.hookspecs import hookimpl
 from imgan.models.cards import ModelCard, read_cards
-from imgan.options import unfold
+from imgan.operations import COMPOSITE, Listing, Operation, Process, Runtime
 from imgan.recipes import Evaluation, Recipe, Settings
+
+if TYPE_CHECKING:
+    from imgan.models.store import Models
 
 STEP = 4
 """Sides that networks for pictures of any size take are multiples of this."""
@@ -193,9 +195,12 @@ class ClassifierSettings(DomainSettings):
         self.require(self.perturbation >= 0, "perturbation", "0 or more")
 
 
-@dataclass(frozen=True)
-class Translation:
-    """What pictures are to become, and by which network."""
+@dataclass(frozen=True, kw_only=True)
+class Translate(Operation):
+    """Turn pictures of one kind into another: `imgan translate photo.jpg --to winter`."""
+
+    name = "translate"
+    source_type = COMPOSITE
 
     to: Annotated[
         str | None,
@@ -240,28 +245,36 @@ class Translation:
             show_default=False,
         ),
     ] = None
-    no_provenance: NoProvenance = False
 
+    @property
+    def suffix(self) -> str:
+        return self.to or str(self.model)
 
-def translate(
-    job: Job,
-    wish: Translation,
-    show: Annotated[
-        bool, Option("--list", help="List the domains, with what was measured of them.")
-    ] = False,
-) -> None:
-    """Turn pictures of one kind into another: `imgan translate photo.jpg --to winter`."""
-    from imgan_translate import run
+    def check(self) -> None:
+        if self.to is None and self.model is None:
+            raise Misuse(
+                "name what the pictures are to become with --to (--list shows what there is)"
+            )
 
-    if show:
-        run.list_domains(job.json)
-    else:
-        run.translate(job, wish)
+    def cards(self, models: Models) -> list[ModelCard]:
+        from imgan_translate.run import choose
+
+        return [choose(models, self)]
+
+    def open(self, runtime: Runtime) -> Process:
+        from imgan_translate.run import open_translating
+
+        return open_translating(self, runtime)
+
+    def listing(self, models: Models) -> Listing:
+        from imgan_translate.run import list_domains
+
+        return list_domains(models)
 
 
 @hookimpl
-def register_commands(app: typer.Typer) -> None:
-    app.command()(unfold(unfold(translate, "wish", Translation), "job", Job))
+def register_operations() -> Iterable[type[Operation]]:
+    return [Translate]
 
 
 @hookimpl

@@ -6,7 +6,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 from imgan import faces
-from imgan.errors import Failure
+from imgan.errors import Skip
 from imgan.faces import Face
 from imgan.images import Picture, to_srgb
 from imgan.images.tensors import Bytes
@@ -41,14 +41,16 @@ PREPARED = {Pairs.gray: gray, Pairs.edges: edges}
 
 
 def face_of(picture: Picture, number: int | None = None) -> Face:
-    """The largest face, or the one of that number from the left. Raises Failure without it."""
+    """The largest face, or the one of that number from the left. Raises Skip without it."""
     found = faces.find(to_srgb(picture.pixels, picture.source))
     if not found:
-        raise Failure("no face found, and this model translates nothing else")
+        raise Skip("no face found, and this model translates nothing else", code="no-face")
     if number is None:
         return max(found, key=lambda face: face.box[2] * face.box[3])
     if number > len(found):
-        raise Failure(f"no face {number}: {len(found)} found; --face counts from the left")
+        raise Skip(
+            f"no face {number}: {len(found)} found; --face counts from the left", code="no-face"
+        )
     return found[number - 1]
 
 

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from typing import TYPE_CHECKING
+from difflib import get_close_matches
 
 import numpy as np
 from PIL import Image
 
-from imgan import faces, tables
-from imgan.batch import run as batch
-from imgan.batch.job import Job, Operation
+from imgan import faces
 from imgan.errors import Failure, Misuse
 from imgan.images import Picture, from_srgb, to_srgb
 from imgan.images.codecs import rows
-from imgan.images.metadata import COMPOSITE
 from imgan.images.tensors import Bytes, decode, encode
 from imgan.images.upsampling import (
     enlarged,
@@ -28,14 +22,12 @@ from imgan.images.upsampling import (
     suppress_flat_texture,
     with_detail,
 )
-from imgan.models import store
 from imgan.models.cards import ModelCard
-from imgan.models.sessions import OutOfMemory, Session, open_session
-from imgan_translate import STEP, Pairs, Translation
+from imgan.models.sessions import OutOfMemory, Session
+from imgan.models.store import Models
+from imgan.operations import Listing, Result, Runtime
+from imgan_translate import STEP, Pairs, Translate
 from imgan_translate.prepare import MARGIN, PREPARED, face_of, square
-
-if TYPE_CHECKING:
-    from imgan.batch.job import Process
 
 OPERATION = "translate"
 
@@ -46,87 +38,74 @@ BORDER = 16
 """Pixels of its own mirror image around a picture, so that no border shows. A card may say more:
 they count in what a network normalises by, so what one needs is not good for all."""
 
+CARRIES = ("guided", "detail", "settled", "chroma")
+"""How what a network made comes to the picture's size, by the words of cards (`Translator`)."""
+
 PORTRAIT = 1024
 """The longest side of a translated face: beyond it there is nothing left to carry up."""
 
 
-def translate(job: Job, wish: Translation) -> None:
-    """Translate every picture of the job. Raises Misuse where no one model is asked for."""
-    card = choose(store.installed(), wish)
-    if wish.face is not None and not _of_faces(card):
-        raise Misuse(f"--face: {card.name} translates whole pictures")
-    batch.run(
-        job,
-        Operation(
-            name=OPERATION,
-            suffix=wish.to or str(card.traits.get("to", card.name)),
-            settings={
-                "strength": wish.strength,
-                "keep_structure": wish.keep_structure,
-                "size": wish.size,
-                "face": wish.face,
-                "provenance": not wish.no_provenance,
-            },
-            models=(card.sha256,),
-            start=partial(_start, card, wish, job.device),
-        ),
-    )
+def open_translating(operation: Translate, runtime: Runtime) -> Translating:
+    """Load the model. Raises Misuse where no one model is asked for."""
+    card = choose(runtime.models, operation)
+    translator = open_translator(card, runtime.device, operation, runtime)
+    return Translating(translator, operation, _of_faces(card))
 
 
-def choose(installed: Sequence[ModelCard], wish: Translation) -> ModelCard:
+def choose(models: Models, operation: Translate) -> ModelCard:
     """The one model that `--to`, `--from` and `--model` name; raises Misuse for none or several."""
-    if wish.model is not None:
-        card = store.find(installed, wish.model, OPERATION)
-        for option, trait, word in (("--to", "to", wish.to), ("--from", "from", wish.source)):
-            if word is not None and card.traits.get(trait, word) != word:
-                raise Misuse(f"{option} {word}: {card.name} has {trait} {card.traits[trait]}")
-        return card
-    if wish.to is None:
-        raise Misuse("name what the pictures are to become with --to (--list shows what there is)")
-    known = [card for card in installed if card.operation == OPERATION and "to" in card.traits]
+    card = _named(models, operation) if operation.model else _leading_to(models, operation)
+    if operation.face is not None and not _of_faces(card):
+        raise Misuse(f"--face: {card.name} translates whole pictures")
+    return card
+
+
+def _named(models: Models, operation: Translate) -> ModelCard:
+    card = models.find(str(operation.model), OPERATION)
+    for option, trait, word in (("--to", "to", operation.to), ("--from", "from", operation.source)):
+        if word is not None and card.traits.get(trait, word) != word:
+            raise Misuse(f"{option} {word}: {card.name} has {trait} {card.traits[trait]}")
+    return card
+
+
+def _leading_to(models: Models, operation: Translate) -> ModelCard:
+    known = [card for card in models.serving(OPERATION) if "to" in card.traits]
     fitting = [
         card
         for card in known
-        if card.traits["to"] == wish.to
-        and (wish.source is None or card.traits.get("from") == wish.source)
+        if card.traits["to"] == operation.to
+        and (operation.source is None or card.traits.get("from") == operation.source)
     ]
     if len(fitting) == 1:
         return fitting[0]
     if not fitting:
         ways = sorted({_way(card) for card in known})
-        asked = wish.to if wish.source is None else f"{wish.to} from {wish.source}"
-        raise Misuse(f"no model leads to {asked}; known are {', '.join(ways) or 'none'}")
+        near = get_close_matches(str(operation.to), [str(card.traits["to"]) for card in known], n=1)
+        hint = f"did you mean {near[0]}? " if near and near[0] != operation.to else ""
+        asked = f"{operation.to} from {operation.source}" if operation.source else operation.to
+        raise Misuse(f"no model leads to {asked}; {hint}known are {', '.join(ways) or 'none'}")
     names = ", ".join(f"{card.name} (from {card.traits.get('from', '?')})" for card in fitting)
-    raise Misuse(f"several models lead to {wish.to}: take --from or --model, of {names}")
+    raise Misuse(f"several models lead to {operation.to}: take --from or --model, of {names}")
 
 
-def list_domains(as_json: bool) -> None:
-    """Print every installed way with its model and its figures."""
-    cards = [card for card in store.installed() if card.operation == OPERATION]
-    if as_json:
-        for card in cards:
-            ends = {key: card.traits.get(key) for key in ("from", "to")}
-            print(json.dumps({**ends, "model": card.name, "figures": dict(card.figures)}))
-        return
-    tables.show(
-        ["--from", "--to", "model", "measured"],
-        (
-            [
-                str(card.traits.get("from", "?")),
-                str(card.traits.get("to", "?")),
-                card.name,
-                "; ".join(f"{name} {value}" for name, value in card.figures.items()) or "nothing",
-            ]
-            for card in cards
-        ),
-        bare=True,
-    )
+def list_domains(models: Models) -> Listing:
+    """Every installed way, in words; the figures are in the records."""
+    rows, records = [], []
+    for card in models.serving(OPERATION):
+        ends = {key: card.traits.get(key) for key in ("from", "to")}
+        told = str(card.traits.get("summary", ""))
+        rows.append([str(ends["to"] or "?"), str(ends["from"] or "?"), card.name, told])
+        records.append({**ends, "model": card.name, "figures": dict(card.figures)})
+    return Listing(["--to", "--from", "model", "what it does"], rows, records)
 
 
-def open_translator(card: ModelCard, device: str, wish: Translation | None = None) -> Translator:
-    """Load the model of a card. Raises what `store.path` and `open_session` raise."""
-    wish = wish or Translation()
-    session = open_session(store.path(card), device)
+def open_translator(
+    card: ModelCard, device: str, operation: Translate | None = None, runtime: Runtime | None = None
+) -> Translator:
+    """Load the model of a card. Raises what `Runtime.session` raises, and Failure for a trait that
+    is not known here."""
+    operation = operation or Translate()
+    session = (runtime or Runtime(device, Models())).session(card)
     prepared = card.traits.get("sees")
     if prepared is not None and prepared not in set(Pairs):
         raise Failure(
@@ -134,13 +113,20 @@ def open_translator(card: ModelCard, device: str, wish: Translation | None = Non
         )
     return Translator(
         session,
-        size=wish.size or int(card.number("side", SIDE)),
+        size=operation.size or int(card.number("side", SIDE)),
         sees=None if prepared is None else Pairs(prepared),
-        carry="guided" if wish.keep_structure else str(card.traits.get("carry", "guided")),
+        carry="guided" if operation.keep_structure else _carry(card),
         border=int(card.number("border", BORDER)),
         gain=card.number("gain", 1),
-        smooth=0 if wish.keep_structure else card.number("smooth", 0),
+        smooth=0 if operation.keep_structure else card.number("smooth", 0),
     )
+
+
+def _carry(card: ModelCard) -> str:
+    carry = str(card.traits.get("carry", "guided"))
+    if carry not in CARRIES:
+        raise Failure(f"{card.name}: its trait carry is {carry}; known are {', '.join(CARRIES)}")
+    return carry
 
 
 @dataclass(frozen=True)
@@ -219,13 +205,13 @@ class Translating:
     """The work on a picture."""
 
     translator: Translator
-    wish: Translation
+    operation: Translate
     of_faces: bool
 
-    def __call__(self, picture: Picture) -> tuple[Picture, Mapping[str, object]]:
+    def __call__(self, picture: Picture) -> Result:
         facts: dict[str, object] = {}
         if self.of_faces:
-            face = face_of(picture, self.wish.face)
+            face = face_of(picture, self.operation.face)
             side = round(faces.magnification(face, 1, MARGIN))
             side = min(PORTRAIT, max(self.translator.size, side))
             # What comes of `square` is sRGB in 8 bits, whatever the photo is.
@@ -233,11 +219,9 @@ class Translating:
             picture = Picture(square(picture, face, side), source=source)
             facts = {"face": [round(length, 1) for length in face.box]}
         photo = to_srgb(picture.pixels, picture.source)
-        made = blended(photo, self.translator(photo), self.wish.strength)
+        made = blended(photo, self.translator(photo), self.operation.strength)
         result = picture.with_pixels(from_srgb(made, picture.source))
-        if self.wish.no_provenance:
-            return result, facts
-        return replace(result, source=replace(result.source, made=COMPOSITE)), facts
+        return Result(result, facts)
 
 
 def blended(photo: Bytes, made: Bytes, strength: float) -> Bytes:
@@ -249,11 +233,6 @@ def blended(photo: Bytes, made: Bytes, strength: float) -> Bytes:
         change = strength * np.subtract(made[band], photo[band], dtype=np.float32)
         result[band] = np.rint(photo[band] + change).clip(0, 255)
     return result
-
-
-def _start(card: ModelCard, wish: Translation, device: str) -> Process:
-    translator = open_translator(card, device, wish)
-    return Translating(translator, wish, _of_faces(card))
 
 
 def _of_faces(card: ModelCard) -> bool:

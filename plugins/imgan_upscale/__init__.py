@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from functools import partial
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
 from typer import Option
 
-from imgan.batch.job import Job, Operation
 from imgan.errors import Misuse
 from imgan.hookspecs import hookimpl
 from imgan.models.cards import ModelCard, read_cards
-from imgan.options import unfold
+from imgan.operations import Operation, Process, Runtime
 from imgan.recipes import Evaluation, Recipe, Settings
+
+if TYPE_CHECKING:
+    from imgan.models.store import Models
 
 DEFAULT_MODELS = {2: "upscale-x2", 4: "upscale-x4"}
 """The scales that `imgan upscale` knows, and the model for each."""
@@ -102,8 +102,20 @@ class PerceptualSettings(AdversarialSettings):
         self.require(self.crop >= 6, "crop", "6 or more")
 
 
-def upscale(
-    job: Job,
+@dataclass(frozen=True, kw_only=True)
+class Upscale(Operation):
+    """Enlarge pictures 2 or 4 times: `imgan upscale x4 photo.jpg`.
+
+    The first word may be x2 or x4; without it pictures become four times as large. A file that is
+    called x4 is written ./x4.
+    """
+
+    name = "upscale"
+
+    scale: Annotated[
+        int | None,
+        Option("--scale", "-s", help="2 or 4; the same as the word x2 or x4.", show_default=False),
+    ] = None
     model: Annotated[
         str | None,
         Option(
@@ -111,7 +123,7 @@ def upscale(
             "photos.",
             show_default=False,
         ),
-    ] = None,
+    ] = None
     sharpness: Annotated[
         float,
         Option(
@@ -119,33 +131,40 @@ def upscale(
             max=1,
             help="0 restores what can be inferred, 1 also makes up texture that looks likely.",
         ),
-    ] = 0.0,
-) -> None:
-    """Enlarge pictures 2 or 4 times: `imgan upscale x4 photo.jpg`.
+    ] = 0.0
 
-    The first word may be x2 or x4; without it pictures become four times as large. A file that is
-    called x4 is written ./x4.
-    """
-    from imgan.batch.run import run
-    from imgan.models import store
-    from imgan_upscale.run import start
+    @property
+    def factor(self) -> int:
+        """How many times as large pictures become."""
+        return self.scale or 4
 
-    scale, inputs = parse_scale(job.inputs or [])
-    installed = store.installed()
-    parts = [
-        (store.find(installed, name, "upscale"), part)
-        for name, part in choose_models(scale, model, sharpness).items()
-    ]
-    run(
-        replace(job, inputs=inputs),
-        Operation(
-            name="upscale",
-            suffix=f"x{scale}",
-            settings={"scale": scale, "sharpness": sharpness},
-            models=tuple(card.sha256 for card, _ in parts),
-            start=partial(start, parts, scale, job.device),
-        ),
-    )
+    @property
+    def suffix(self) -> str:
+        return f"x{self.factor}"
+
+    def check(self) -> None:
+        if self.factor not in DEFAULT_MODELS:
+            known = " and ".join(map(str, DEFAULT_MODELS))
+            raise Misuse(f"--scale {self.scale}: the scales are {known}")
+        choose_models(self.factor, self.model, self.sharpness)
+
+    def cards(self, models: Models) -> list[ModelCard]:
+        return [card for card, _ in self._parts(models)]
+
+    def open(self, runtime: Runtime) -> Process:
+        from imgan_upscale.run import Blend, Upscaler
+
+        parts = [(runtime.session(card), part) for card, part in self._parts(runtime.models)]
+        return Upscaler(Blend(tuple(parts)), self.factor, runtime.meter)
+
+    def _parts(self, models: Models) -> list[tuple[ModelCard, float]]:
+        chosen = choose_models(self.factor, self.model, self.sharpness)
+        return [(models.find(name, "upscale"), part) for name, part in chosen.items()]
+
+    @classmethod
+    def take_words(cls, words: list[str]) -> tuple[dict[str, Any], list[str]]:
+        scale, words = parse_scale(words)
+        return ({} if scale is None else {"scale": scale}), words
 
 
 def choose_models(scale: int, model: str | None, sharpness: float) -> dict[str, float]:
@@ -162,22 +181,28 @@ def choose_models(scale: int, model: str | None, sharpness: float) -> dict[str, 
     return {name: part for name, part in parts.items() if part}
 
 
-def parse_scale(words: list[str]) -> tuple[int, list[str]]:
-    """The scale that the first word names, else 4, and the words that are inputs.
+def parse_scale(words: list[str]) -> tuple[int | None, list[str]]:
+    """The scale that the first word names, if it does, and the words that are inputs.
 
-    Raises Misuse for a scale that is not there.
+    Raises Misuse for a scale that is not there, and for one that is misspelt or misplaced.
     """
-    if not words or not re.fullmatch(r"[xX]\d+(\.\d+)?", words[0]):
-        return 4, words
     known = {f"x{scale}": scale for scale in DEFAULT_MODELS}
-    if words[0].lower() not in known:
-        raise Misuse(f"{words[0]}: the scales are {' and '.join(known)} (a file is ./{words[0]})")
-    return known[words[0].lower()], words[1:]
+    for place, word in enumerate(words):
+        number = re.fullmatch(r"[xX](\d+(?:\.\d+)?)|(\d+)[xX]?", word)
+        if number is None or Path(word).exists():
+            continue
+        meant = f"x{number[1] or number[2]}"
+        if meant not in known:
+            raise Misuse(f"{word}: the scales are {' and '.join(known)} (a file is ./{word})")
+        if place or word.lower() != meant:
+            raise Misuse(f"{word}: did you mean `imgan upscale {meant} ...`? (a file is ./{word})")
+        return known[meant], words[1:]
+    return None, words
 
 
 @hookimpl
-def register_commands(app: typer.Typer) -> None:
-    app.command()(unfold(upscale, "job", Job))
+def register_operations() -> Iterable[type[Operation]]:
+    return [Upscale]
 
 
 @hookimpl

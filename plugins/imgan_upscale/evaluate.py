@@ -53,7 +53,7 @@ def evaluate(
         small = large.resize(
             (large.width // scale, large.height // scale), Image.Resampling.BICUBIC
         )
-        result, _ = upscaler(Picture(np.asarray(small)))
+        result = upscaler(Picture(np.asarray(small))).picture
         bicubic = small.resize(large.size, Image.Resampling.BICUBIC)
         names.append(str(path.relative_to(data)))
         figures.append(

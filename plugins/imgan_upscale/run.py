@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.lib.stride_tricks import sliding_window_view
@@ -15,28 +15,14 @@ from imgan.errors import Misuse
 from imgan.images import Picture, Source, from_srgb, to_srgb
 from imgan.images.tensors import Pixels, Planes, quantise, to_planes
 from imgan.images.tiles import run_tiled
-from imgan.models import store
-from imgan.models.cards import ModelCard
-from imgan.models.sessions import Session, open_session
-
-if TYPE_CHECKING:
-    from imgan.batch.job import Process
+from imgan.models.sessions import Session
+from imgan.operations import Meter, Result
 
 SIGMA = 2.0
 """Low frequencies are what a Gaussian of this many input pixels leaves."""
 
 REACH = round(3 * SIGMA)
 """Input pixels on each side that the Gaussian sees."""
-
-
-def start(parts: Sequence[tuple[ModelCard, float]], scale: int, device: str) -> Process:
-    """Load models; returns what enlarges one picture `scale` times, each by its part of 1.
-
-    Raises what `store.path` and `open_session` raise, and Misuse when the models' own scale is not
-    `scale` or a multiple of it.
-    """
-    sessions = [(open_session(store.path(card), device), part) for card, part in parts]
-    return Upscaler(Blend(tuple(sessions)), scale)
 
 
 @dataclass(frozen=True)
@@ -72,21 +58,25 @@ def native_scale(session: Session | Blend) -> int:
 class Upscaler:
     """Enlarges pictures: colours by the network, alpha by bicubic interpolation.
 
-    `tile` is the side in pixels of what the network sees at once. Raises what `start` raises.
+    `tile` is the side in pixels of what the network sees at once. Raises Misuse when the network's
+    own scale is not `scale` or a multiple of it.
 
     Tiles overlap by `run_tiled`'s 32 pixels: the compact network with eight blocks sees 18, the
     lock 8 more.
     """
 
-    def __init__(self, session: Session | Blend, scale: int, tile: int = 768) -> None:
+    def __init__(
+        self, session: Session | Blend, scale: int, meter: Meter | None = None, tile: int = 768
+    ) -> None:
         own = native_scale(session)
         if own % scale:
             raise Misuse(f"x{scale}: the model {session.name} enlarges {own} times: ask for x{own}")
         self.session = session
         self.scale = scale
+        self.meter = meter or Meter()
         self.tile = tile
 
-    def __call__(self, picture: Picture) -> tuple[Picture, Mapping[str, object]]:
+    def __call__(self, picture: Picture) -> Result:
         red, green, blue = np.moveaxis(picture.pixels, 2, 0)
         grey = bool((red == green).all() and (green == blue).all())
         convert = not _is_srgb(picture.source)
@@ -98,9 +88,11 @@ class Upscaler:
             lock_colours(large, to_planes(tile))
             return large
 
-        pixels = run_tiled(picture.pixels, enlarge, scale=self.scale, tile=self.tile)
+        pixels = run_tiled(
+            picture.pixels, enlarge, scale=self.scale, tile=self.tile, meter=self.meter
+        )
         alpha = None if picture.alpha is None else self._alpha(picture.alpha)
-        return picture.with_pixels(pixels, alpha), {"scale": self.scale}
+        return Result(picture.with_pixels(pixels, alpha), {"scale": self.scale})
 
     def _network(self, tile: Pixels) -> Planes:
         """sRGB in, sRGB out; a network's larger result is brought down to `scale`."""

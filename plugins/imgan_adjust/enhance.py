@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
 from imgan.images import Picture
+from imgan.operations import Result
 
 ENHANCERS = {
     "brightness": ImageEnhance.Brightness,
@@ -20,18 +22,17 @@ ENHANCERS = {
 STEP = 257  # 16-bit levels between two 8-bit ones: 65535 / 255
 
 
-def start(
-    changes: Mapping[str, float],
-) -> Callable[[Picture], tuple[Picture, Mapping[str, object]]]:
-    """What `imgan.batch.job.Operation.start` asks for: there is nothing to load, only to bind."""
+@dataclass(frozen=True)
+class Enhancing:
+    """The work on a picture: factors by name, one after the other."""
 
-    def process(picture: Picture) -> tuple[Picture, Mapping[str, object]]:
+    changes: Mapping[str, float]
+
+    def __call__(self, picture: Picture) -> Result:
         pixels = picture.pixels
-        for name, factor in changes.items():
+        for name, factor in self.changes.items():
             pixels = enhance(pixels, name, factor)
-        return picture.with_pixels(pixels), {}
-
-    return process
+        return Result(picture.with_pixels(pixels))
 
 
 def enhance(pixels: NDArray[Any], name: str, factor: float) -> NDArray[Any]:

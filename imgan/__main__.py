@@ -1,0 +1,5 @@
+"""`python -m imgan` is `imgan`."""
+
+from imgan.cli import main
+
+main()

@@ -1,0 +1,128 @@
+"""A command for every operation: its fields, and the options that all share."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any
+
+from typer import Option
+
+from imgan.batch.job import Job
+from imgan.errors import Misuse
+from imgan.operations import Operation
+from imgan.options import fields_of, option, unfold
+from imgan.tables import show
+from imgan.terminal import say
+
+if TYPE_CHECKING:
+    from imgan.batch.run import Batch
+
+
+def command(kind: type[Operation]) -> Callable[..., None]:
+    """The typer command of an operation."""
+    without = set() if kind.source_type else {"no_provenance"}
+    if not kind.inputs:
+        without |= {"inputs", "recursive", "strict"}
+
+    def run(job: Job, operation: Operation) -> None:
+        taken, words = kind.take_words(job.inputs or [])
+        execute(replace(job, inputs=words or None), _with_words(operation, taken))
+
+    def run_or_list(
+        job: Job,
+        operation: Operation,
+        show_list: Annotated[bool, Option("--list", help="List what there is.")] = False,
+    ) -> None:
+        if show_list:
+            list_values(operation, job.json)
+        else:
+            run(job, operation)
+
+    lists = kind.listing is not Operation.listing
+    made = unfold(run_or_list if lists else run, without=without, job=Job, operation=kind)
+    made.__name__, made.__doc__ = kind.name, kind.__doc__
+    return made
+
+
+def execute(job: Job, operation: Operation) -> None:
+    """Run a job from the shell: signals, a bar, a line a result; raises Failure for what failed.
+
+    SIGINT, SIGTERM and SIGHUP finish the files that are being written, start no other, and exit
+    with 128 + the signal's number.
+    """
+    from imgan.batch.report import Report
+    from imgan.batch.run import Batch
+
+    with stopping_on_signals(), Report(job, operation.name) as report:
+        batch = Batch(job, operation, report)
+        if job.dry_run:
+            show_plan(batch)
+            return
+        outcomes = batch.run()
+    report.close(outcomes)
+
+
+def show_plan(batch: Batch) -> None:
+    """Print what a run would do: inputs, outputs, and what is there already."""
+    tasks = batch.plan.tasks
+    if batch.job.json:
+        for task in tasks:
+            line = {"input": task.input, "output": task.output, "status": batch.status(task)}
+            print(json.dumps(line))
+        return
+    rows = [[task.name, task.output, batch.status(task)] for task in tasks]
+    show(["input", "output", "status"], rows, bare=True)
+
+
+def list_values(operation: Operation, as_json: bool) -> None:
+    """Print what the operation lists of itself."""
+    from imgan.models.store import Models
+
+    listing = operation.listing(Models.installed())
+    if as_json:
+        for record in listing.records:
+            print(json.dumps(record))
+    else:
+        show(listing.header, listing.rows, bare=True)
+
+
+def _with_words(operation: Operation, taken: dict[str, Any]) -> Operation:
+    """The operation with what was said among the inputs; Misuse where options say otherwise."""
+    defaults = {field.name: field.default for field in fields_of(type(operation))}
+    for name, value in taken.items():
+        given = getattr(operation, name)
+        if given not in (defaults[name], value):
+            raise Misuse(f"{option(name)} {given} and {value} contradict each other: leave one out")
+    return replace(operation, **taken) if taken else operation
+
+
+@contextmanager
+def stopping_on_signals() -> Iterator[None]:
+    """Signals that end a program become SystemExit, so that every block is left in order.
+
+    A second one ends the process at once; a hidden temporary file may then stay behind.
+    """
+
+    def stop(number: int, frame: object) -> None:
+        for heeded in former:
+            signal.signal(heeded, lambda number, frame: os._exit(128 + number))
+        say("stopping …")
+        raise SystemExit(128 + number)
+
+    former: dict[signal.Signals, Any] = {}
+    names = ("SIGINT", "SIGTERM", "SIGHUP")  # SIGHUP is not everywhere
+    if threading.current_thread() is threading.main_thread():
+        for heeded in (getattr(signal, name) for name in names if hasattr(signal, name)):
+            if signal.getsignal(heeded) is not signal.SIG_IGN:  # as under nohup
+                former[heeded] = signal.signal(heeded, stop)
+    try:
+        yield
+    finally:
+        for heeded, handler in former.items():
+            signal.signal(heeded, handler)
