@@ -1,0 +1,277 @@
+"""Photos to latents: alignment, the encoder, the search, and what is kept of it."""
+
+from __future__ import annotations
+
+import csv
+import io
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from imgan import __version__, files
+from imgan.errors import Failure, Misuse
+from imgan.files import whole_file
+from imgan.images import Picture, Source, open_picture, save_picture, to_srgb
+from imgan.images.metadata import TRAINED
+from imgan.images.tensors import Bytes, Floats, encode
+from imgan.metrics.perceptual import open_features
+from imgan.models import store
+from imgan.models.cards import ModelCard
+from imgan.models.sessions import Session, open_session
+from imgan.recipes import resolve
+from imgan_generate.style import StyleGenerator, is_style_based
+from imgan_invert import OPERATION, Init, Inversion, Space
+from imgan_invert.latent import SUFFIX, Latent, render
+
+GENERATOR = "stylegan-cats"
+"""The generator that is used unless another is named."""
+
+LEAST = 16
+"""Pixels a side that deep features need."""
+
+STUDIED = (("l1", 1, 0, 0), ("l2", 0, 1, 0), ("perceptual", 0, 0, 1), ("l2 + perceptual", 0, 1, 1))
+"""The losses of `--study`: what they are called, and the weights of l1, l2 and perceptual."""
+
+
+@dataclass(frozen=True)
+class Studio:
+    """A generator, and its encoder where one is installed."""
+
+    card: ModelCard
+    session: Session
+    encoder: ModelCard | None
+    device: str
+
+    @property
+    def side(self) -> int:
+        """Pixels a side of what is generated."""
+        if is_style_based(self.session):
+            return StyleGenerator(self.session).side
+        return int(self.session.run(np.zeros((1, 100), np.float32)).shape[-1])
+
+
+def open_studio(model: str | None, device: str) -> Studio:
+    """Load a generator. Raises what `store.find`, `store.path` and `open_session` raise."""
+    cards = store.installed()
+    card = store.find(cards, model or GENERATOR, "generate")
+    encoders = (c for c in cards if c.operation == OPERATION)
+    encoder = next((c for c in encoders if c.traits.get("generator") == card.sha256), None)
+    return Studio(card, open_session(store.path(card), device), encoder, device)
+
+
+def invert_photo(
+    photo: Path,
+    output: Path,
+    settings: Inversion,
+    model: str | None,
+    box: str | None,
+    picture: Path | None,
+    overwrite: bool,
+    device: str,
+) -> None:
+    """Write the latent of a photo and, where it is wanted, photo and result side by side.
+
+    Raises Misuse and Failure.
+    """
+    if output.suffix != SUFFIX:
+        raise Misuse(f"-o {output}: a latent is a {SUFFIX} file; --picture writes what it shows")
+    free([output, *([picture] if picture else [])], overwrite)
+    studio = open_studio(model, device)
+    target = aligned(open_picture(photo), studio, box)
+    latent = find(studio, target, settings)
+    write(latent.write, output, overwrite)
+    if picture:
+        pair = np.concatenate([target, render(studio.session, latent)], axis=1)
+        save_made(pair, picture, overwrite)
+
+
+def aligned(photo: Picture, studio: Studio, box: str | None) -> Bytes:
+    """The square of a photo that the generator knows, [S, S, 3]: a box, the face, or the middle.
+
+    Raises Misuse for a box that is none, Failure when there is no face.
+    """
+    pixels, side = to_srgb(photo.pixels, photo.source), studio.side
+    height, width = pixels.shape[:2]
+    if studio.card.traits.get("faces") == "aligned" and not box:
+        from imgan import faces
+
+        found = faces.find(pixels)
+        if not found:
+            raise Failure("no face found: name it by --box X,Y,SIZE")
+        return faces.align(photo, found[0], side)
+    square = min(width, height)
+    x, y = (width - square) // 2, (height - square) // 2
+    if box:
+        try:
+            x, y, square = map(int, box.split(","))
+        except ValueError:
+            raise Misuse(f"--box {box}: three numbers are wanted, X,Y,SIZE") from None
+        if min(x, y) < 0 or square < 1 or x + square > width or y + square > height:
+            raise Misuse(f"--box {box} leaves the photo, which has {width}x{height} px")
+    image = Image.fromarray(pixels)
+    edges = (x, y, x + square, y + square)
+    return np.asarray(image.resize((side, side), Image.Resampling.BICUBIC, edges))
+
+
+def find(studio: Studio, target: Bytes, settings: Inversion) -> Latent:
+    """The latent of an aligned picture [S, S, 3]; from the cache, if it was found before.
+
+    Raises Misuse for a space that the generator has not, or an encoder that is not installed.
+    """
+    encoder = _encoder(studio, settings)
+    facts = {
+        "imgan": __version__,
+        "model": studio.card.name,
+        "sha256": studio.card.sha256,
+        "encoder": encoder.sha256 if encoder else None,
+        "picture": files.digest(target.tobytes()),
+        "settings": asdict(settings),
+    }
+    cached = store.cache_folder() / "latents" / f"{files.digest(repr(facts).encode())}{SUFFIX}"
+    if cached.exists():
+        with suppress(Failure):
+            return Latent.read(cached)
+    start = _encoded(studio, encoder, target) if encoder else None
+    if settings.steps == 0 and start is not None and not settings.tune:
+        noise = np.zeros(StyleGenerator(studio.session).noise, np.float32)
+        latent = Latent(start, noise, {**facts, "losses": {}})
+    else:
+        latent = _searched(studio, target, settings, start, facts)
+        if latent.facts.get("stopped"):
+            return latent
+    with suppress(OSError, Failure):  # a cache that cannot be written is none
+        cached.parent.mkdir(parents=True, exist_ok=True)
+        with whole_file(cached, overwrite=True) as file:
+            latent.write(file)
+    return latent
+
+
+def _encoder(studio: Studio, settings: Inversion) -> ModelCard | None:
+    """The encoder that a search begins with, if one does. Raises Misuse."""
+    spaces = list(Space) if is_style_based(studio.session) else [Space.z]
+    if settings.space not in spaces:
+        raise Misuse(f"--space {settings.space}: {studio.card.name} has z alone")
+    if settings.init == Init.encoder and studio.encoder is None:
+        raise Misuse(f"--init encoder: none is installed for {studio.card.name}")
+    if settings.init in (None, Init.encoder) and settings.space != Space.z:
+        return studio.encoder
+    return None
+
+
+def _encoded(studio: Studio, card: ModelCard, target: Bytes) -> Floats:
+    """What the encoder says, w+ [L, W]."""
+    session = open_session(store.path(card), studio.device)
+    return np.asarray(session.run(encode(target[None]))[0])
+
+
+def _searched(
+    studio: Studio, target: Bytes, settings: Inversion, start: Floats | None, facts: dict[str, Any]
+) -> Latent:
+    search = resolve("imgan_invert.search:search")
+    with progress(settings.steps * settings.restarts + settings.tune) as report:
+        latent: Latent = search(studio.card, target, settings, start, facts, report)
+    return latent
+
+
+def study(
+    photo: Path,
+    output: Path,
+    settings: Inversion,
+    model: str | None,
+    box: str | None,
+    overwrite: bool,
+    device: str,
+) -> None:
+    """Write a table of spaces and losses as a picture, and its figures as CSV beside it."""
+    table = output.with_suffix(".csv")
+    free([output, table], overwrite)
+    studio = open_studio(model, device)
+    target = aligned(open_picture(photo), studio, box)
+    spaces = list(Space) if is_style_based(studio.session) else [Space.z]
+    features = open_features(device)
+    rows: list[tuple[object, ...]] = [("model", "space", "losses", "L2", "perceptual", "seconds")]
+    cells = []
+    for space in spaces:
+        line = [target]
+        for name, l1, l2, deep in STUDIED:
+            began = time.perf_counter()
+            wanted = replace(settings, space=space, l1=l1, l2=l2, perceptual=deep)
+            made = render(studio.session, find(studio, target, wanted))
+            seconds = time.perf_counter() - began
+            line.append(made)
+            squared = float(np.square((made / 255.0) - (target / 255.0)).mean())
+            distance = features.distance(target, made)
+            figures = (f"{squared:.4f}", f"{distance:.4f}", f"{seconds:.1f}")
+            rows.append((studio.card.name, str(space), name, *figures))
+        cells.append(line)
+    save_made(labelled(cells, ["photo", *(s[0] for s in STUDIED)], spaces), output, overwrite)
+    text = io.StringIO()
+    csv.writer(text).writerows(rows)
+    write(lambda file: file.write(text.getvalue().encode()), table, overwrite)
+
+
+def labelled(
+    cells: Sequence[Sequence[Bytes]], columns: Sequence[str], rows: Sequence[str], least: int = 96
+) -> Bytes:
+    """Pictures as a table with words above and at the left; small ones are enlarged to be seen."""
+    side = max(least, len(cells[0][0]))
+    left, top = 40, 18
+    shape = (left + side * len(columns), top + side * len(rows))
+    sheet = Image.new("RGB", shape, "white")
+    pen = ImageDraw.Draw(sheet)
+    for x, word in enumerate(columns):
+        pen.text((left + x * side + 3, 3), word, fill="black")
+    for y, (word, line) in enumerate(zip(rows, cells, strict=True)):
+        pen.text((3, top + y * side + side // 2), str(word), fill="black")
+        for x, cell in enumerate(line):
+            image = Image.fromarray(cell).resize((side, side), Image.Resampling.NEAREST)
+            sheet.paste(image, (left + x * side, top + y * side))
+    return np.asarray(sheet)
+
+
+def free(targets: Sequence[Path], overwrite: bool) -> None:
+    """Raise Failure when a file is there and is not to be replaced."""
+    for target in targets:
+        if target.exists() and not overwrite:
+            raise Failure(f"{target} exists; --overwrite replaces it")
+
+
+def save_made(pixels: Bytes, target: Path, overwrite: bool) -> None:
+    """A generated picture to a file that says so, and its name to standard output."""
+    picture = Picture(np.ascontiguousarray(pixels), source=Source(made=TRAINED))
+    save_picture(picture, target, overwrite=overwrite)
+    print(target)
+
+
+def write(content: Callable[[Any], object], target: Path, overwrite: bool) -> None:
+    """A file that is no picture, whole or not at all, and its name to standard output."""
+    try:
+        with whole_file(target, overwrite) as file:
+            content(file)
+    except Failure as failure:
+        raise Failure(f"{target}: {failure}") from None
+    except OSError as error:
+        raise Failure(f"{target}: {error.strerror or error}") from None
+    print(target)
+
+
+@contextmanager
+def progress(steps: int) -> Iterator[Callable[[int, float], None] | None]:
+    """A bar with the loss on a terminal, nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("loss {task.fields[loss]:.4f}"))
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=steps, loss=0.0)
+        yield lambda step, loss: bar.update(task, completed=step, loss=loss)

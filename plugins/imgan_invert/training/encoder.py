@@ -1,0 +1,121 @@
+"""The encoder's training: generated pictures, whose styles are known, and photos made again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import mse_loss
+
+from imgan.errors import Failure
+from imgan.images import pictures
+from imgan.images.tensors import Bytes
+from imgan.models import store
+from imgan.models.cards import Description
+from imgan.training import perceptual
+from imgan.training.celeba import read_faces
+from imgan.training.data import shuffled
+from imgan.training.faces import centred, taken
+from imgan.training.loop import cosine, set_rate
+from imgan.training.optim import Descent
+from imgan.training.task import Task
+from imgan.training.weights import frozen
+from imgan_exporters.onnx import Form, Parity, Port
+from imgan_generate.stylegan import Generator, build
+from imgan_invert import EncoderSettings
+from imgan_invert.encoder import Encoder
+
+OFFSET_WEIGHT = 1e-3
+"""Of how far the styles of layers are from one another (Tov et al. 2021, equation 3)."""
+
+SHEET = 6
+
+
+class EncoderTask(Task[EncoderSettings]):
+    """Half of each batch is generated, and half is photos."""
+
+    shipped = "encoder"
+
+    def __init__(self, data: Path, settings: EncoderSettings) -> None:
+        super().__init__(settings)
+        self.data = data
+        generator = frozen("--generator", settings.generator, "stylegan", "generator", build)
+        assert isinstance(generator, Generator)
+        self.generator = generator
+        synthesis = generator.synthesis
+        encoder = Encoder(synthesis.sides[-1], synthesis.styles, generator.w, settings.width)
+        encoder.mean.copy_(generator.mapping.w_avg)
+        self.networks["encoder"] = encoder
+        self.optimizers["encoder"] = torch.optim.Adam(encoder.parameters(), settings.rate)
+        self.average("encoder")
+
+    @cached_property
+    def pixels(self) -> Bytes:
+        """Read at the first step: an export needs no pictures."""
+        held_out = self.settings.held_out
+        paths = pictures(self.data)
+        if len(paths) <= held_out:
+            raise Failure(f"{self.data}: {held_out} pictures are held out and none is left")
+        return read_faces(paths[: len(paths) - held_out], self.generator.synthesis.sides[-1])
+
+    @cached_property
+    def features(self) -> perceptual.Features:
+        """On the encoder's device, as the generator from then on."""
+        self.generator.to(next(self.networks["encoder"].parameters()).device)
+        return perceptual.load_beside(self.networks["encoder"])
+
+    def batch(self, step: int) -> tuple[Tensor, ...]:
+        _ = self.features  # here and not in a step, whose random numbers it would draw
+        seed, count = self.settings.seed, self.settings.batch
+        indices = shuffled(len(self.pixels), count, seed, step)
+        mirror = np.random.default_rng([seed, step]).random(count) < 0.5
+        return (centred(taken(self.pixels, indices, mirror)),)
+
+    def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
+        (real,) = batch
+        encoder, synthesis = self.networks["encoder"], self.generator.synthesis
+        set_rate(self.optimizers["encoder"], cosine(self.settings, step))
+        noise = torch.randn(len(real), sum(synthesis.noise), device=real.device)
+        with torch.no_grad():
+            w = self.generator.mapping(torch.randn(len(real), self.generator.z).to(real))
+            made = synthesis(w[:, None].expand(-1, synthesis.styles, -1), noise)
+        with descent.autocast():
+            guessed = encoder(made)
+            known = mse_loss(guessed, w[:, None].expand_as(guessed))
+            said = encoder(real)
+            again = synthesis(said, noise)
+            seen = perceptual.distance(self.features, again / 2 + 0.5, real / 2 + 0.5).mean()
+            photo = mse_loss(again, real) + seen
+            spread = (said - said.mean(1, keepdim=True)).square().mean()
+            loss = known + self.settings.real_weight * photo + OFFSET_WEIGHT * spread
+        descent.minimise(loss, self.optimizers["encoder"])
+        return {"styles": known.detach(), "photos": photo.detach()}
+
+    def sample(self) -> Tensor:
+        """Photos above, and below them what the generator makes of their styles."""
+        encoder, synthesis = self.trained("encoder"), self.generator.synthesis
+        real = centred(taken(self.pixels, np.arange(min(SHEET, len(self.pixels)))))
+        real = real.to(next(encoder.parameters()).device)
+        noise = torch.zeros(len(real), sum(synthesis.noise)).to(real)
+        rows = (real, synthesis(encoder(real), noise))
+        return torch.cat([torch.cat(list(row / 2 + 0.5), dim=2) for row in rows], dim=1)
+
+
+def export(
+    task: Task[Any], target: Path, card: Description, *, half: bool, overwrite: bool
+) -> Parity:
+    """Write an encoder; its card names the generator's file by its SHA-256, when it is a file."""
+    encoder, source = task.product(), Path(task.settings.generator)
+    assert isinstance(encoder, Encoder)
+    known = card
+    if source.is_file():
+        known = replace(card, traits={"generator": store.sha256(source), **card.traits})
+    side = 4 << len(encoder.blocks)
+    form = Form((Port("input", ("batch", 3, side, side), -1, 1),), ("w",), magnitude=4)
+    return form(task, target, known, half=half, overwrite=overwrite)
