@@ -249,7 +249,7 @@ def scribble(
 @hookimpl
 def register_commands(app: typer.Typer) -> None:
     for command in (invert, interpolate, mix):
-        app.command()(unfold(command, "settings", Inversion))
+        app.command()(unfold(command, settings=Inversion))
     app.command()(scribble)
 
 
