@@ -135,6 +135,18 @@ def register_importers() -> Iterable[Importer]:
             entry="imgan_exporters.reference:convert",
         ),
         Importer(
+            name="stylegan-pickle",
+            reads="generators of the official StyleGAN2-ADA and StyleGAN3 code (StyleGAN2)",
+            suffixes=(".pkl",),
+            entry="imgan_exporters.stylegan:convert_pickle",
+        ),
+        Importer(
+            name="stylegan-rosinality",
+            reads="generators of rosinality's StyleGAN2",
+            suffixes=_CHECKPOINTS,
+            entry="imgan_exporters.stylegan:convert_checkpoint",
+        ),
+        Importer(
             name="spandrel",
             reads="super-resolution networks that spandrel knows",
             suffixes=_CHECKPOINTS,
