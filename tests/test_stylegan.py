@@ -18,7 +18,7 @@ from imgan.images.tensors import decode
 from imgan.models.cards import Description
 from imgan.models.sessions import open_session
 from imgan.training.loop import CHECKPOINT, fit, start_from
-from imgan.training.weights import read_sources, read_weights
+from imgan.training.weights import read_sources, read_weights, write_networks
 from imgan_exporters.families import style_generator
 from imgan_generate import StyleGANSettings
 from imgan_generate.style import StyleGenerator, draw
@@ -147,6 +147,19 @@ def test_the_last_pictures_are_held_out(squares: Path) -> None:
         _task(squares, replace(TINY, held_out=8)).batch(0)
     with pytest.raises(Misuse, match="--size 24"):
         replace(TINY, size=24)
+
+
+def test_a_run_goes_on_from_one_small_file(squares: Path, tmp_path: Path) -> None:
+    task = _task(squares, replace(TINY, feature_weight=1.0))
+    write_networks(task, tmp_path / "state.safetensors", half=True, overwrite=False)
+    other = _task(squares, replace(TINY, feature_weight=1.0, seed=1))
+    assert not start_from(other, read_sources(str(tmp_path / "state.safetensors"), other.shipped))
+    for name, network in task.networks.items():
+        twin = other.networks[name].state_dict()
+        for key, tensor in network.state_dict().items():
+            assert torch.allclose(tensor.float(), twin[key].float(), rtol=1e-3, atol=1e-6)
+    with pytest.raises(Failure, match="exists"):
+        write_networks(task, tmp_path / "state.safetensors", half=True, overwrite=False)
 
 
 def test_a_run_grows_to_twice_the_size(squares: Path, tmp_path: Path) -> None:

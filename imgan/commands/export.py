@@ -23,7 +23,14 @@ def export(
     ],
     output: Annotated[
         Path,
-        Option("--output", "-o", dir_okay=False, metavar="FILE", help="The ONNX file to write."),
+        Option(
+            "--output",
+            "-o",
+            dir_okay=False,
+            metavar="FILE",
+            help="The .onnx file to write; or a .safetensors file, for `imgan train --init-from`, "
+            "with every network of the run.",
+        ),
     ],
     fp16: Annotated[
         bool, Option("--fp16", help="Store the weights in half precision: half the size.")
@@ -65,8 +72,8 @@ def export(
 
     imgan export RUN -o model.onnx
     """
-    if output.suffix.lower() != ".onnx":
-        raise Misuse(f"-o {output}: an export is an .onnx file")
+    if output.suffix.lower() not in (".onnx", ".safetensors"):
+        raise Misuse(f"-o {output}: an export is an .onnx or a .safetensors file")
     if output.exists() and not overwrite:
         raise Failure(f"{output} exists; --overwrite replaces it")
     record: Record = resolve("imgan.training.run:Record").read(run)
@@ -82,6 +89,12 @@ def export(
     description = describe(exporter, command, name or name_of(output), card)
     write = resolve(exporter.entry)
     task = resolve("imgan.training.run:restore")(recipe, record, run)
+    if output.suffix.lower() == ".safetensors":
+        if network or source or card or name:
+            raise Misuse(f"-o {output} has every network as it is: --fp16 alone goes with it")
+        resolve("imgan.training.weights:write_networks")(task, output, fp16, overwrite)
+        print(f"{output}: {output.stat().st_size:,} bytes, {', '.join(task.networks)}")
+        return
     if network is not None:
         task.ship(network)
     if source:

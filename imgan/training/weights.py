@@ -10,10 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from imgan.errors import Failure, Misuse
+from imgan.files import whole_file
 from imgan.training.loop import CHECKPOINT
 from imgan.training.task import Task
 
 Weights = dict[str, Tensor]
+
+_SEVERAL = "networks"
+"""An empty tensor in a file of several networks, whose names stand before those of parameters."""
 
 
 def sources(words: str) -> list[tuple[str, Path]]:
@@ -40,8 +44,9 @@ def read_sources(words: str, shipped: str) -> dict[str, Weights]:
 def read_weights(source: Path, shipped: str) -> dict[str, Weights]:
     """Parameters and buffers by network, for `loop.start_from`.
 
-    A run gives all its networks, averaged where an average is kept. A file gives the network
-    `shipped`, or what it holds under that name when it holds more. `imgan export` keeps the names.
+    A run gives all its networks, averaged where an average is kept, and so does a file that
+    `write_networks` wrote. Another file gives the network `shipped`, or what it holds under that
+    name when it holds more. `imgan export` keeps the names.
 
     Raises Misuse when the source is missing or of no known kind, Failure when it cannot be read.
     """
@@ -57,9 +62,42 @@ def read_weights(source: Path, shipped: str) -> dict[str, Weights]:
         raise Failure(f'{source}: pip install "imgan[train]" brings {missing.name}') from None
     except Exception as error:  # what the two libraries raise on damaged files has no common base
         raise Failure(f"{source} cannot be read: {str(error).splitlines()[0]}") from None
+    if _SEVERAL in weights:
+        del weights[_SEVERAL]
+        networks: dict[str, Weights] = {}
+        for key, tensor in weights.items():
+            network, _, name = key.partition(".")
+            networks.setdefault(network, {})[name] = tensor
+        return networks
     prefix = f"{shipped}."
     part = {k.removeprefix(prefix): w for k, w in weights.items() if k.startswith(prefix)}
     return {shipped: part or weights}
+
+
+def write_networks(task: Task[Any], target: Path, half: bool, overwrite: bool) -> None:
+    """Write every network of a task, averaged where an average is kept, to a safetensors file that
+    `--init-from` takes; `half` stores matrices and kernels in half precision.
+
+    Raises Failure when the file cannot be written, or a weight is too large for half precision.
+    """
+    from safetensors.torch import save
+
+    tensors = {_SEVERAL: torch.zeros(0)}
+    for network in task.networks:
+        for name, tensor in task.trained(network).state_dict().items():
+            key = f"{network}.{name}"
+            tensors[key] = tensor.detach().cpu().contiguous()
+            if half and tensor.is_floating_point() and tensor.ndim > 1:
+                tensors[key] = tensors[key].half()
+                if not torch.isfinite(tensors[key]).all():
+                    raise Failure(f"{key} has values too large for half precision")
+    try:
+        with whole_file(target, overwrite) as file:
+            file.write(save(tensors))
+    except Failure as failure:
+        raise Failure(f"{target} {failure}") from None
+    except OSError as error:
+        raise Failure(f"{target}: {error.strerror or error}") from None
 
 
 @torch.no_grad()
