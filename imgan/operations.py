@@ -144,6 +144,11 @@ class Operation(ABC):
         return self.name
 
     @property
+    def states(self) -> str:
+        """The DigitalSourceType with these settings; some may make a picture without a network."""
+        return self.source_type
+
+    @property
     def takes(self) -> Takes:
         """How many pictures one result comes from."""
         return Takes.EACH if self.inputs else Takes.NONE

@@ -260,8 +260,8 @@ class Batch:
         own: tuple[str, ...] = ()
         if isinstance(picture, Picture):
             own = picture.source.notes
-            if self.operation.source_type and not self.job.no_provenance:
-                stated = replace(picture.source, made=self.operation.source_type)
+            if self.operation.states and not self.job.no_provenance:
+                stated = replace(picture.source, made=self.operation.states)
                 picture = replace(picture, source=stated)
         outcome.picture, outcome.facts, outcome.extras = picture, result.facts, result.extras
         outcome.notes = tuple(dict.fromkeys((*outcome.notes, *own, *result.notes)))

@@ -250,6 +250,12 @@ class Translate(Operation):
     def suffix(self) -> str:
         return self.to or str(self.model)
 
+    @property
+    def states(self) -> str:
+        from imgan_translate.run import drawn
+
+        return "" if drawn(self) else self.source_type
+
     def check(self) -> None:
         if self.to is None and self.model is None:
             raise Misuse(
@@ -257,9 +263,9 @@ class Translate(Operation):
             )
 
     def cards(self, models: Models) -> list[ModelCard]:
-        from imgan_translate.run import choose
+        from imgan_translate.run import choose, drawn
 
-        return [choose(models, self)]
+        return [] if drawn(self) else [choose(models, self)]
 
     def open(self, runtime: Runtime) -> Process:
         from imgan_translate.run import open_translating

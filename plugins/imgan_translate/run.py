@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
@@ -25,8 +26,9 @@ from imgan.images.upsampling import (
 from imgan.models.cards import ModelCard
 from imgan.models.sessions import OutOfMemory, Session
 from imgan.models.store import Models
-from imgan.operations import Listing, Result, Runtime
+from imgan.operations import Listing, Process, Result, Runtime
 from imgan_translate import STEP, Pairs, Translate
+from imgan_translate.drawn.targets import TARGETS, Target
 from imgan_translate.prepare import MARGIN, PREPARED, face_of, square
 
 OPERATION = "translate"
@@ -45,11 +47,30 @@ PORTRAIT = 1024
 """The longest side of a translated face: beyond it there is nothing left to carry up."""
 
 
-def open_translating(operation: Translate, runtime: Runtime) -> Translating:
-    """Load the model. Raises Misuse where no one model is asked for."""
+def open_translating(operation: Translate, runtime: Runtime) -> Process:
+    """Load the model, or take what is drawn. Raises Misuse where no one model is asked for."""
+    target = drawn(operation)
+    if target is not None:
+        return Drawing(target.draw, operation)
     card = choose(runtime.models, operation)
     translator = open_translator(card, runtime.device, operation, runtime)
     return Translating(translator, operation, _of_faces(card))
+
+
+def drawn(operation: Translate) -> Target | None:
+    """The target that `--to` names, where it is drawn and no network is asked for by `--model` or
+    `--from`. Raises Misuse for options that networks alone have."""
+    target = TARGETS.get(operation.to or "")
+    if target is None or operation.model or operation.source not in (None, target.source):
+        return None
+    for option, given in (
+        ("--keep-structure", operation.keep_structure),
+        ("--size", operation.size),
+        ("--face", operation.face),
+    ):
+        if given:
+            raise Misuse(f"{option}: {operation.to} is drawn, without a network")
+    return target
 
 
 def choose(models: Models, operation: Translate) -> ModelCard:
@@ -79,8 +100,9 @@ def _leading_to(models: Models, operation: Translate) -> ModelCard:
     if len(fitting) == 1:
         return fitting[0]
     if not fitting:
-        ways = sorted({_way(card) for card in known})
-        near = get_close_matches(str(operation.to), [str(card.traits["to"]) for card in known], n=1)
+        ways = sorted({*TARGETS, *map(_way, known)})
+        words = [*TARGETS, *(str(card.traits["to"]) for card in known)]
+        near = get_close_matches(str(operation.to), words, n=1)
         hint = f"did you mean {near[0]}? " if near and near[0] != operation.to else ""
         asked = f"{operation.to} from {operation.source}" if operation.source else operation.to
         raise Misuse(f"no model leads to {asked}; {hint}known are {', '.join(ways) or 'none'}")
@@ -89,8 +111,12 @@ def _leading_to(models: Models, operation: Translate) -> ModelCard:
 
 
 def list_domains(models: Models) -> Listing:
-    """Every installed way, in words; the figures are in the records."""
-    rows, records = [], []
+    """Every way that is drawn or installed, in words; the figures are in the records."""
+    rows: list[list[str]] = []
+    records: list[dict[str, object]] = []
+    for name, target in TARGETS.items():
+        rows.append([name, target.source, "drawn", target.about])
+        records.append({"from": target.source, "to": name, "model": None, "figures": {}})
     for card in models.serving(OPERATION):
         ends = {key: card.traits.get(key) for key in ("from", "to")}
         told = str(card.traits.get("summary", ""))
@@ -222,6 +248,19 @@ class Translating:
         made = blended(photo, self.translator(photo), self.operation.strength)
         result = picture.with_pixels(from_srgb(made, picture.source))
         return Result(result, facts)
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """The work on a picture that becomes a drawn target."""
+
+    draw: Callable[[Bytes], Bytes]
+    operation: Translate
+
+    def __call__(self, picture: Picture) -> Result:
+        photo = to_srgb(picture.pixels, picture.source)
+        made = blended(photo, self.draw(photo), self.operation.strength)
+        return Result(picture.with_pixels(from_srgb(made, picture.source)))
 
 
 def blended(photo: Bytes, made: Bytes, strength: float) -> Bytes:

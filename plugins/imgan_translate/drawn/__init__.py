@@ -1,0 +1,1 @@
+"""Translations in closed form: what is known of a target is drawn, at the photo's own size."""

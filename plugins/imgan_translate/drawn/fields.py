@@ -1,0 +1,36 @@
+"""Smooth planes, where speed counts for more than the exact width of a Gaussian."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from imgan_edit.regions.fields import Floats, boxed, resized
+
+Generator = np.random.Generator
+
+
+def softened(planes: Floats, sigma: float) -> Floats:
+    """About a Gaussian of `sigma` pixels over [H, W] or [H, W, C]: two boxes, on a copy that is so
+    small that the Gaussian has 2."""
+    height, width = planes.shape[:2]
+    factor = max(1.0, min(sigma / 2, height / 8, width / 8))
+    radius = round(0.9 * sigma / factor)
+    if radius == 0:
+        return planes
+    small = resized(planes, round(height / factor), round(width / factor))
+    return resized(boxed(boxed(small, radius), radius), height, width)
+
+
+def noise(height: int, width: int, part: float, rng: Generator) -> Floats:
+    """[H, W]: smooth noise of deviation 1 at its points, so far apart, in parts of the longer
+    side."""
+    step = part * max(height, width)
+    points = rng.standard_normal((int(height / step) + 3, int(width / step) + 3), np.float32)
+    return resized(points, height, width)
+
+
+def slopes(plane: Floats) -> tuple[Floats, Floats]:
+    """The derivatives of [H, W] down and across, of a plane of any size."""
+    padded = np.pad(plane, 1, "edge")
+    down, across = (np.asarray(np.gradient(padded, axis=axis)) for axis in (0, 1))
+    return down[1:-1, 1:-1], across[1:-1, 1:-1]

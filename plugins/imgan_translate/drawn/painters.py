@@ -1,0 +1,143 @@
+"""The painters: each is a palette and a touch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from imgan.images.tensors import Bytes
+from imgan.images.upsampling import reduced
+from imgan_edit.regions.oklab import from_oklab, to_oklab
+from imgan_translate.drawn.canvas import render
+from imgan_translate.drawn.palettes import Palette, Repaint
+from imgan_translate.drawn.strokes import Flow, Layer, Touch, plan
+from imgan_translate.drawn.woodblock import Woodblock
+
+SIZE = 1000
+"""Longer side, in pixels, of the copy on which strokes are planned, at most."""
+
+
+@dataclass(frozen=True)
+class Painter:
+    """Paints a photo [H, W, 3] sRGB, at its size."""
+
+    palette: Palette
+    touch: Touch
+    repaint: Repaint
+
+    def __call__(self, photo: Bytes) -> Bytes:
+        # The same strokes for every photo: what is drawn twice is drawn the same way.
+        rng = np.random.default_rng(0)
+        small = reduced(photo, SIZE)
+        lab = self.repaint(to_oklab(small / np.float32(255)), self.palette)
+        strokes = plan(lab, self.touch, rng)
+        ground = np.rint(255 * from_oklab(lab)).astype(np.uint8)
+        height, width = photo.shape[:2]
+        return render(strokes, ground, height, width, self.touch.impasto, rng)
+
+
+MONET = Painter(
+    Palette(
+        (0.254, 0.404, 0.489, 0.56, 0.623, 0.68, 0.741, 0.808, 0.91),
+        (-0.00553, 0.01625),
+        (0.000613, 0.000103, 0.002054),
+        0.1143,
+    ),
+    Touch(
+        (
+            Layer(26, 3.2, 2.2),
+            Layer(16, 2.8, 1.5, 0.012),
+            Layer(10, 2.6, 1.6, 0.028),
+            Layer(6, 2.6, 1.6, 0.04),
+            Layer(3.6, 3, 1.4, 0.06),
+        )
+    ),
+    Repaint(),
+)
+"""Of 240 paintings: short dabs of mixed colours, the sky in broad level strokes."""
+
+VAN_GOGH = Painter(
+    Palette(
+        (0.277, 0.408, 0.487, 0.554, 0.611, 0.669, 0.729, 0.808, 0.952),
+        (-0.00314, 0.03474),
+        (0.001527, 0.000453, 0.002989),
+        0.15,
+    ),
+    Touch(
+        (
+            Layer(20, 4.5, 2.4),
+            Layer(12, 5, 2.2),
+            Layer(7.5, 4.5, 1.6, 0.03),
+            Layer(4.5, 4, 1.4, 0.055),
+        ),
+        light=0.03,
+        hue=0.02,
+        streak=0.035,
+        impasto=0.5,
+        tolerance=0.1,
+        flow=Flow.SWIRL,
+        calm=4e-6,
+        wander=0.05,
+    ),
+    Repaint(light=0.6, colour=0.8, gain=(0.9, 1.9)),
+)
+"""Of 26 paintings: long strokes of thick paint that swirl where nothing leads them."""
+
+CEZANNE = Painter(
+    Palette(
+        (0.232, 0.368, 0.446, 0.507, 0.562, 0.617, 0.674, 0.748, 0.895),
+        (-0.0009, 0.03028),
+        (0.000806, 0.000233, 0.001993),
+        0.1306,
+    ),
+    Touch(
+        (
+            Layer(30, 2.2, 2.2),
+            Layer(18, 2.6, 2),
+            Layer(11, 2.6, 1.6, 0.03),
+            Layer(6.5, 2.6, 1.5, 0.045),
+            Layer(4, 2.8, 1.3, 0.07),
+        ),
+        light=0.022,
+        streak=0.02,
+        impasto=0.16,
+        tolerance=0.09,
+        flow=Flow.SLANT,
+        calm=4e-4,
+        wander=0.05,
+    ),
+    Repaint(light=0.6, colour=0.75),
+)
+"""Of 20 paintings: his constructive stroke, short, parallel and slanted, over nearly everything."""
+
+HOKUSAI = Woodblock(
+    Palette(
+        (0.324, 0.518, 0.635, 0.712, 0.764, 0.796, 0.845, 0.879, 0.917),
+        (0.00692, 0.0331),
+        (0.000328, 0.000192, 0.00066),
+        0.0921,
+    ),
+    inks=(
+        (0.907, 0.005, 0.032),  # paper, in three tones
+        (0.86, 0.009, 0.043),
+        (0.79, 0.001, 0.039),
+        (0.84, 0.01, 0.09),  # ochre
+        (0.74, 0.035, 0.06),  # safflower and vermilion
+        (0.64, 0.08, 0.075),
+        (0.53, 0.11, 0.08),
+        (0.43, 0.035, 0.045),  # brown
+        (0.32, -0.008, -0.04),  # Prussian blue
+        (0.42, -0.02, -0.085),
+        (0.58, -0.025, -0.075),
+        (0.74, -0.025, -0.05),
+        (0.7, -0.03, 0.045),  # greens
+        (0.54, -0.045, 0.035),
+        (0.42, -0.03, 0.01),
+        (0.6, 0.004, 0.02),  # diluted and full black
+        (0.28, 0.005, 0),
+    ),
+    contour=(0.29, -0.01, -0.045),
+    repaint=Repaint(light=0.75, colour=0.8, gain=(0.7, 1.4)),
+)
+"""Of 8 prints: flat areas, lines in dark blue; the inks are those of his time."""

@@ -1,0 +1,97 @@
+"""A painter's palette as a few statistics of his colours, and photos brought to it.
+
+All colours are Oklab: lightness L in 0..1, and a, b. No picture is kept, only the figures.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from imgan_edit.regions.fields import Floats
+
+LEVELS = np.linspace(0.02, 0.98, 9)
+"""The shares of the picture at which `Palette.lightness` is given."""
+
+DARKEST = 0.75
+"""Black becomes this part of the lightness of a palette's darkest 2 %."""
+
+DISTINCT = 1e-4
+"""What is added to variances of a and b: below it a picture counts as one colour."""
+
+SATURATED = 1.25
+"""From this many times a palette's chroma on, chroma is compressed."""
+
+
+@dataclass(frozen=True)
+class Palette:
+    """Lightness at `LEVELS`; mean (a, b) and covariance (aa, ab, bb) of the colours; and the
+    chroma that 3 % of them exceed."""
+
+    lightness: tuple[float, ...]
+    mean: tuple[float, float]
+    covariance: tuple[float, float, float]
+    chroma: float
+
+    @classmethod
+    def of(cls, lab: Floats) -> Palette:
+        """The palette of colours [..., 3] in Oklab, such as a painter's works side by side."""
+        colours = lab.reshape(-1, 3).astype(np.float64)
+        (aa, ab), (_, bb) = np.cov(colours[:, 1:].T, bias=True)
+        return cls(
+            lightness=tuple(np.quantile(colours[:, 0], LEVELS).round(3).tolist()),
+            mean=tuple(colours[:, 1:].mean(0).round(5).tolist()),
+            covariance=(round(float(aa), 6), round(float(ab), 6), round(float(bb), 6)),
+            chroma=round(float(np.quantile(np.hypot(colours[:, 1], colours[:, 2]), 0.97)), 4),
+        )
+
+
+@dataclass(frozen=True)
+class Repaint:
+    """How far a photo goes towards a palette: `light` and `colour` in 0..1, and the least and the
+    most by which contrasts of colour may be multiplied, so that no noise becomes a patch."""
+
+    light: float = 0.7
+    colour: float = 0.65
+    gain: tuple[float, float] = (0.7, 1.5)
+
+    def __call__(self, lab: Floats, palette: Palette) -> Floats:
+        """A photo [H, W, 3] in Oklab in the painter's colours.
+
+        Lightness by matching quantiles. a and b by the affine map between two clouds of colour
+        that moves them least, A = S^(-1/2) (S^(1/2) T S^(1/2))^(1/2) S^(-1/2) with S and T the
+        covariances of photo and palette (Pitie and Kokaram 2007), its gains limited, and half of
+        the way to the palette's mean.
+        """
+        own = Palette.of(lab)
+        tones = np.interp(
+            lab[..., 0],
+            [0, *own.lightness, 1],
+            [DARKEST * palette.lightness[0], *palette.lightness, 1],
+        )
+        light = lab[..., 0] + self.light * (tones - lab[..., 0])
+        photo, wanted = (_matrix(p.covariance) for p in (own, palette))
+        root, back = _power(photo, 0.5), _power(photo, -0.5)
+        gains, axes = np.linalg.eigh(back @ _power(root @ wanted @ root, 0.5) @ back)
+        matrix = (axes * gains.clip(*self.gain)) @ axes.T
+        middle = np.array(own.mean)
+        colours = (lab[..., 1:] - middle) @ matrix.T + (middle + np.array(palette.mean)) / 2
+        colours = lab[..., 1:] + self.colour * (colours - lab[..., 1:])
+        chroma = np.hypot(colours[..., 0], colours[..., 1])[..., None]
+        limit = SATURATED * palette.chroma
+        compressed = np.minimum(chroma, limit) + 0.3 * np.maximum(chroma - limit, 0)
+        colours = colours * (compressed / np.maximum(chroma, 1e-6))
+        return np.concatenate([light[..., None], colours], 2).astype(np.float32)
+
+
+def _matrix(covariance: tuple[float, float, float]) -> Floats:
+    aa, ab, bb = covariance
+    return np.array([[aa + DISTINCT, ab], [ab, bb + DISTINCT]])
+
+
+def _power(matrix: Floats, power: float) -> Floats:
+    """Of a symmetric matrix with eigenvalues above 0."""
+    values, vectors = np.linalg.eigh(matrix)
+    raised: Floats = (vectors * values.clip(min=1e-9) ** power) @ vectors.T
+    return raised

@@ -1,0 +1,265 @@
+"""Where a painter would put his brush: curved strokes in several sizes, from coarse to fine.
+
+After Hertzmann 1998, Painterly rendering with curved brush strokes of multiple sizes: a stroke
+starts on a jittered grid, follows the structure tensor across the picture's gradient, and ends
+where the picture has another colour. Each layer is finer than the last, and paints only what the
+last could not show. All strokes are planned at once, with numpy. Lengths are in pixels of the
+picture that is looked at; a unit is a thousandth of its longer side.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+
+from imgan_edit.regions.fields import Floats
+from imgan_translate.drawn.fields import Generator, noise, slopes, softened
+
+
+class Flow(StrEnum):
+    """Where strokes go in places without direction."""
+
+    LEVEL = "level"
+    """Along the horizon, nearly."""
+    SWIRL = "swirl"
+    """Round and round."""
+    SLANT = "slant"
+    """Parallel, from the lower left to the upper right."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """Strokes of one size: `width` in units, `length` in widths, `cover` how often they cover the
+    picture, and the error of the coarser layer (in Oklab) from which on they are needed."""
+
+    width: float
+    length: float
+    cover: float
+    detail: float = 0.0
+
+
+@dataclass(frozen=True)
+class Touch:
+    """How a painter lays on paint.
+
+    `hue` and `light`: deviations (in Oklab) of a stroke's colour, the first of a and b; `streak`
+    those between the bristles of one stroke. `impasto`: how strongly the relief is lit.
+    `tolerance`: the difference of colour that ends a stroke. `flow`, and how much it weighs
+    against the picture's own gradients (squared, in Oklab a pixel). `wander`: deviation of the
+    angle, in radians.
+    """
+
+    layers: tuple[Layer, ...]
+    light: float = 0.018
+    hue: float = 0.016
+    streak: float = 0.024
+    impasto: float = 0.28
+    tolerance: float = 0.085
+    flow: Flow = Flow.LEVEL
+    calm: float = 1e-5
+    wander: float = 0.12
+
+
+@dataclass(frozen=True)
+class Strokes:
+    """N strokes, each a parabola around its middle: at the distance `along` on the tangent it has
+    gone `curvature` / 2 * along^2 to the left. The later ones lie on top."""
+
+    x: Floats
+    y: Floats
+    cosine: Floats
+    sine: Floats
+    """Of the tangent's angle, [N] each."""
+    curvature: Floats
+    """[N], in 1 / pixels."""
+    back: Floats
+    ahead: Floats
+    """Where a stroke starts (below 0) and ends (above), along the tangent, [N]."""
+    half: Floats
+    """Half of the width, [N]."""
+    colour: Floats
+    streak: Floats
+    """[N, 3]: in Oklab, and what one deviation of a bristle adds."""
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def outlines(self, rng: Generator) -> Floats:
+        """[N, 20, 2]: their outlines as x and y, tapered, with ragged ends."""
+        count = len(self)
+        column = (slice(None), None)
+        back, ahead, half = (lengths[column] for lengths in (self.back, self.ahead, self.half))
+        along = back + (ahead - back) * np.linspace(0, 1, 6, dtype=np.float32)
+        taper = np.array([0.72, 0.95, 1, 1, 0.95, 0.72], np.float32)
+        sides = half * taper * (1 + 0.08 * rng.standard_normal((2, count, 6), np.float32))
+        across = np.array([0.5, 0.15, -0.15, -0.5], np.float32) * half
+        ends = half * (0.15 + 0.28 * rng.standard_normal((2, count, 4), np.float32))
+        along = np.concatenate([along, ahead + ends[0], along[:, ::-1], back - ends[1]], 1)
+        left = np.concatenate([sides[0], across, -sides[1], -across], 1)
+        curvature = self.curvature[column]
+        norm = np.hypot(curvature * along, 1)
+        u = along - left * curvature * along / norm
+        v = curvature / 2 * along**2 + left / norm
+        cosine, sine = self.cosine[column], self.sine[column]
+        x = self.x[column] + u * cosine - v * sine
+        y = self.y[column] + u * sine + v * cosine
+        return np.stack([x, y], 2)
+
+
+def plan(lab: Floats, touch: Touch, rng: Generator) -> Strokes:
+    """The strokes that paint a picture [H, W, 3] in Oklab."""
+    unit = max(lab.shape[:2]) / 1000
+    layers = []
+    coarser = 0.0
+    for layer in touch.layers:
+        width = layer.width * unit
+        error = _error(lab, coarser, width) if layer.detail else None
+        layers.append(_layer(lab, layer, width, error, touch, rng))
+        coarser = width
+    names = Strokes.__dataclass_fields__
+    return Strokes(**{n: np.concatenate([getattr(layer, n) for layer in layers]) for n in names})
+
+
+def _error(lab: Floats, coarser: float, width: float) -> Floats:
+    """[H, W]: how far strokes of the width `coarser` are from the picture."""
+    lost = np.linalg.norm(lab - softened(lab, 0.45 * coarser), axis=2)
+    return softened(lost, width / 2)
+
+
+def _layer(
+    lab: Floats, layer: Layer, width: float, error: Floats | None, touch: Touch, rng: Generator
+) -> Strokes:
+    height, across = lab.shape[:2]
+    angles = _directions(lab[..., 0], width, touch, rng)
+    seen = softened(lab, 0.18 * width)
+    x, y = _starts(height, across, width * np.sqrt(max(1, 0.6 * layer.length) / layer.cover), rng)
+    if error is not None:
+        wanted = _at(error, x, y) > layer.detail * rng.uniform(0.7, 1.3, len(x))
+        x, y = x[wanted], y[wanted]
+    count = len(x)
+    deviation = rng.normal(0, touch.wander, count).astype(np.float32)
+    angle = _at(angles, x, y) + deviation
+    cosine, sine = np.cos(angle), np.sin(angle)
+    colour = _at(seen, x, y)
+    half = width / 2 * np.exp(rng.normal(0, 0.18, count)).astype(np.float32)
+    half *= _room(seen, x, y, -sine * half, cosine * half, colour, touch.tolerance)
+    reach = layer.length * width / 2 * np.exp(rng.normal(0, 0.3, count)).astype(np.float32)
+    walks = []
+    for sense in (1, -1):
+        walker = _Walk(seen, angles, deviation, colour, touch.tolerance, reach)
+        walks.append(walker(x, y, sense * cosine, sense * sine, width / 2))
+    ends = [((ex - x) * cosine + (ey - y) * sine, (ey - y) * cosine - (ex - x) * sine)
+            for ex, ey in walks]  # fmt: skip
+    (ahead, left), (back, right) = ends
+    # Least squares of left = curvature / 2 * along^2 at both ends.
+    curvature = 2 * (left * ahead**2 + right * back**2)
+    curvature = curvature / (ahead**4 + back**4 + 0.2 * width**4)
+    curvature = curvature.clip(-0.7 / width, 0.7 / width)
+    # What is short is thin, not a dot.
+    half = np.minimum(half, 0.25 * width + 0.4 * (ahead.clip(min=0) - back.clip(max=0)))
+    longest = 1.1 / np.maximum(np.abs(curvature), 1e-6)
+    ahead = np.minimum(ahead.clip(min=0) + 0.6 * half, longest)
+    back = np.maximum(back.clip(max=0) - 0.6 * half, -longest)
+    mean = (2 * colour + sum(_at(seen, *walk) for walk in walks)) / 4
+    varied = rng.standard_normal((count, 3)) * [touch.light, touch.hue, touch.hue]
+    streak = touch.streak * (rng.standard_normal((count, 3)) * 0.6 + [1, 0, 0])
+    fields = x, y, cosine, sine, curvature, back, ahead, half, mean + varied, streak
+    return Strokes(*(field.astype(np.float32) for field in fields))
+
+
+def _starts(height: int, width: int, step: float, rng: Generator) -> tuple[Floats, Floats]:
+    """A jittered grid in any order, as x and y."""
+    grid = np.mgrid[step / 2 : height : step, step / 2 : width : step].reshape(2, -1)
+    places = grid + step * rng.uniform(-0.7, 0.7, grid.shape)
+    y, x = places[:, rng.permutation(grid.shape[1])].astype(np.float32)
+    return x.clip(0, width - 1), y.clip(0, height - 1)
+
+
+def _at(planes: Floats, x: Floats, y: Floats) -> Floats:
+    """The planes at places, to the pixel."""
+    found: Floats = planes[(y + 0.5).astype(np.int32), (x + 0.5).astype(np.int32)]
+    return found
+
+
+def _apart(a: Floats, b: Floats) -> Floats:
+    return np.sqrt(((a - b) ** 2).sum(-1))
+
+
+def _room(
+    seen: Floats, x: Floats, y: Floats, dx: Floats, dy: Floats, colour: Floats, tolerance: float
+) -> Floats:
+    """The part of its width that a stroke has before it covers another colour at its sides: so
+    there are no halos along edges, and thin lines stay whole."""
+    height, width = seen.shape[:2]
+    part = np.full(len(x), 0.45, np.float32)
+    for share in (0.7, 1.0):
+        fits = np.ones(len(x), bool)
+        for side in (-share, share):
+            there = (x + side * dx).clip(0, width - 1), (y + side * dy).clip(0, height - 1)
+            fits &= _apart(_at(seen, *there), colour) < 1.5 * tolerance
+        part[fits] = share
+    return part
+
+
+@dataclass(frozen=True)
+class _Walk:
+    """Steps along the directions, for all strokes at once, as far as each goes."""
+
+    seen: Floats
+    angles: Floats
+    deviation: Floats
+    colour: Floats
+    tolerance: float
+    reach: Floats
+
+    def __call__(
+        self, x: Floats, y: Floats, dx: Floats, dy: Floats, step: float
+    ) -> tuple[Floats, Floats]:
+        """Where the strokes that start at x, y in the direction dx, dy end."""
+        height, width = self.seen.shape[:2]
+        on = np.arange(len(x))
+        x, y = x.copy(), y.copy()
+        gone = 0.0
+        while len(on):
+            gone += step
+            new_x, new_y = x[on] + step * dx, y[on] + step * dy
+            stays = (new_x >= 0) & (new_x <= width - 1) & (new_y >= 0) & (new_y <= height - 1)
+            stays &= self.reach[on] >= gone
+            there = _at(self.seen, new_x.clip(0, width - 1), new_y.clip(0, height - 1))
+            stays &= _apart(there, self.colour[on]) < self.tolerance
+            on, dx, dy = on[stays], dx[stays], dy[stays]
+            new_x, new_y = new_x[stays], new_y[stays]
+            x[on], y[on] = new_x, new_y
+            angle = _at(self.angles, new_x, new_y) + self.deviation[on]
+            turned_x, turned_y = np.cos(angle), np.sin(angle)
+            sense = np.where(turned_x * dx + turned_y * dy < 0, -1, 1).astype(np.float32)
+            dx, dy = sense * turned_x, sense * turned_y
+        return x, y
+
+
+def _directions(light: Floats, width: float, touch: Touch, rng: Generator) -> Floats:
+    """[H, W]: the angle of strokes, across the gradient, from the structure tensor; where there is
+    no gradient, the painter's own flow."""
+    dy, dx = slopes(softened(light, max(0.8, 0.35 * width)))
+    tensor = np.stack([dx * dx, dx * dy, dy * dy], 2)
+    tensor = softened(tensor, 0.8 * width) + 0.03 * softened(tensor, 3 * width)
+    height, columns = light.shape
+    flow = _flow(touch.flow, height, columns, rng)
+    dx, dy = -np.sin(flow), np.cos(flow)
+    tensor += touch.calm * np.stack([dx * dx, dx * dy, dy * dy], 2)
+    xx, xy, yy = np.moveaxis(tensor, 2, 0)
+    return 0.5 * np.arctan2(2 * xy, xx - yy) + np.float32(np.pi / 2)
+
+
+def _flow(flow: Flow, height: int, width: int, rng: Generator) -> Floats:
+    """[H, W]: the angle of strokes where the picture has none."""
+    if flow is Flow.SWIRL:
+        # Along the lines of equal height of smooth noise.
+        hills = noise(height, width, 0.17, rng) + 0.5 * noise(height, width, 0.09, rng)
+        dy, dx = slopes(hills)
+        return np.arctan2(dx, -dy)
+    if flow is Flow.SLANT:
+        return -0.9 + 0.2 * noise(height, width, 0.15, rng)
+    return 0.25 * noise(height, width, 0.12, rng)

@@ -1,0 +1,27 @@
+"""What photos can be turned into without a network."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from imgan.images.tensors import Bytes
+from imgan_translate.drawn import painters
+
+
+@dataclass(frozen=True)
+class Target:
+    """`draw` takes and gives [H, W, 3] sRGB of any size; `about` is for `--list`."""
+
+    draw: Callable[[Bytes], Bytes]
+    about: str
+    source: str = "photo"
+
+
+TARGETS: Mapping[str, Target] = {
+    "monet": Target(painters.MONET, "short dabs of mixed colours"),
+    "van-gogh": Target(painters.VAN_GOGH, "long swirling strokes of thick paint"),
+    "cezanne": Target(painters.CEZANNE, "short parallel strokes, slanted"),
+    "hokusai": Target(painters.HOKUSAI, "a colour print from wood blocks, with contours"),
+}
+"""By the word that `--to` takes."""

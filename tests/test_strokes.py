@@ -1,0 +1,183 @@
+"""What is drawn without a network: palettes, strokes, prints, and `--to` that finds them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+from PIL import Image
+
+from imgan.errors import Misuse
+from imgan.images import Picture
+from imgan.images.tensors import Bytes
+from imgan.models.store import Models
+from imgan.operations import COMPOSITE, Runtime
+from imgan_edit.regions.oklab import to_oklab
+from imgan_translate import Translate
+from imgan_translate.drawn.canvas import render
+from imgan_translate.drawn.fields import softened
+from imgan_translate.drawn.painters import MONET, VAN_GOGH
+from imgan_translate.drawn.palettes import Palette, Repaint
+from imgan_translate.drawn.strokes import Layer, Strokes, Touch, plan
+from imgan_translate.drawn.targets import TARGETS
+from imgan_translate.drawn.woodblock import clusters
+from imgan_translate.run import drawn, list_domains
+
+
+def _photo(longer: int) -> Bytes:
+    image = Image.fromarray(skimage.data.astronaut()[:384])
+    return np.asarray(image.resize((longer, round(longer * 0.75)), Image.Resampling.LANCZOS))
+
+
+def _lab(picture: Bytes) -> np.ndarray:
+    return to_oklab(picture / np.float32(255))
+
+
+@pytest.mark.parametrize("name", TARGETS)
+def test_every_target_keeps_the_scene_and_changes_the_surface(name: str) -> None:
+    photo = _photo(240)
+    made = TARGETS[name].draw(photo)
+    assert made.shape == photo.shape
+    assert made.dtype == np.uint8
+    coarse = [softened(_lab(picture), 8)[..., 0] for picture in (photo, made)]
+    assert np.corrcoef(coarse[0].ravel(), coarse[1].ravel())[0, 1] > 0.9
+    assert np.abs(made.astype(int) - photo).mean() > 8
+
+
+@pytest.mark.parametrize("name", TARGETS)
+@pytest.mark.parametrize("shape", [(1, 1), (2, 90), (300, 7)])
+def test_no_picture_is_too_small(name: str, shape: tuple[int, int]) -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
+    assert TARGETS[name].draw(photo).shape == photo.shape
+
+
+@pytest.mark.parametrize("name", ["monet", "hokusai"])
+def test_it_looks_the_same_at_every_size_and_each_time(name: str) -> None:
+    draw = TARGETS[name].draw
+    small, large = _photo(200), _photo(600)
+    made = np.asarray(Image.fromarray(draw(large)).resize((200, 150), Image.Resampling.BOX))
+    apart = softened(_lab(made) - _lab(draw(small)), 3)
+    assert np.abs(apart[..., 0]).mean() < 0.02
+    assert np.array_equal(draw(small), draw(small))
+
+
+def test_a_palette_lends_its_light_and_colours() -> None:
+    rng = np.random.default_rng(0)
+    dark = np.concatenate(
+        [rng.normal(0.3, 0.05, (40, 50, 1)), rng.normal(0, 0.02, (40, 50, 2))], 2
+    ).astype(np.float32)
+    repainted = Repaint(light=1, colour=1, gain=(0.1, 10))(dark, MONET.palette)
+    assert abs(np.median(repainted[..., 0]) - MONET.palette.lightness[4]) < 0.03
+    aa, _, bb = Palette.of(repainted).covariance
+    assert (aa, bb) == pytest.approx(
+        (MONET.palette.covariance[0], MONET.palette.covariance[2]), rel=0.3
+    )
+    # Noise in grey stays grey: no gain is above the limit.
+    limited = Repaint(light=1, colour=1, gain=(1, 1.2))(dark, VAN_GOGH.palette)
+    before, after = (lab[..., 1:].std((0, 1)) for lab in (dark, limited))
+    assert (after < 1.21 * before).all()
+
+
+def test_strokes_follow_an_edge_and_stay_on_their_side() -> None:
+    lab = np.zeros((80, 120, 3), np.float32)
+    lab[..., 0] = np.where(np.arange(120) < 60, 0.3, 0.8)
+    touch = Touch((Layer(60, 3, 3),), light=0, hue=0, streak=0, wander=0)
+    strokes = plan(lab, touch, np.random.default_rng(0))
+    near = np.abs(strokes.x - 60) < 4
+    assert near.sum() > 20
+    assert (np.abs(strokes.sine[near]) > 0.95).all()
+    away = np.abs(strokes.x - 60) > 2
+    on_side = np.where(strokes.x < 60, 0.3, 0.8)
+    assert np.abs(strokes.colour[..., 0] - on_side)[away].max() < 0.08
+    # What would reach over the edge with its side is narrower.
+    narrow = strokes.half[near & away].mean()
+    assert narrow < 0.8 * strokes.half[np.abs(strokes.x - 60) > 20].mean()
+
+
+def test_fine_strokes_are_where_coarse_ones_fail() -> None:
+    lab = np.full((90, 120, 3), [0.5, 0, 0], np.float32)
+    lab[30:60:4, 30:60, 0] = 0.9
+    touch = Touch((Layer(80, 3, 2), Layer(20, 3, 2, 0.05)))
+    strokes = plan(lab, touch, np.random.default_rng(0))
+    fine = strokes.half < 0.02 * 120
+    assert fine.sum() > 20
+    assert ((strokes.x[fine] > 20) & (strokes.x[fine] < 70)).all()
+    assert ((strokes.y[fine] > 20) & (strokes.y[fine] < 70)).all()
+
+
+def _stroke(**changed: float) -> Strokes:
+    facts = {"x": 50.0, "y": 40.0, "cosine": 1.0, "sine": 0.0, "curvature": 0.0}
+    facts |= {"back": -20.0, "ahead": 20.0, "half": 5.0, **changed}
+    numbers = {name: np.array([value], np.float32) for name, value in facts.items()}
+    red = np.array([[0.63, 0.22, 0.13]], np.float32)
+    return Strokes(**numbers, colour=red, streak=np.zeros_like(red))
+
+
+@pytest.mark.parametrize("scale", [1, 3])
+def test_a_stroke_lies_where_it_was_planned(scale: int) -> None:
+    ground = np.full((80, 100, 3), 255, np.uint8)
+    rng = np.random.default_rng(0)
+    painted = render(_stroke(), ground, 80 * scale, 100 * scale, 0.3, rng)
+    red = painted[..., 1] < 128
+    y, x = (axis / scale for axis in np.nonzero(red))
+    assert abs(x.mean() - 50) < 1.5
+    assert abs(y.mean() - 40) < 1.5
+    assert np.ptp(x) == pytest.approx(40, abs=8)
+    assert np.ptp(y) == pytest.approx(10, abs=2)
+    assert (painted[:20] == 255).all()
+
+
+def test_a_curved_stroke_bends_to_the_left_of_its_tangent() -> None:
+    ground = np.full((80, 100, 3), 255, np.uint8)
+    rng = np.random.default_rng(0)
+    painted = render(_stroke(curvature=0.04), ground, 80, 100, 0.3, rng)
+    y, x = np.nonzero(painted[..., 1] < 128)
+    assert y[np.abs(x - 50) < 3].mean() == pytest.approx(40, abs=1.5)
+    assert y[np.abs(x - 50) > 16].mean() > 45
+
+
+def test_clusters_find_the_colours_of_a_flag() -> None:
+    flag = np.repeat(np.array([[[0.9, 0, 0], [0.5, 0.2, 0.1], [0.3, 0, -0.2]]], np.float32), 40, 1)
+    flag = np.repeat(flag, 30, 0)
+    centres, labels = clusters(flag, 3, np.random.default_rng(0))
+    assert np.abs(centres[labels] - flag).max() < 1e-3
+
+
+def test_to_finds_what_is_drawn_unless_a_network_is_asked_for() -> None:
+    asked = Translate(to="monet")
+    assert drawn(asked) is TARGETS["monet"]
+    assert drawn(replace(asked, source="photo")) is TARGETS["monet"]
+    assert drawn(replace(asked, source="sketch")) is None
+    assert drawn(replace(asked, model="anything")) is None
+    assert drawn(Translate(to="winter-wheat")) is None
+    for option, operation in {
+        "--size": replace(asked, size=512),
+        "--face": replace(asked, face=1),
+        "--keep-structure": replace(asked, keep_structure=True),
+    }.items():
+        with pytest.raises(Misuse, match=f"{option}: monet is drawn"):
+            drawn(operation)
+
+
+def test_what_is_drawn_needs_no_network_and_states_none(here: Path) -> None:
+    operation = Translate(to="cezanne")
+    assert list(operation.cards(Models())) == []
+    assert operation.states == ""
+    assert Translate(to="monet", model="some-network").states == COMPOSITE
+    photo = _photo(60)
+    half, whole, none = (
+        replace(operation, strength=strength).open(Runtime("cpu", Models()))(Picture(photo))
+        for strength in (0.5, 1, 0)
+    )
+    assert np.array_equal(none.picture.pixels, photo)
+    mean = (photo.astype(int) + whole.picture.pixels) / 2
+    assert np.abs(half.picture.pixels - mean).max() <= 1
+
+
+def test_the_list_names_what_is_drawn() -> None:
+    listing = list_domains(Models())
+    assert {record["to"] for record in listing.records} == set(TARGETS)
+    assert [row[2] for row in listing.rows] == ["drawn"] * len(TARGETS)
