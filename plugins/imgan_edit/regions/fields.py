@@ -75,22 +75,29 @@ def weighted_mean(planes: Floats, weights: Floats, sigma: float, least: float = 
     return mean.astype(np.float32)
 
 
-def guided(guide: Floats, planes: Floats, radius: int, eps: float) -> Floats:
+def guided(
+    guide: Floats, plane: Floats, radius: int, eps: float, photo: Floats | None = None
+) -> Floats:
     """A guided filter with a guide in colour (He et al. 2013, equations 14 to 19).
 
-    `guide` [h, w, 3] in 0..1, `planes` [h, w]: the planes as an affine function of the guide's
-    colours in every window, so that their edges become the guide's. `eps` is the variance of the
-    guide below which a window counts as flat.
+    `guide` [h, w, 3] in 0..1, `plane` [h, w]: in every window the plane as an affine function of
+    the guide's colours, so that its edges become the guide's. `eps` is the variance of the guide
+    below which a window counts as flat. Of a larger `photo` [H, W, 3] the guide may be a small
+    copy: the functions are enlarged and meet the photo's own pixels (He and Sun 2015).
     """
-    products = (guide[..., :, None] * guide[..., None, :]).reshape(*guide.shape[:2], 9)
+    height, width = guide.shape[:2]
+    products = (guide[..., :, None] * guide[..., None, :]).reshape(height, width, 9)
     mean, squares = boxed(guide, radius), boxed(products, radius)
-    variance = squares.reshape(*guide.shape[:2], 3, 3) - mean[..., :, None] * mean[..., None, :]
-    plane_mean = boxed(planes, radius)
-    covariance = boxed(guide * planes[..., None], radius) - mean * plane_mean[..., None]
+    variance = squares.reshape(height, width, 3, 3) - mean[..., :, None] * mean[..., None, :]
+    plane_mean = boxed(plane, radius)
+    covariance = boxed(guide * plane[..., None], radius) - mean * plane_mean[..., None]
     ridge = eps * np.eye(3, dtype=np.float32)
     slopes = np.linalg.solve(variance + ridge, covariance[..., None])[..., 0]
     offsets = plane_mean - (slopes * mean).sum(2)
     slopes, offsets = boxed(slopes, radius), boxed(offsets, radius)
+    if photo is not None:
+        guide = photo
+        slopes, offsets = (resized(p, *photo.shape[:2]) for p in (slopes, offsets))
     return ((slopes * guide).sum(2) + offsets).astype(np.float32)
 
 
