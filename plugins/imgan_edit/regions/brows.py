@@ -30,9 +30,10 @@ def bushy_brows(view: View, amount: float, rng: np.random.Generator) -> Change:
     rise = blurred(dy, 0.03 * unit)
     dx, dy = at_full_size(view, small, 0 * rise, rise)
     stretched = warped(view.pixels, dx, dy)
-    thick = resized(smoothstep(blurred(sum(brows), 0.03 * unit), 0.08, 0.5), *view.shape)
+    both = np.maximum(*brows)
+    thick = resized(smoothstep(blurred(both, 0.03 * unit), 0.08, 0.5), *view.shape)
     skin = weighted_mean(
-        small.pixels, small.part("skin") * (1 - smoothstep(sum(brows), 0, 0.3)), 0.12 * unit
+        small.pixels, small.part("skin") * (1 - smoothstep(both, 0, 0.3)), 0.12 * unit
     )
     ratio = stretched / (resized(skin, *view.shape) + 0.02)
     darker = stretched * np.minimum(ratio, 1).clip(0.05) ** (0.7 * amount * thick)[..., None]
@@ -82,4 +83,3 @@ def _middle_line(view: View, brow: Floats) -> Floats:
     curve = np.polyfit(right[there], below[there], 2, w=brow[there])
     low, high = right[there].min(), right[there].max()
     return np.polyval(curve, right.clip(low, high)).astype(np.float32)
-

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from imgan.errors import Failure
-from imgan_edit.regions.fields import Floats, blurred, guided, resized, smoothstep, weighted_mean
+from imgan_edit.regions.fields import Floats, blurred, guided, resized, smoothstep
 from imgan_edit.regions.oklab import from_oklab, to_oklab
 from imgan_edit.regions.skin import skin_matte
 from imgan_edit.regions.view import Change, View, frontal
@@ -57,11 +57,12 @@ def rosy_cheeks(view: View, amount: float, rng: np.random.Generator) -> Change:
     frontal(view, 40, "blush")
     small = view.at(FINE)
     right, below = small.frame
-    blush = sum(
-        np.exp(-(((right * side - 0.68) * 0.9 - (below - 0.62) * 0.45) ** 2 / 0.075)
-               - ((below - 0.62) + (right * side - 0.68) * 0.45) ** 2 / 0.045)
-        for side in (-1, 1)
-    )
+    blush = np.zeros(small.shape, np.float32)
+    for side in (-1, 1):
+        along, down = right * side - 0.68, below - 0.62
+        blush += np.exp(
+            -((0.9 * along - 0.45 * down) ** 2) / 0.11 - (down + 0.45 * along) ** 2 / 0.075
+        )
     where = resized(smoothstep(blush, 0.03, 1.0), *view.shape) * skin_matte(view)
     there = where > 0
     lab = to_oklab(view.pixels[there])
@@ -86,21 +87,23 @@ def eye_makeup(view: View, amount: float, rng: np.random.Generator) -> Change:
         eye = small.part(f"{side}_eye")
         if eye.sum() < 0.01 * unit**2:
             continue
-        lid, lashes = _lid(small, eye)
-        shadow, line = np.maximum(shadow, lid), np.maximum(line, lashes)
+        above, along = _lid(small, eye)
+        shadow, line = np.maximum(shadow, above), np.maximum(line, along)
     if not shadow.any():
         raise Failure("the eyes are closed or hidden: there is nothing to paint")
     bare = small.part("skin", "nose")
-    shadow, line = (resized(each, *view.shape) for each in (shadow * smoothstep(bare, 0.2, 0.8), line))
+    shadow, line = (
+        resized(each, *view.shape) for each in (shadow * smoothstep(bare, 0.2, 0.8), line)
+    )
     paint = to_oklab(_color(rng.choice(SHADOWS)))
     there = (shadow > 0.01) | (line > 0.01)
     lab = to_oklab(view.pixels[there])
-    s, l = (min(amount, 1.5) * each[there] for each in (shadow, line))
+    lid, lash = (min(amount, 1.5) * each[there] for each in (shadow, line))
     colored = smoothstep(np.hypot(lab[:, 1], lab[:, 2]), 0.005, 0.03)[:, None]
     new = lab.copy()
-    new[:, 0] *= 1 - 0.42 * s
-    new[:, 1:] += 0.5 * s[:, None] * (colored * paint[1:] - new[:, 1:])
-    new *= (1 - 0.6 * l.clip(0, 1))[:, None]
+    new[:, 0] *= 1 - 0.42 * lid
+    new[:, 1:] += 0.5 * lid[:, None] * (colored * paint[1:] - new[:, 1:])
+    new *= (1 - 0.6 * lash.clip(0, 1))[:, None]
     pixels = view.pixels.copy()
     pixels[there] = from_oklab(new)
     return Change(pixels, there.astype(np.float32))

@@ -72,13 +72,15 @@ def hair_matte(view: View) -> Matte:
     face = small.part("skin", "nose", "left_ear", "right_ear", "neck") * (1 - prior)
     # A hairline is no border: hair grows thicker from it on.
     by_skin = smoothstep(blurred(face, 0.12 * unit), 0.03, 0.3)
-    inside = opened(prior, 0.06 * unit)
-    inside += by_skin * (opened(prior, 0.13 * unit) - inside)
-    beyond = 1 - grown(prior, FRINGE * unit)
+    edge, deep = (opened(prior, radius * unit) for radius in (0.06, 0.13))
+    inside: Floats = edge + by_skin * (deep - edge)
+    beyond: Floats = 1 - grown(prior, FRINGE * unit)
     outside = np.maximum(beyond, opened(face, 0.05 * unit))
     fore = weighted_mean(small.pixels, inside, 0.16 * unit)
     back = weighted_mean(small.pixels, outside, 0.12 * unit)
-    scatter = _along(small.pixels, fore, back, inside) + _along(small.pixels, back, fore, outside)
+    scatter: Floats = _along(small.pixels, fore, back, inside) + _along(
+        small.pixels, back, fore, outside
+    )
     height, width = view.shape
     fore, back, scatter, inside, beyond, never, near, thick = (
         resized(plane, height, width)

@@ -224,7 +224,7 @@ def _lip_rebuilt(
     """The upper lip of a mouth that was closed in the colour of the lower: in a smile there was
     next to nothing of it."""
     right, below = small.frame
-    upper, upper_in, _, lower = lips.edges
+    upper = lips.edges[0]
     t = (right - lips.middle[0]) / (lips.half + curl.out)
     height = (seam - upper - _upper_edge_moves(lips, seam, 1.0)).clip(0.02)
     edge = line - np.polyval(np.polyfit(ALONG, height, 4), t.clip(-0.9, 0.9)).clip(0.015)
@@ -249,9 +249,7 @@ def _upper_edge_moves(lips: Lips, seam: Floats, shut: float) -> Floats:
     return 0.5 * shut * (seam - lips.edges[1])
 
 
-def _points(
-    lips: Lips, curl: Curl, seam: Floats, shut: float, lip: int
-) -> tuple[Floats, Floats]:
+def _points(lips: Lips, curl: Curl, seam: Floats, shut: float, lip: int) -> tuple[Floats, Floats]:
     """Where points go, and where they are, [n, 2] each, for the upper lip (0) or the lower (1) and
     all that is on its side."""
     left, right = lips.corners
@@ -265,8 +263,8 @@ def _points(
         starts.append((px, py))
         ends.append((px + dx, py + dy))
 
-    move(*left, -curl.out, -curl.up)
-    move(*right, curl.out, -curl.up)
+    move(left[0], left[1], -curl.out, -curl.up)
+    move(right[0], right[1], curl.out, -curl.up)
     upper, upper_in, lower_in, lower = lips.edges
     if lip == 0 or not shut:
         edge = _upper_edge_moves(lips, seam, shut)

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
 from imgan.errors import Failure
-from imgan.faces import Face
 from imgan_edit.regions.fields import Floats, resized
+
+
+class PartMasks(Protocol):
+    """The soft masks of a face, [h, w] in 0..1, by the names of the classes of `imgan_parse`."""
+
+    def __getitem__(self, name: str, /) -> Floats:
+        """One, at the view's size."""
+
+    def at(self, height: int, width: int) -> dict[str, Floats]:
+        """All of them smaller."""
+
+
+class Masks(dict[str, Floats]):
+    """Masks that are there as arrays."""
+
+    def at(self, height: int, width: int) -> Masks:
+        """All of them at another size."""
+        return Masks({name: resized(mask, height, width) for name, mask in self.items()})
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,8 +43,8 @@ class View:
     """[h, w, 3] sRGB in 0..1, at the photo's own size."""
     points: Floats
     """[5, 2]: left eye, right eye, tip of the nose, left and right corner of the mouth."""
-    parts: Mapping[str, Floats] = field(repr=False)
-    """[h, w] in 0..1 for each of the classes of `imgan_parse`, by name."""
+    parts: PartMasks = field(repr=False)
+    """Where its parts are."""
     box: tuple[int, int, int, int]
     """x, y, width, height of the crop in the photo, or in the photo turned by quarters."""
 
@@ -83,7 +101,7 @@ class View:
             self,
             pixels=resized(self.pixels, height, width),
             points=self.points * scale,
-            parts={name: resized(part, height, width) for name, part in self.parts.items()},
+            parts=Masks(self.parts.at(height, width)),
         )
 
 
@@ -109,13 +127,3 @@ def frontal(view: View, most: float, what: str) -> None:
             f"{what} is not drawn well on a face turned by {abs(view.yaw):.0f} degrees "
             f"(at most {most:.0f})"
         )
-
-
-def crop_around(face: Face, height: int, width: int, margin: float) -> tuple[int, int, int, int]:
-    """x, y, width, height of what a view shows of a photo: the face's box, grown on each side by
-    `margin` of its longer side, as far as it lies in the photo."""
-    x, y, w, h = face.box
-    grown = margin * max(w, h)
-    left, top = max(0, int(x - grown)), max(0, int(y - grown))
-    right, bottom = min(width, int(x + w + grown) + 1), min(height, int(y + h + grown) + 1)
-    return left, top, right - left, bottom - top

@@ -7,7 +7,6 @@ import numpy as np
 from imgan_edit.regions.fields import Floats, resized
 from imgan_edit.regions.view import View
 
-
 RIDGE = 1e-3
 """How much a field may miss its points to stay smooth: two of them may be close together."""
 

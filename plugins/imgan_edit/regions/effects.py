@@ -1,0 +1,60 @@
+"""What the engine knows: an effect for each attribute that it adds, or takes away."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+
+from imgan.errors import Failure
+from imgan_edit.regions.age import older, younger
+from imgan_edit.regions.brows import arched_brows, bushy_brows
+from imgan_edit.regions.hair_color import DYES, hair_color
+from imgan_edit.regions.makeup import eye_makeup, lipstick, rosy_cheeks
+from imgan_edit.regions.mouth import close_mouth, no_smile, smile
+from imgan_edit.regions.skin import pale_skin, tanned_skin
+from imgan_edit.regions.view import Change, Effect, View
+
+
+def heavy_makeup(view: View, amount: float, rng: np.random.Generator) -> Change:
+    """Lips, eyes and cheeks, as far as each is to be seen."""
+    return chained(view, [(lipstick, amount), (eye_makeup, amount), (rosy_cheeks, amount)], rng)
+
+
+EFFECTS: Mapping[tuple[str, bool], Effect] = {
+    ("smiling", True): smile,
+    ("smiling", False): no_smile,
+    ("mouth-slightly-open", False): close_mouth,
+    ("arched-eyebrows", True): arched_brows,
+    ("bushy-eyebrows", True): bushy_brows,
+    ("young", True): younger,
+    ("young", False): older,
+    ("pale-skin", True): pale_skin,
+    ("pale-skin", False): tanned_skin,
+    ("rosy-cheeks", True): rosy_cheeks,
+    ("wearing-lipstick", True): lipstick,
+    ("heavy-makeup", True): heavy_makeup,
+    **{(f"{color}-hair", True): partial(hair_color, dye=dye) for color, dye in DYES.items()},
+}
+"""By attribute and whether it is added, in the order in which several are done: what moves pixels
+comes before what colours them."""
+
+
+def chained(view: View, effects: list[tuple[Effect, float]], rng: np.random.Generator) -> Change:
+    """Effects one after the other, each with its amount. One that cannot be done is left out;
+    raises Failure, the last one's, when none can."""
+    where = np.zeros(view.shape, np.float32)
+    pixels, failure = view.pixels, None
+    for effect, amount in effects:
+        seen = View(pixels, view.points, view.parts, view.box)
+        try:
+            change = effect(seen, amount, rng)
+        except Failure as reason:
+            failure = reason
+            continue
+        pixels = pixels + change.where[..., None] * (change.pixels - pixels)
+        where = np.maximum(where, change.where > 0)
+    if failure is not None and not where.any():
+        raise failure
+    return Change(pixels, where)

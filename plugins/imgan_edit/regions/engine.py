@@ -1,0 +1,181 @@
+"""The engine: faces of a photo become views, and what effects make of those goes back into it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgan import faces
+from imgan.faces import Face
+from imgan.images import Picture, from_srgb, to_srgb
+from imgan.images.upsampling import LUMA
+from imgan_edit.regions.effects import chained
+from imgan_edit.regions.fields import Floats, resized, smoothstep
+from imgan_edit.regions.view import Effect, View
+from imgan_parse import CLASSES, parser
+from imgan_parse.parser import Parser, Parts
+
+WIDER = 1.5
+"""The parser looks twice: at a face as it was taught to, and at this much more around it, where
+long and large hair is."""
+
+MARGIN = WIDER * (0.5 + parser.MARGIN) - 0.5
+"""What a view shows around CelebA's square, of its side."""
+
+
+@dataclass(frozen=True, eq=False)
+class Drawing:
+    """An edit of one face, ready for the photo."""
+
+    place: tuple[slice, slice]
+    """Rows and columns of the photo."""
+    change: NDArray[np.int16]
+    """[h, w, 3] there, of sRGB in 0..255."""
+    where: NDArray[np.bool_]
+    """[h, w]: elsewhere nothing changes."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether it changes nothing."""
+        return not self.change.any()
+
+    def on(self, picture: Picture) -> Picture:
+        """The photo with the edit. What is beyond 8 bits of sRGB, depth and gamut, is kept: only
+        the change goes through them."""
+        pixels = picture.pixels.copy()
+        region = pixels[self.place]
+        before = to_srgb(region, picture.source)
+        after = (before + self.change).clip(0, 255).astype(np.uint8)
+        if before is not region:  # something was converted
+            old, new = (from_srgb(srgb, picture.source) for srgb in (before, after))
+            largest = np.iinfo(region.dtype).max
+            moved = region.astype(np.int32) + new.astype(np.int32) - old
+            after = moved.clip(0, largest).astype(region.dtype)
+        region[self.where] = after[self.where]
+        return picture.with_pixels(pixels)
+
+
+@dataclass(frozen=True, eq=False)
+class SeenTwice:
+    """The parts of a face: from near where that was seen, and from farther around."""
+
+    near: Parts
+    far: Parts
+    trust: Floats
+    """[h, w] in 0..1: how much the near look counts, 1 in its middle and 0 from its rim on."""
+
+    def __getitem__(self, name: str) -> Floats:
+        return self.far[name] + self.trust * (self.near[name] - self.far[name])
+
+    def at(self, height: int, width: int) -> dict[str, Floats]:
+        """All of them smaller."""
+        near, far = (parts.at(height, width) for parts in (self.near, self.far))
+        trust = resized(self.trust, height, width)
+        return {name: far[name] + trust * (near[name] - far[name]) for name in CLASSES}
+
+
+@dataclass(frozen=True)
+class Seat:
+    """Where the view of a face lies in the photo: a box, turned by quarters."""
+
+    place: tuple[slice, slice]
+    turns: int
+    """How often np.rot90 turns the box, so that the face is upright to within 45 degrees."""
+
+    @classmethod
+    def of(cls, picture: Picture, face: Face) -> Seat:
+        """Of CelebA's square and `MARGIN` around it, as far as they lie in the photo."""
+        height, width = picture.pixels.shape[:2]
+        x, y = face.points[1] - face.points[0]
+        middle = face.points.mean(0)
+        half = (0.5 + MARGIN) * faces.magnification(face, 1)
+        (left, top), (right, bottom) = np.floor(middle - half), np.ceil(middle + half)
+        rows = slice(int(max(0, top)), int(min(height, bottom)))
+        columns = slice(int(max(0, left)), int(min(width, right)))
+        return cls((rows, columns), int(np.round(np.arctan2(y, x) / (np.pi / 2))) % 4)
+
+    def turned(self, plane: NDArray[Any]) -> NDArray[Any]:
+        """What lies in the box [h, w, ...], turned."""
+        return np.rot90(plane, self.turns)
+
+    def back(self, plane: NDArray[Any]) -> NDArray[Any]:
+        """And turned back."""
+        return np.rot90(plane, -self.turns)
+
+    def points(self, points: Floats) -> Floats:
+        """Points of the photo [n, 2] in the turned box."""
+        rows, columns = self.place
+        height, width = rows.stop - rows.start, columns.stop - columns.start
+        moved = points - (columns.start, rows.start)
+        for _ in range(self.turns):
+            # np.rot90 takes the right edge to the top.
+            moved = np.stack([moved[:, 1], width - moved[:, 0]], 1)
+            height, width = width, height
+        return moved
+
+
+def see(picture: Picture, face: Face, networks: Parser) -> tuple[View, Seat]:
+    """A face as effects see it, and where that is."""
+    seat = Seat.of(picture, face)
+    upright_pixels = np.ascontiguousarray(seat.turned(picture.pixels[seat.place]))
+    crop = picture.with_pixels(upright_pixels, None)
+    points = seat.points(face.points)
+    (x0, y0), (x1, y1) = points.min(0), points.max(0)
+    upright = Face((x0, y0, x1 - x0, y1 - y0), points, face.score)
+    height, width = crop.pixels.shape[:2]
+    middle = points.mean(0)
+    around = replace(upright, points=middle + WIDER * (points - middle))
+    near, far = (networks.parse(crop, each, (0, 0, width, height)) for each in (upright, around))
+    view = View(
+        near.pixels.astype(np.float32) / 255,
+        points,
+        SeenTwice(near, far, _trust(points, height, width)),
+        (seat.place[1].start, seat.place[0].start, width, height),
+    )
+    return view, seat
+
+
+def _trust(points: Floats, height: int, width: int) -> Floats:
+    """How much a look at the square around these points counts, [height, width] in 0..1."""
+    eyes, mouth = points[:2].mean(0), points[3:].mean(0)
+    across = points[1] - points[0]
+    angle = np.arctan2(across[1], across[0])
+    x = np.arange(width, dtype=np.float32) + 0.5
+    y = np.arange(height, dtype=np.float32)[:, None] + 0.5
+    cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
+    middle = (eyes + mouth) / 2
+    # CelebA's square is 4.3 times as large as the way from the eyes to the mouth.
+    half = np.float32((0.5 + parser.MARGIN) * 4.3 * np.hypot(*(mouth - eyes)))
+    dx, dy = x - np.float32(middle[0]), y - np.float32(middle[1])
+    from_middle = np.maximum(np.abs(cos * dx + sin * dy), np.abs(cos * dy - sin * dx)) / half
+    return 1 - smoothstep(from_middle, 0.6, 0.9)
+
+
+def draw(
+    picture: Picture,
+    face: Face,
+    effects: Sequence[tuple[Effect, float]],
+    networks: Parser,
+    rng: np.random.Generator,
+    hidden: Floats | None = None,
+) -> Drawing:
+    """A face edited; nothing where it is `hidden`, [k, k] in 0..1 of what `faces.align` gives.
+
+    Raises Failure for what cannot be done well.
+    """
+    view, seat = see(picture, face, networks)
+    made = chained(view, list(effects), rng)
+    change = 255 * made.where[..., None] * (made.pixels - view.pixels)
+    if picture.source.grey:
+        change = np.repeat((change @ LUMA)[..., None], 3, 2)
+    change, where = seat.back(change), seat.back(made.where > 0)
+    if hidden is not None and hidden.any():
+        free = np.ones(picture.pixels.shape[:2], np.float32)
+        place, weights = faces.spread(picture, face, hidden)
+        free[place] -= weights
+        change, where = change * free[seat.place][..., None], where & (free[seat.place] > 0)
+    return Drawing(seat.place, np.rint(change).astype(np.int16), where)

@@ -1,0 +1,346 @@
+"""The engine `regions` on drawn faces: each effect where it belongs, as much as asked for."""
+
+from __future__ import annotations
+
+from functools import cache, partial
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from imgan.errors import Failure
+from imgan.faces import Face
+from imgan.images import Picture, Source
+from imgan_edit.regions import engine, mouth, warp
+from imgan_edit.regions.effects import EFFECTS, chained
+from imgan_edit.regions.fields import blurred, guided, resized, warped
+from imgan_edit.regions.hair_color import DYES, dyed, hair_color
+from imgan_edit.regions.matte import hair_matte
+from imgan_edit.regions.oklab import from_oklab, to_oklab
+from imgan_edit.regions.skin import skin_matte
+from imgan_edit.regions.view import Effect, Masks, View
+from imgan_parse import CLASSES
+
+UNIT = 40
+"""The eyes of drawn faces are so far apart."""
+
+COLOURS = {
+    "background": (0.75, 0.8, 0.85), "skin": (0.85, 0.65, 0.55), "nose": (0.86, 0.66, 0.56),
+    "left_eye": (0.9, 0.9, 0.9), "right_eye": (0.9, 0.9, 0.9), "left_brow": (0.3, 0.2, 0.15),
+    "right_brow": (0.3, 0.2, 0.15), "mouth": (0.95, 0.95, 0.9), "upper_lip": (0.7, 0.35, 0.35),
+    "lower_lip": (0.75, 0.4, 0.4), "hair": (0.3, 0.2, 0.13), "neck": (0.8, 0.6, 0.5),
+    "cloth": (0.2, 0.3, 0.6),
+}  # fmt: skip
+
+
+@cache
+def drawn(gap: float = 0.0, scale: float = 1.0, grey: bool = False) -> View:
+    """A face of ovals, 4 x 4.4 distances of the eyes, with strands and pores. `gap` opens the
+    mouth by so much of that distance."""
+    unit = UNIT * scale
+    height, width = round(4.4 * unit) | 1, round(4 * unit) | 1
+    middle = width / 2, 2.0 * unit
+    x = (np.arange(width) + 0.5 - middle[0]) / unit
+    y = (np.arange(height)[:, None] + 0.5 - middle[1]) / unit
+
+    def oval(cx: float, cy: float, rx: float, ry: float) -> NDArray[np.bool_]:
+        return ((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2 < 1
+
+    face = oval(0, 0.45, 0.95, 1.35)
+    shapes = {
+        "hair": oval(0, 0.2, 1.35, 1.65) & (y < 1.2),
+        "neck": (np.abs(x) < 0.5) & (y > 1.2),
+        "cloth": (y > 2.1) & (np.abs(x) < 1.7),
+        "skin": face & (y > -0.55 - 0.1 * np.cos(2 * x)),
+        "nose": oval(0, 0.45, 0.2, 0.2),
+        "left_eye": oval(-0.5, 0, 0.2, 0.08), "right_eye": oval(0.5, 0, 0.2, 0.08),
+        "left_brow": oval(-0.5, -0.28, 0.3, 0.06), "right_brow": oval(0.5, -0.28, 0.3, 0.06),
+        "mouth": oval(0, 1.05, 0.36, gap / 2 + 1e-6) & (np.abs(y - 1.05) < gap / 2),
+        "upper_lip": oval(0, 1.05, 0.42, 0.1 + gap / 2) & (y < 1.05),
+        "lower_lip": oval(0, 1.05, 0.42, 0.12 + gap / 2) & (y >= 1.05),
+    }  # fmt: skip
+    names = np.zeros((height, width), int)
+    for name in ("hair", "neck", "cloth", "skin", "nose", "left_eye", "right_eye", "left_brow",
+                 "right_brow", "upper_lip", "lower_lip", "mouth"):  # fmt: skip
+        names[shapes[name]] = CLASSES.index(name)
+    palette = np.array([COLOURS.get(name, (0.5,) * 3) for name in CLASSES])
+    rng = np.random.default_rng(0)
+    strands = (
+        1 + 0.25 * rng.normal(size=(1, width, 1)) * (names == CLASSES.index("hair"))[..., None]
+    )
+    folds = (
+        1 + 0.05 * np.sin(40 * y + 3 * x)[..., None] * (names == CLASSES.index("skin"))[..., None]
+    )
+    pixels = (palette[names] * strands * folds).clip(0.02, 0.98)
+    pixels = blurred((pixels + rng.normal(0, 0.004, pixels.shape)).astype(np.float32), 0.6)
+    if grey:
+        pixels = np.repeat(pixels.mean(2, keepdims=True), 3, 2)
+    pixels = (pixels.clip(0, 1) * 255).round().astype(np.float32) / 255
+    masks = Masks({
+        name: blurred((names == i).astype(np.float32), 0.8) for i, name in enumerate(CLASSES)
+    })  # fmt: skip
+    points = np.array([[-0.5, 0], [0.5, 0], [0, 0.55], [-0.38, 1.05], [0.38, 1.05]])
+    return View(pixels, points * unit + middle, masks, (0, 0, width, height))
+
+
+def moved(view: View, effect: Effect, amount: float = 1.0) -> NDArray[np.floating]:
+    """What an effect adds to a view."""
+    made = effect(view, amount, np.random.default_rng(0))
+    assert made.pixels.shape == view.pixels.shape
+    assert made.pixels.min() >= 0
+    assert made.pixels.max() <= 1
+    return made.where[..., None] * (made.pixels - view.pixels)
+
+
+def much(view: View, change: NDArray[np.floating], *names: str) -> float:
+    """The mean change in some parts, away from their borders."""
+    part = view.part(*names) > 0.99
+    return float(np.abs(change).sum(2)[part].mean())
+
+
+def opened(slug: str, added: bool) -> View:
+    """A face on which the effect can be done."""
+    return drawn(gap=0.14 if (slug, added) in {("mouth-slightly-open", False)} else 0.0)
+
+
+@pytest.mark.parametrize(("slug", "added"), EFFECTS)
+def test_effects_change_something_stay_off_the_ground_and_follow_the_amount(
+    slug: str, added: bool
+) -> None:
+    view, effect = opened(slug, added), EFFECTS[slug, added]
+    none, half, whole = (moved(view, effect, amount) for amount in (0.0, 0.5, 1.0))
+    assert np.abs(whole).max() > 0.03
+    if slug != "mouth-slightly-open":
+        assert np.abs(none).max() < 0.02
+        assert np.abs(none).sum() < np.abs(half).sum() < np.abs(whole).sum()
+    assert much(view, whole, "cloth") < 0.002
+    assert np.abs(whole[:4]).max() < 0.02
+    assert np.abs(whole[:, :4]).max() < 0.02
+
+
+@pytest.mark.parametrize(("slug", "added"), EFFECTS)
+def test_a_grey_face_gets_hardly_any_colour(slug: str, added: bool) -> None:
+    view = drawn(grey=True, gap=0.14 if slug == "mouth-slightly-open" else 0.0)
+    made = EFFECTS[slug, added](view, 1.0, np.random.default_rng(0))
+    assert np.ptp(made.pixels, axis=2).max() < 0.06
+
+
+@pytest.mark.parametrize("color", DYES)
+def test_hair_gets_its_colour_and_skin_keeps_its_own(color: str) -> None:
+    view = drawn()
+    change = moved(view, EFFECTS[f"{color}-hair", True])
+    lab = to_oklab((view.pixels + change).clip(0, 1))[view.part("hair") > 0.99].mean(0)
+    assert lab[0] == pytest.approx(DYES[color].middle, abs=0.1)
+    assert (np.hypot(*lab[1:]) < 0.03) == (color in ("black", "gray"))
+    assert much(view, change, "skin") < 0.02
+    assert much(view, change, "left_eye", "right_eye", "left_brow", "right_brow") < 0.01
+
+
+def test_strands_of_light_hair_are_neither_fog_nor_wire() -> None:
+    view = drawn()
+    made = EFFECTS["blond-hair", True](view, 1.0, np.random.default_rng(0))
+    light = to_oklab(made.pixels)[..., 0]
+    hair = view.part("hair") > 0.99
+    strands = np.log(light + 0.05) - np.log(blurred(light, 0.1 * UNIT) + 0.05)
+    assert 0.4 < strands[hair].std() / DYES["blond"].strands < 1.6
+
+
+def test_a_free_colour_dyes_to_that_colour() -> None:
+    view = drawn()
+    change = moved(view, partial(hair_color, dye=dyed("#7a3b2e")))
+    mean = (view.pixels + change)[view.part("hair") > 0.99].mean(0)
+    np.testing.assert_allclose(mean, np.array([0x7A, 0x3B, 0x2E]) / 255, atol=0.09)
+
+
+def test_hair_that_is_mixed_with_the_wall_gives_the_wall_back() -> None:
+    view = drawn()
+    matte = hair_matte(view)
+    border = (matte.alpha > 0.2) & (matte.alpha < 0.8)
+    assert border.any()
+    # As hair all through it is no lighter than hair.
+    assert matte.hair[border].mean() < 0.45
+    assert view.pixels[border].mean() > matte.hair[border].mean() + 0.05
+    assert matte.alpha[view.part("hair") > 0.999].mean() > 0.97
+    assert matte.alpha[view.part("skin") > 0.999].mean() < 0.02
+
+
+def test_who_has_no_hair_gets_no_colour() -> None:
+    view = drawn()
+    bald = View(view.pixels, view.points, Masks({**view.parts, "hair": 0 * view.parts["hair"]}),
+                view.box)  # fmt: skip
+    with pytest.raises(Failure, match="no hair to colour"):
+        EFFECTS["black-hair", True](bald, 1.0, np.random.default_rng(0))
+
+
+def test_pale_is_lighter_tanned_darker_and_hair_is_no_skin() -> None:
+    view = drawn()
+    pale, tanned = (moved(view, EFFECTS["pale-skin", added]) for added in (True, False))
+    skin = view.part("skin") > 0.99
+    assert pale[skin].mean() > 0.03
+    assert tanned[skin].mean() < -0.05
+    assert skin_matte(view)[view.part("hair") > 0.999].max() < 0.1
+
+
+def test_a_smile_lifts_the_corners_and_another_mouth_lowers_them() -> None:
+    view = drawn()
+    before = mouth.Lips.of(view)
+    corners = {}
+    for added in (True, False):
+        lips = view.part("upper_lip", "lower_lip")
+        seen = View(np.repeat(lips[..., None], 3, 2), view.points, view.parts, view.box)
+        made = EFFECTS["smiling", added](seen, 1.0, np.random.default_rng(0)).pixels[..., 0] > 0.3
+        x = np.nonzero(made.any(0))[0]
+        ends = [np.nonzero(made[:, column])[0].mean() for column in (x[2], x[-3])]
+        corners[added] = np.mean(ends) / UNIT - 2.0, (x[-1] - x[0]) / UNIT
+    assert corners[True][0] < before.middle[1] - 0.03
+    assert corners[False][0] > before.middle[1] + 0.03
+    assert corners[True][1] > corners[False][1]
+
+
+def test_an_open_mouth_closes_and_what_cannot_close_well_is_left() -> None:
+    view = drawn(gap=0.14)
+    made = view.pixels + moved(view, EFFECTS["mouth-slightly-open", False])
+    teeth = to_oklab(made)[..., 0][view.part("mouth") > 0.9]
+    assert (teeth > 0.9).mean() < 0.05
+    with pytest.raises(Failure, match="closed already"):
+        EFFECTS["mouth-slightly-open", False](drawn(), 1.0, np.random.default_rng(0))
+    with pytest.raises(Failure, match="open so wide"):
+        EFFECTS["smiling", False](drawn(gap=0.4), 1.0, np.random.default_rng(0))
+
+
+def test_a_turned_head_gets_no_other_mouth_and_hidden_lips_no_paint() -> None:
+    view = drawn()
+    points = view.points.copy()
+    points[2, 0] += 0.4 * UNIT
+    with pytest.raises(Failure, match=r"turned by \d+ degrees"):
+        EFFECTS["smiling", True](View(view.pixels, points, view.parts, view.box), 1, None)
+    lipless = {name: 0 * mask if "lip" in name else mask for name, mask in view.parts.items()}
+    hidden = View(view.pixels, view.points, Masks(lipless), view.box)
+    for slug in ("wearing-lipstick", "smiling"):
+        with pytest.raises(Failure, match="lips are hidden"):
+            EFFECTS[slug, True](hidden, 1.0, np.random.default_rng(0))
+
+
+def test_old_deepens_the_folds_that_young_fills() -> None:
+    view = drawn(scale=1.5)
+    contrast = {}
+    for added in (True, False):
+        made = view.pixels + moved(view, EFFECTS["young", added])
+        cheek = to_oklab(made)[..., 0][round(2.6 * 1.5 * UNIT) :, round(1.2 * 1.5 * UNIT) :]
+        contrast[added] = cheek[: UNIT // 2, : UNIT // 2].std()
+    before = to_oklab(view.pixels)[..., 0][round(2.6 * 1.5 * UNIT) :, round(1.2 * 1.5 * UNIT) :]
+    plain = before[: UNIT // 2, : UNIT // 2].std()
+    assert contrast[True] < 0.8 * plain
+    assert contrast[False] > 1.3 * plain
+
+
+def test_effects_in_a_row_each_count_and_one_that_cannot_be_done_does_not_stop_the_others() -> None:
+    view = drawn()
+    rng = np.random.default_rng(0)
+    shut, black = EFFECTS["mouth-slightly-open", False], EFFECTS["black-hair", True]
+    both = chained(view, [(shut, 1.0), (black, 1.0)], rng)
+    assert np.array_equal(both.where > 0, black(view, 1.0, rng).where > 0)
+    with pytest.raises(Failure, match="closed already"):
+        chained(view, [(shut, 1.0)], rng)
+
+
+class Drawn:
+    """A parser that has drawn the face itself, in a photo of a face and nothing else."""
+
+    def __init__(self, view: View) -> None:
+        self.view = view
+
+    def parse(self, picture: Picture, face: Face, box: tuple[int, int, int, int]) -> Drawn:
+        self.pixels = picture.pixels
+        assert picture.pixels.shape == self.view.pixels.shape
+        return self
+
+    def __getitem__(self, name: str) -> NDArray[np.floating]:
+        return self.view.parts[name]
+
+    def at(self, height: int, width: int) -> dict[str, NDArray[np.floating]]:
+        return self.view.parts.at(height, width)
+
+
+@pytest.mark.parametrize("turns", range(4))
+@pytest.mark.parametrize("depth", [8, 16])
+def test_a_face_is_edited_in_its_place_however_the_photo_lies(turns: int, depth: int) -> None:
+    view = drawn()
+    upright = (view.pixels * 255).round().astype(np.uint8)
+    photo = np.ascontiguousarray(np.rot90(upright, -turns))
+    seat = engine.Seat((slice(0, photo.shape[0]), slice(0, photo.shape[1])), 4 - turns)
+    points = view.points
+    height, width = upright.shape[:2]
+    for _ in range(turns):  # a quarter clockwise
+        points = np.stack([height - points[:, 1], points[:, 0]], 1)
+        height, width = width, height
+    np.testing.assert_allclose(
+        engine.Seat(seat.place, turns).points(points), view.points, atol=1e-9
+    )
+    (x0, y0), (x1, y1) = points.min(0), points.max(0)
+    face = Face((x0, y0, x1 - x0, y1 - y0), points)
+    pixels = photo if depth == 8 else photo.astype(np.uint16) * 257 + 20
+    picture = Picture(pixels)
+    drawing = engine.draw(
+        picture, face, [(EFFECTS["blond-hair", True], 1.0)], Drawn(view), np.random.default_rng(0)
+    )  # type: ignore[arg-type]
+    after = drawing.on(picture).pixels
+    assert after.dtype == pixels.dtype
+    change = np.abs(after.astype(int) - pixels).sum(2)
+    hair = np.rot90(view.part("hair") > 0.99, -turns)
+    far = np.rot90(view.part("hair", "skin", "background") < 0.01, -turns)
+    assert (change[hair] > 0).mean() > 0.97
+    assert not change[far].any()
+    # Twice is the same; a grey photo stays grey; what is hidden stays.
+    grey = Picture(np.repeat(pixels[..., :1], 3, 2), source=Source(grey=True))
+    tinted = engine.draw(
+        grey, face, [(EFFECTS["blond-hair", True], 1.0)], Drawn(view), np.random.default_rng(0)
+    )  # type: ignore[arg-type]
+    assert np.ptp(tinted.on(grey).pixels.astype(int), axis=2).max() == 0
+    covered = engine.draw(
+        picture,
+        face,
+        [(EFFECTS["pale-skin", True], 1.0)],
+        Drawn(view),  # type: ignore[arg-type]
+        np.random.default_rng(0),
+        np.ones((16, 16), np.float32),
+    )
+    assert not covered.change[np.rot90(view.part("nose") > 0.9, -turns)].any()
+
+
+def test_oklab_goes_there_and_back_and_keeps_lightness_in_the_gamut() -> None:
+    srgb = np.random.default_rng(0).random((200, 3)).astype(np.float32)
+    np.testing.assert_allclose(from_oklab(to_oklab(srgb)), srgb, atol=3e-3)
+    white, black = to_oklab(np.array([[1, 1, 1], [0, 0, 0]], np.float32))
+    np.testing.assert_allclose([*white, *black], [1, 0, 0, 0, 0, 0], atol=2e-3)
+    garish = from_oklab(np.array([[0.8, 0.3, 0.2]], np.float32))
+    assert to_oklab(garish)[0, 0] == pytest.approx(0.8, abs=0.02)
+
+
+def test_fields_are_smooth_within_range_and_of_any_size() -> None:
+    plane = np.zeros((31, 47), np.float32)
+    plane[15, 23] = 1
+    wide = blurred(plane, 3.0)
+    x = np.arange(47)
+    assert wide.sum() == pytest.approx(1, abs=0.02)
+    assert np.sqrt((wide * (x - 23) ** 2).sum()) == pytest.approx(3.0, rel=0.05)
+    large = blurred(resized(plane, 310, 470), 30.0)
+    assert large.max() <= resized(plane, 310, 470).max()
+    step = np.repeat((np.arange(40) > 19)[None].astype(np.float32), 40, 0)
+    guide = np.repeat(step[..., None], 3, 2)
+    soft = blurred(step, 3.0)
+    sharp = guided(guide, soft, 4, 1e-4)
+    assert np.abs(np.diff(sharp)).max() > 3 * np.abs(np.diff(soft)).max()
+
+
+def test_a_field_goes_through_its_points_and_pixels_go_with_it() -> None:
+    places = np.array([[0.2, 0.2], [0.8, 0.2], [0.5, 0.8], [0.2, 0.8]])
+    values = np.array([[0.1, 0], [0, 0.1], [-0.1, 0], [0, 0]])
+    x, y = np.meshgrid(np.linspace(0, 1, 51), np.linspace(0, 1, 51))
+    field = warp.thin_plate(places, values, x.astype(np.float32), y.astype(np.float32))
+    np.testing.assert_allclose([field[10, 10], field[10, 40], field[40, 25]], values[:3], atol=0.02)
+    picture = np.random.default_rng(0).random((20, 30, 3)).astype(np.float32)
+    still = np.zeros((20, 30), np.float32)
+    assert np.array_equal(warped(picture, still, still), picture)
+    right = warped(picture, still + 1, still)
+    np.testing.assert_allclose(right[:, :-1], picture[:, 1:], atol=1e-6)
