@@ -53,6 +53,9 @@ class StyleGANSettings(Settings):
     feature_weight: Annotated[
         float, Option(help="Weight of the discriminator of features; 0: there is none.")
     ] = 1.0
+    augment: Annotated[
+        bool, Option(help="Augment what discriminators see: for long runs on few pictures.")
+    ] = True
     held_out: Annotated[int, Option(help="Pictures not trained on: the last by name.")] = 300
 
     def __post_init__(self) -> None:

@@ -93,8 +93,8 @@ class StyleGANTask(Task[StyleGANSettings]):
         losses = self._discriminate(step, real, fake.detach(), descent)
         with descent.autocast():
             with torch.no_grad():
-                on_real = discriminator(augmented(real))
-            loss = adversarial = softplus(on_real - discriminator(augmented(fake))).mean()
+                on_real = discriminator(self._shown(real))
+            loss = adversarial = softplus(on_real - discriminator(self._shown(fake))).mean()
         if weight:
             judged, losses["features"] = self._look(real, fake, descent)
             loss = loss + weight * judged
@@ -120,7 +120,7 @@ class StyleGANTask(Task[StyleGANSettings]):
     def _seen(self, pictures: Tensor) -> dict[str, Tensor]:
         """What features see in augmented pictures. Small ones do: detail is the affair of the
         first discriminator, and half the side is a quarter of the time."""
-        small = avg_pool2d(augmented(pictures), max(1, self.settings.size // FEATURES_SEE))
+        small = avg_pool2d(self._shown(pictures), max(1, self.settings.size // FEATURES_SEE))
         return self.features(small / 2 + 0.5, LAYERS)
 
     def _discriminate(
@@ -131,7 +131,7 @@ class StyleGANTask(Task[StyleGANSettings]):
         penalised = step % every == 0
         real, fake = real.requires_grad_(penalised), fake.requires_grad_(penalised)
         with descent.autocast():
-            on_real, on_fake = discriminator(augmented(real)), discriminator(augmented(fake))
+            on_real, on_fake = discriminator(self._shown(real)), discriminator(self._shown(fake))
             loss = adversarial = softplus(on_fake - on_real).mean()
         if penalised:
             slopes = [
@@ -143,6 +143,10 @@ class StyleGANTask(Task[StyleGANSettings]):
         descent.minimise(loss, self.optimizers["discriminator"])
         real.requires_grad_(False)
         return {"discriminator": adversarial.detach()}
+
+    def _shown(self, seen: Tensor) -> Tensor:
+        """Pictures as discriminators see them."""
+        return augmented(seen) if self.settings.augment else seen
 
     def _generated(self, count: int, device: torch.device) -> Tensor:
         """Pictures of random styles, half of them of two styles that meet at a random layer, so
