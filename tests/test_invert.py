@@ -13,16 +13,31 @@ import pytest
 import torch
 from PIL import Image, ImageDraw, ImageSequence
 
+from imgan.batch.job import Job
+from imgan.commands.operation import execute
 from imgan.errors import Failure, Misuse
 from imgan.images import open_picture
 from imgan.models import store
 from imgan.models.cards import Description
+from imgan.operations import Operation, Runtime
 from imgan.training.loop import fit
 from imgan_exporters.families import generator, style_form
 from imgan_exporters.onnx import write
 from imgan_generate import net
 from imgan_generate.stylegan import Generator
-from imgan_invert import EncoderSettings, Init, Inversion, Optimizer, Space, motion, moving, run
+from imgan_invert import (
+    EncoderSettings,
+    Init,
+    Interpolate,
+    Inversion,
+    Mix,
+    Optimizer,
+    Scribble,
+    Space,
+    motion,
+    moving,
+    run,
+)
 from imgan_invert import drawing as scribbles
 from imgan_invert.latent import Latent, render
 from imgan_invert.network import open_network
@@ -296,26 +311,31 @@ def test_a_film_goes_there_and_back(studio: run.Studio, tmp_path: Path, suffix: 
         assert target.read_bytes()[4:8] == b"ftyp"
         return
     shown = _frames(target)
-    assert len(shown) == 5
+    assert len(shown) == 8
     assert abs(int(shown[4].mean()) - 160) < 12
+
+
+def _run(operation: Operation, *inputs: Path, output: Path) -> None:
+    execute(Job(list(map(str, inputs)), output=str(output), device="cpu"), operation)
 
 
 def test_two_latents_become_a_film_or_a_sheet(
     studio: run.Studio, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     inputs = [_write(_own(studio, k), tmp_path / f"{k}.npz") for k in (1, 2)]
+    wanted = Interpolate(frames=5, spherical=True)
     for name, width in (("film.gif", 16), ("sheet.png", 80)):
-        motion.write_film(
-            inputs, tmp_path / name, FAST, 5, 10, True, False, True, None, False, "cpu"
-        )
+        _run(wanted, *inputs, output=tmp_path / name)
         assert _pixels(tmp_path / name).shape == (16, width, 3)
     assert len(_frames(tmp_path / "film.gif")) == 8
-    assert "times the median" in capsys.readouterr().out
-    sheet = _pixels(tmp_path / "sheet.png")
-    assert np.array_equal(sheet[:, :16], render(studio.session, _own(studio, 1)))
-    assert np.array_equal(sheet[:, -16:], render(studio.session, _own(studio, 2)))
+    said = capsys.readouterr()
+    assert "times the median" in said.out + said.err
+    made = _pixels(tmp_path / "sheet.png")
+    assert np.array_equal(made[:, :16], render(studio.session, _own(studio, 1)))
+    assert np.array_equal(made[:, -16:], render(studio.session, _own(studio, 2)))
+    runtime = Runtime("cpu", store.Models.installed())
     with pytest.raises(Misuse, match="two photos"):
-        motion.latents(inputs[:1], FAST, None, "cpu")
+        motion.latents([open_picture(tmp_path / "sheet.png")], FAST, None, runtime)
 
 
 def test_layers_come_from_the_other_picture(studio: run.Studio, tmp_path: Path) -> None:
@@ -327,7 +347,7 @@ def test_layers_come_from_the_other_picture(studio: run.Studio, tmp_path: Path) 
         with pytest.raises(Misuse, match="layers 1-6"):
             motion.styles(words, 6)
     inputs = [_write(_own(studio, k), tmp_path / f"{k}.npz") for k in range(3)]
-    motion.write_mix(inputs, tmp_path / "m.png", FAST, "1-6", None, False, "cpu")
+    _run(Mix(layers="1-6"), *inputs, output=tmp_path / "m.png")
     sheet = _pixels(tmp_path / "m.png")
     assert sheet.shape == (64, 64, 3)
     # All layers of the column's picture, with the row's noise: the diagonal is the picture itself.
@@ -365,7 +385,7 @@ def test_strokes_are_what_is_drawn(tmp_path: Path, transparent: bool) -> None:
 def test_a_scribble_is_followed_where_it_is_drawn(studio: run.Studio, tmp_path: Path) -> None:
     drawing = _drawing(tmp_path / "d.png", True)
     target, mask = scribbles.strokes(open_picture(drawing), 16)
-    wanted = scribbles.Scribble(0.0, 2, 15)
+    wanted = Scribble(realism=0.0, seeds=2, steps=15)
     found = scribbles.search(studio, target, mask, wanted)
     losses = [latent.facts["losses"]["loss"] for latent in found]
     assert losses == sorted(losses)
@@ -379,14 +399,13 @@ def test_a_scribble_is_followed_where_it_is_drawn(studio: run.Studio, tmp_path: 
 
 def test_scribbles_are_written(studio: run.Studio, tmp_path: Path) -> None:
     drawing = _drawing(tmp_path / "d.png", True)
-    wanted = scribbles.Scribble(1.0, 2, 3)
-    film = tmp_path / "film.gif"
-    scribbles.write_scribble(
-        drawing, tmp_path / "cat.png", wanted, 2, False, film, "tiny", False, "cpu"
-    )
+    wanted = Scribble(seeds=2, steps=3, model="tiny", count=2, frames=tmp_path / "film.gif")
+    _run(wanted, drawing, output=tmp_path / "cat.png")
     assert _pixels(tmp_path / "cat.png").shape == (16, 32, 3)
-    assert len(_frames(film)) > 1
-    scribbles.write_scribble(
-        drawing, tmp_path / "study.png", wanted, 1, True, None, "tiny", False, "cpu"
-    )
+    assert len(_frames(tmp_path / "film.gif")) > 1
+    study = replace(wanted, frames=None, study=True)
+    _run(study, drawing, output=tmp_path / "study.png")
     assert _pixels(tmp_path / "study.png").shape == (18 + 3 * 96, 40 + 3 * 96, 3)
+    for wrong in (replace(wanted, study=True), replace(wanted, count=3)):
+        with pytest.raises(Misuse):
+            wrong.check()

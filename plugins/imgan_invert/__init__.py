@@ -3,21 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
 
 from imgan.errors import Misuse
 from imgan.hookspecs import hookimpl
+from imgan.models.cards import ModelCard
+from imgan.operations import TRAINED, Operation, Process, Runtime, Takes
 from imgan.options import unfold
 from imgan.recipes import Exporter, Recipe, Settings
 
+if TYPE_CHECKING:
+    from imgan.models.store import Models
+
 OPERATION = "invert"
 """What the cards of encoders are for."""
+
+GENERATOR = "stylegan-cats"
+"""The generator that is used unless another is named."""
 
 
 class Space(StrEnum):
@@ -72,6 +80,10 @@ class Inversion:
         int, Option(min=0, help="Steps that fine-tune the generator around what was found (PTI).")
     ] = 0
     seed: Annotated[int, Option(min=0, help="Same seed, same latent on the CPU.")] = 0
+
+    def plain(self) -> Inversion:
+        """Without the fields of a subclass."""
+        return Inversion(**{field.name: getattr(self, field.name) for field in fields(Inversion)})
 
     def check(self) -> None:
         """Raise Misuse for what contradicts itself."""
@@ -147,49 +159,50 @@ def invert(
         run.invert_photo(photo, output, settings, model, box, picture, overwrite, device)
 
 
-def interpolate(
-    inputs: Annotated[
-        list[Path], Argument(metavar="A B [C...]", help="Photos, or latents of `imgan invert`.")
-    ],
-    output: Annotated[
-        Path,
-        Option(
-            "--output",
-            "-o",
-            metavar="FILE",
-            help="A moving picture (.gif, .webp, .mp4), or a sheet (.png, .jpg).",
-        ),
-    ],
-    settings: Inversion,
-    frames: Annotated[int, Option(min=3, help="Frames from the first to the last.")] = 24,
-    fps: Annotated[float, Option(min=1, max=60, help="Frames a second.")] = 12.0,
-    loop: Annotated[bool, Option(help="Go back to the first, and again.")] = True,
-    ease: Annotated[bool, Option("--ease", help="Slower at both ends.")] = False,
-    spherical: Annotated[
-        bool, Option("--spherical", help="Along an arc about the mean style, not a line.")
-    ] = False,
-    model: _Model = None,
-    overwrite: _Overwrite = False,
-    device: _Device = "auto",
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Interpolate(Inversion, Operation):
     """Go from one photo to the next through the pictures between them, in even steps.
 
-    imgan interpolate a.jpg b.jpg -o between.gif
+    imgan interpolate a.jpg b.npz -o between.gif
+
+    Photos are inverted first; latents of `imgan invert` are taken as they are. A film ends with
+    .gif, .webp or .mp4, a sheet of all frames with .png.
     """
-    from imgan_invert.motion import write_film
 
-    settings.check()
-    write_film(
-        inputs, output, settings, frames, fps, loop, ease, spherical, model, overwrite, device
-    )
+    name = "interpolate"
+    source_type = TRAINED
+    formats = (".gif", ".webp", ".mp4", ".png")
+    takes = Takes.ALL
+
+    frames: Annotated[int, Option(min=3, help="Frames from the first to the last.")] = 24
+    fps: Annotated[float, Option(min=1, max=60, help="Frames a second.")] = 12.0
+    loop: Annotated[bool, Option(help="Go back to the first, and again.")] = True
+    ease: Annotated[bool, Option("--ease", help="Slower at both ends.")] = False
+    spherical: Annotated[
+        bool, Option("--spherical", help="Along an arc about the mean style, not a line.")
+    ] = False
+    model: _Model = None
+
+    def cards(self, models: Models) -> list[ModelCard]:
+        return [*_cards(models, self.model), models.find("features", "features")]
+
+    def open(self, runtime: Runtime) -> Process:
+        from imgan_invert.motion import open_interpolating
+
+        return open_interpolating(self, runtime)
 
 
-def mix(
-    inputs: Annotated[
-        list[Path], Argument(metavar="A B [C...]", help="Photos, or latents of `imgan invert`.")
-    ],
-    output: _Output,
-    settings: Inversion,
+@dataclass(frozen=True, kw_only=True)
+class Mix(Inversion, Operation):
+    """Give a picture some of another's styles; of more than two, a sheet of all pairs.
+
+    imgan mix a.npz b.jpg --layers 5-10 -o mixed.png
+    """
+
+    name = "mix"
+    source_type = TRAINED
+    takes = Takes.ALL
+
     layers: Annotated[
         str,
         Option(
@@ -197,60 +210,91 @@ def mix(
             help="The styles that come from the other picture, counted from 1: the first are "
             "coarse (pose), the last are fine (colour).",
         ),
-    ] = "5-10",
-    model: _Model = None,
-    overwrite: _Overwrite = False,
-    device: _Device = "auto",
-) -> None:
-    """Give a picture some of another's styles; of more than two, a sheet of all pairs.
+    ] = "5-10"
+    model: _Model = None
 
-    imgan mix a.npz b.npz --layers 5-10 -o mixed.png
-    """
-    from imgan_invert.motion import write_mix
+    def cards(self, models: Models) -> list[ModelCard]:
+        return _cards(models, self.model)
 
-    settings.check()
-    write_mix(inputs, output, settings, layers, model, overwrite, device)
+    def open(self, runtime: Runtime) -> Process:
+        from imgan_invert.motion import open_mixing
+
+        return open_mixing(self, runtime)
 
 
-def scribble(
-    drawing: Annotated[
-        Path, Argument(help="A coarse drawing, on a transparent or a plain background.")
-    ],
-    output: _Output,
-    realism: Annotated[
-        float,
-        Option(min=0, help="0 follows the drawing wherever it leads, 3 hardly at all."),
-    ] = 1.0,
-    count: Annotated[int, Option(min=1, help="How many to write, the best first.")] = 1,
-    seeds: Annotated[int, Option(min=1, help="How many to try, each from another start.")] = 4,
-    steps: Annotated[int, Option(min=1, help="Steps of each.")] = 100,
-    seed: Annotated[int, Option(min=0, help="Same seed, same picture on the CPU.")] = 0,
-    study: Annotated[
-        bool, Option("--study", help="A sheet: --realism 0, 1 and 3, a row each.")
-    ] = False,
-    frames: Annotated[
-        Path | None,
-        Option(metavar="GIF", help="Write how the best one came about.", show_default=False),
-    ] = None,
-    model: _Model = None,
-    overwrite: _Overwrite = False,
-    device: _Device = "auto",
-) -> None:
+@dataclass(frozen=True, kw_only=True)
+class Scribble(Operation):
     """Turn a drawing into a picture such as a generator knows.
 
     imgan scribble drawing.png -o cat.png
-    """
-    from imgan_invert.drawing import Scribble, write_scribble
 
-    wanted = Scribble(realism, max(seeds, count), steps, seed)
-    write_scribble(drawing, output, wanted, count, study, frames, model, overwrite, device)
+    What is drawn is what is not transparent or, on a plain background, not of its colour.
+    """
+
+    name = "scribble"
+    source_type = TRAINED
+
+    realism: Annotated[
+        float,
+        Option(min=0, help="0 follows the drawing wherever it leads, 3 hardly at all."),
+    ] = 1.0
+    count: Annotated[int, Option(min=1, help="How many to show, the best first.")] = 1
+    seeds: Annotated[int, Option(min=1, help="How many to try, each from another start.")] = 4
+    steps: Annotated[int, Option(min=1, help="Steps of each.")] = 100
+    seed: Annotated[int, Option(min=0, help="Same seed, same picture on the CPU.")] = 0
+    study: Annotated[bool, Option("--study", help="A sheet: --realism 0, 1 and 3, a row each.")] = (
+        False
+    )
+    frames: Annotated[
+        Path | None,
+        Option(metavar="GIF", help="Write how the best one came about.", show_default=False),
+    ] = None
+    model: _Model = None
+
+    def check(self) -> None:
+        if self.count > self.seeds:
+            raise Misuse(f"--count {self.count}: --seeds {self.seeds} are tried")
+        if self.frames is not None and self.study:
+            raise Misuse("--frames shows how one picture came about: leave --study out")
+        if self.frames is not None and self.frames.suffix.lower() != ".gif":
+            raise Misuse(f"--frames {self.frames}: end it with .gif")
+
+    def cards(self, models: Models) -> list[ModelCard]:
+        return [*_cards(models, self.model), models.find("features", "features")]
+
+    def side_files(self) -> list[Path]:
+        return [self.frames] if self.frames else []
+
+    def open(self, runtime: Runtime) -> Process:
+        from imgan_invert.drawing import open_scribbling
+
+        return open_scribbling(self, runtime)
+
+
+def _cards(models: Models, model: str | None) -> list[ModelCard]:
+    """A generator, and its encoder where one is installed; none where the latents name it."""
+    if model is None and GENERATOR not in {card.name for card in models.cards}:
+        return []
+    generator = models.find(model or GENERATOR, "generate")
+    encoder = encoder_of(models, generator)
+    return [generator, encoder] if encoder else [generator]
+
+
+def encoder_of(models: Models, generator: ModelCard) -> ModelCard | None:
+    """The encoder that was trained for a generator, if one is installed."""
+    cards = models.serving(OPERATION)
+    return next((c for c in cards if c.traits.get("generator") == generator.sha256), None)
+
+
+@hookimpl
+def register_operations() -> Iterable[type[Operation]]:
+    return [Interpolate, Mix, Scribble]
 
 
 @hookimpl
 def register_commands(app: typer.Typer) -> None:
-    for command in (invert, interpolate, mix):
-        app.command()(unfold(command, settings=Inversion))
-    app.command()(scribble)
+    # No operation: Ctrl-C is to end the search and keep what it has found, in the same thread.
+    app.command()(unfold(invert, settings=Inversion))
 
 
 @hookimpl

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from PIL import Image
 
-from imgan.errors import Failure, Misuse
-from imgan.images import Picture, open_picture, to_srgb
+from imgan.errors import Failure
+from imgan.images import Picture, to_srgb
 from imgan.images.picture import eight_bits
 from imgan.images.tensors import Bytes
+from imgan.operations import Meter, Process, Result, Runtime
 from imgan.recipes import resolve
 from imgan_generate.run import sheet
 from imgan_generate.style import is_style_based
-from imgan_invert import Init, Inversion, Space
+from imgan_invert import Init, Inversion, Scribble, Space
 from imgan_invert.latent import Latent, render
 from imgan_invert.moving import Film
-from imgan_invert.run import (
-    Studio,
-    free,
-    labelled,
-    open_studio,
-    progress,
-    save_made,
-    write,
-)
+from imgan_invert.run import Studio, labelled, studio_of
 
 REALISM = 0.01
 """Weight of the way from the start for each unit of `--realism`."""
@@ -38,69 +30,36 @@ STUDIED = (0.0, 1.0, 3.0)
 PLAIN = 24
 """How far, in levels, a colour is from the background's to be a stroke."""
 
-Report = Callable[[int, float], None]
-
 MOST, FPS = 60, 12
 """Frames of how it came about."""
 
 
-@dataclass(frozen=True)
-class Scribble:
-    """How a picture is looked for."""
+def open_scribbling(operation: Scribble, runtime: Runtime) -> Process:
+    """The best pictures for a drawing, side by side; facts tell their losses."""
+    studio = studio_of(runtime, operation.model)
 
-    realism: float = 1.0
-    seeds: int = 4
-    steps: int = 100
-    seed: int = 0
+    def process(drawing: Picture) -> Result:
+        target, mask = strokes(drawing, studio.side)
+        if operation.study:
+            rows = []
+            for realism in STUDIED:
+                found = search(studio, target, mask, replace(operation, realism=realism))
+                rows.append([target, *(render(studio.session, latent) for latent in found)])
+            columns = ["drawing", "best", *(str(k) for k in range(2, operation.seeds + 1))]
+            words = [f"{realism:g}" for realism in STUDIED]
+            return Result(Picture(labelled(rows, columns, words)))
+        found = search(studio, target, mask, operation, runtime.meter)
+        made = [render(studio.session, latent) for latent in found[: operation.count]]
+        facts = {"losses": [latent.facts["losses"]["loss"] for latent in found]}
+        extras = {}
+        if operation.frames:
+            best = int(found[0].facts["number"])
+            extras = {
+                operation.frames: Film(_film(studio, target, mask, operation, best), FPS, False)
+            }
+        return Result(Picture(sheet(np.stack(made), operation.count)), facts, extras=extras)
 
-    def inversion(self, number: int, styled: bool) -> Inversion:
-        """The search from the start of that number: the first from the mean."""
-        return Inversion(
-            space=Space.wplus if styled else Space.z,
-            l1=1.0,
-            l2=0.0,
-            perceptual=0.5,
-            reg=REALISM * self.realism,
-            steps=self.steps,
-            init=Init.random if number else Init.mean,
-            noise=False,
-            seed=self.seed + number,
-        )
-
-
-def write_scribble(
-    drawing: Path,
-    output: Path,
-    wanted: Scribble,
-    count: int,
-    study: bool,
-    frames: Path | None,
-    model: str | None,
-    overwrite: bool,
-    device: str,
-) -> None:
-    """Write the best `count` pictures for a drawing, side by side. Raises Misuse and Failure."""
-    if study and frames:
-        raise Misuse("--frames shows how one picture came about: leave --study out")
-    free([output, *([frames] if frames else [])], overwrite)
-    studio = open_studio(model, device)
-    target, mask = strokes(open_picture(drawing), studio.side)
-    if study:
-        rows = []
-        for realism in STUDIED:
-            found = search(studio, target, mask, replace(wanted, realism=realism))
-            rows.append([target, *(render(studio.session, latent) for latent in found)])
-        columns = ["drawing", "best", *(str(k) for k in range(2, wanted.seeds + 1))]
-        words = [f"{realism:g}" for realism in STUDIED]
-        save_made(labelled(rows, columns, words), output, overwrite)
-        return
-    found = search(studio, target, mask, wanted)
-    made = [render(studio.session, latent) for latent in found[:count]]
-    save_made(sheet(np.stack(made), count), output, overwrite)
-    if frames:
-        best = int(found[0].facts["number"])
-        film = Film(_film(studio, target, mask, wanted, best), FPS)
-        write(lambda file: film.write(file, frames.suffix.lower()), frames, overwrite)
+    return process
 
 
 def strokes(drawing: Picture, side: int) -> tuple[Bytes, Bytes]:
@@ -127,29 +86,38 @@ def strokes(drawing: Picture, side: int) -> tuple[Bytes, Bytes]:
     return np.ascontiguousarray(small[..., :3]), mask
 
 
-def search(studio: Studio, target: Bytes, mask: Bytes, wanted: Scribble) -> list[Latent]:
+def settings_of(wanted: Scribble, number: int, styled: bool) -> Inversion:
+    """The search from the start of that number: the first from the mean."""
+    return Inversion(
+        space=Space.wplus if styled else Space.z,
+        l1=1.0,
+        l2=0.0,
+        perceptual=0.5,
+        reg=REALISM * wanted.realism,
+        steps=wanted.steps,
+        init=Init.random if number else Init.mean,
+        noise=False,
+        seed=wanted.seed + number,
+    )
+
+
+def search(
+    studio: Studio, target: Bytes, mask: Bytes, wanted: Scribble, meter: Meter | None = None
+) -> list[Latent]:
     """A latent for each seed, the one of the lowest loss first; facts tell its number."""
-    find = resolve("imgan_invert.search:search")
+    look = resolve("imgan_invert.search:search")
     styled = is_style_based(studio.session)
     found: list[Latent] = []
-    with progress(wanted.seeds * wanted.steps) as report:
-        for number in range(wanted.seeds):
-            facts = {
-                "model": studio.card.name,
-                "sha256": studio.card.sha256,
-                "number": number,
-            }
-            settings = wanted.inversion(number, styled)
-            moved = report and _later(report, number * wanted.steps)
-            found.append(find(studio.card, target, settings, None, facts, moved, mask))
-            if found[-1].facts["stopped"]:
-                break
+    for number in range(wanted.seeds):
+
+        def report(step: int, loss: float, first: int = number * wanted.steps) -> None:
+            if meter:
+                meter((first + step) / (wanted.seeds * wanted.steps))
+
+        facts = {"model": studio.card.name, "sha256": studio.card.sha256, "number": number}
+        settings = settings_of(wanted, number, styled)
+        found.append(look(studio.card, target, settings, None, facts, report, mask))
     return sorted(found, key=lambda latent: float(latent.facts["losses"]["loss"]))
-
-
-def _later(report: Report, steps: int) -> Report:
-    """A report that counts on from so many steps."""
-    return lambda step, loss: report(steps + step, loss)
 
 
 def _film(
@@ -157,7 +125,7 @@ def _film(
 ) -> Sequence[Bytes]:
     """The pictures on the way, searched once more: the same seed goes the same way."""
     pictures: list[Bytes] = []
-    settings = wanted.inversion(number, is_style_based(studio.session))
+    settings = settings_of(wanted, number, is_style_based(studio.session))
     facts = {"model": studio.card.name, "sha256": studio.card.sha256}
     resolve("imgan_invert.search:search")(
         studio.card, target, settings, None, facts, None, mask, pictures.append

@@ -5,29 +5,27 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
+from imgan.batch.run import Opened
 from imgan.errors import Failure, Misuse
-from imgan.images import open_picture
+from imgan.images import Picture
 from imgan.images.tensors import Bytes
-from imgan.metrics.perceptual import open_features
-from imgan.models import store
-from imgan.models.cards import ModelCard
+from imgan.metrics.perceptual import Perceptual
+from imgan.operations import Process, Result, Runtime
 from imgan_generate.run import sheet
 from imgan_generate.style import StyleGenerator, is_style_based
-from imgan_invert import Inversion
+from imgan_invert import Interpolate, Inversion, Mix
 from imgan_invert.latent import SUFFIX, Latent, render
-from imgan_invert.moving import RATIO, SUFFIXES, Film, along, spaced
-from imgan_invert.run import Studio, aligned, find, free, open_studio, save_made, write
+from imgan_invert.moving import RATIO, Film, along, spaced
+from imgan_invert.run import Studio, aligned, find, studio_of
 
-SHEET = 8
-"""Frames across a sheet."""
+Inputs = Sequence[Picture]
 
 
 def latents(
-    inputs: Sequence[Path], settings: Inversion, model: str | None, device: str
+    inputs: Inputs, settings: Inversion, model: str | None, runtime: Runtime
 ) -> tuple[Studio, list[Latent]]:
     """Of photos and of latents in files, all of one generator.
 
@@ -35,83 +33,74 @@ def latents(
     """
     if len(inputs) < 2:
         raise Misuse("two photos or latents are wanted, or more")
-    read = {path: Latent.read(path) for path in inputs if path.suffix == SUFFIX}
-    cards: list[ModelCard] = [latent.card() for latent in read.values()]
+    files = inputs.sources if isinstance(inputs, Opened) else [None] * len(inputs)
+    read = {i: Latent.read(f) for i, f in enumerate(files) if f and f.suffix == SUFFIX}
+    cards = [latent.card() for latent in read.values()]
     if model:
-        cards.append(store.find(store.installed(), model, "generate"))
+        cards.append(runtime.models.find(model, "generate"))
     if len({card.sha256 for card in cards}) > 1:
         names = ", ".join(sorted({card.name for card in cards}))
         raise Misuse(f"the latents are for different generators: {names}")
-    studio = open_studio(cards[0].name if cards else None, device)
+    studio = studio_of(runtime, cards[0].name if cards else None)
+    each = settings.steps * settings.restarts + settings.tune
     found = []
-    for path in inputs:
-        if path in read:
-            found.append(read[path])
-        else:
-            found.append(find(studio, aligned(open_picture(path), studio, None), settings))
+    for i in range(len(inputs)):
+        if i in read:
+            found.append(read[i])
+            continue
+
+        def report(step: int, loss: float, first: int = i * each) -> None:
+            runtime.meter((first + step) / max(1, each * len(inputs)))
+
+        target = aligned(inputs[i], studio, None)
+        found.append(find(studio, target, settings, report))
     return studio, found
 
 
-def write_film(
-    inputs: Sequence[Path],
-    output: Path,
-    settings: Inversion,
-    frames: int,
-    fps: float,
-    loop: bool,
-    ease: bool,
-    spherical: bool,
-    model: str | None,
-    overwrite: bool,
-    device: str,
-) -> None:
-    """Write the way through all inputs as a moving picture or a sheet, and tell how smooth it is.
+def open_interpolating(operation: Interpolate, runtime: Runtime) -> Process:
+    """The way through all inputs as a moving picture or a sheet; facts and a note tell how smooth
+    it is."""
+    features = Perceptual(runtime.session(runtime.models.find("features", "features")))
 
-    Raises Misuse and Failure.
-    """
-    free([output], overwrite)
-    studio, found = latents(inputs, settings, model, device)
-    session = studio.session
-    centre = StyleGenerator(session).mean() if is_style_based(session) else None
-    curve = along(found, spherical, centre)
-    features = open_features(device)
-    made, ratio = spaced(
-        lambda place: render(session, curve(place)), frames, features.distance, ease
-    )
-    if output.suffix.lower() in SUFFIXES:
-        film = Film([*made, *made[-2:0:-1]] if loop else made, fps, loop)
-        write(lambda file: film.write(file, output.suffix.lower()), output, overwrite)
-    else:
-        save_made(sheet(np.stack(made), min(SHEET, frames)), output, overwrite)
-    verdict = "smooth" if ratio <= RATIO else "not smooth: more --frames may help"
-    print(f"largest step {ratio:.2f} times the median ({verdict})")
+    def process(inputs: Inputs) -> Result:
+        studio, found = latents(inputs, operation.plain(), operation.model, runtime)
+        session = studio.session
+        centre = StyleGenerator(session).mean() if is_style_based(session) else None
+        curve = along(found, operation.spherical, centre)
+        made, ratio = spaced(
+            lambda place: render(session, curve(place)),
+            operation.frames,
+            features.distance,
+            operation.ease,
+        )
+        verdict = "smooth" if ratio <= RATIO else "not smooth: more --frames may help"
+        note = f"largest step {ratio:.2f} times the median ({verdict})"
+        film = Film(made, operation.fps, operation.loop)
+        return Result(film, {"step ratio": round(ratio, 3)}, (note,))
+
+    return process
 
 
-def write_mix(
-    inputs: Sequence[Path],
-    output: Path,
-    settings: Inversion,
-    layers: str,
-    model: str | None,
-    overwrite: bool,
-    device: str,
-) -> None:
-    """Write A with some styles of B or, of more inputs, a sheet: a row for each that gives the
-    coarse picture, a column for each that gives `layers`. Raises Misuse and Failure."""
-    free([output], overwrite)
-    studio, found = latents(inputs, settings, model, device)
-    if not is_style_based(studio.session):
-        raise Misuse(f"{studio.card.name} has no styles to mix")
-    chosen = styles(layers, len(found[0].code))
-    if len(found) == 2:
-        save_made(render(studio.session, mixed(found[0], found[1], chosen)), output, overwrite)
-        return
-    own = [render(studio.session, latent) for latent in found]
-    cells: list[Bytes] = [np.full_like(own[0], 255), *own]
-    for left, latent in zip(own, found, strict=True):
-        cells.append(left)
-        cells += [render(studio.session, mixed(latent, other, chosen)) for other in found]
-    save_made(sheet(np.stack(cells), 1 + len(found)), output, overwrite)
+def open_mixing(operation: Mix, runtime: Runtime) -> Process:
+    """A with some styles of B or, of more inputs, a sheet: a row for each that gives the coarse
+    picture, a column for each that gives `layers`."""
+
+    def process(inputs: Inputs) -> Result:
+        studio, found = latents(inputs, operation.plain(), operation.model, runtime)
+        if not is_style_based(studio.session):
+            raise Misuse(f"{studio.card.name} has no styles to mix")
+        chosen = styles(operation.layers, len(found[0].code))
+        if len(found) == 2:
+            pixels = render(studio.session, mixed(found[0], found[1], chosen))
+            return Result(Picture(pixels))
+        own = [render(studio.session, latent) for latent in found]
+        cells: list[Bytes] = [np.full_like(own[0], 255), *own]
+        for left, latent in zip(own, found, strict=True):
+            cells.append(left)
+            cells += [render(studio.session, mixed(latent, other, chosen)) for other in found]
+        return Result(Picture(sheet(np.stack(cells), 1 + len(found))))
+
+    return process
 
 
 def mixed(a: Latent, b: Latent, layers: slice) -> Latent:

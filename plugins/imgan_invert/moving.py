@@ -12,8 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from imgan.errors import Failure, Misuse
+from imgan.errors import Failure
+from imgan.images import Picture, Source, save_picture
 from imgan.images.tensors import Bytes, Floats
+from imgan.operations import TRAINED
+from imgan_generate.run import sheet
 from imgan_invert.latent import Latent
 
 DENSE = 4
@@ -25,7 +28,8 @@ ROUNDS = 3
 RATIO = 3.0
 """Of the largest step to the median, at most, for a moving picture to be called smooth."""
 
-SUFFIXES = (".gif", ".webp", ".mp4")
+COLUMNS = 8
+"""Frames across a sheet."""
 
 Distance = Callable[[Bytes, Bytes], float]
 
@@ -109,22 +113,25 @@ def steps(pictures: Sequence[Bytes], distance: Distance) -> NDArray[np.float64]:
 
 @dataclass(frozen=True)
 class Film:
-    """A moving picture."""
+    """Pictures of one size that follow one another; `loop`: there and back, for ever."""
 
     frames: Sequence[Bytes]
     fps: float
     loop: bool = True
 
     def write(self, file: BinaryIO, suffix: str) -> None:
-        """As ".gif", ".webp" or ".mp4". Raises Misuse for another suffix."""
-        if suffix == ".mp4":
-            file.write(_mp4(self.frames, self.fps))
+        """As ".gif", ".webp", ".mp4" or, side by side, ".png"."""
+        if suffix == ".png":
+            pixels = sheet(np.stack(self.frames), min(COLUMNS, len(self.frames)))
+            save_picture(Picture(pixels, source=Source(made=TRAINED)), file, format=suffix)
             return
-        if suffix not in SUFFIXES:
-            raise Misuse(f"{suffix}: a moving picture is one of {', '.join(SUFFIXES)}")
-        first, *others = (Image.fromarray(frame) for frame in self.frames)
+        frames = [*self.frames, *self.frames[-2:0:-1]] if self.loop else self.frames
+        if suffix == ".mp4":
+            file.write(_mp4(frames, self.fps))
+            return
+        first, *others = (Image.fromarray(frame) for frame in frames)
         # 0 is for ever, and a GIF without the word plays once.
-        loop = {"loop": 0} if self.loop else {"loop": 1} if suffix == ".webp" else {}
+        times = {"loop": 0} if self.loop else {"loop": 1} if suffix == ".webp" else {}
         options = {"quality": 90} if suffix == ".webp" else {}
         first.save(
             file,
@@ -132,7 +139,7 @@ class Film:
             save_all=True,
             append_images=others,
             duration=round(1000 / self.fps),
-            **loop,
+            **times,
             **options,
         )
 

@@ -7,7 +7,7 @@ import io
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,22 +19,18 @@ from imgan import __version__, files
 from imgan.errors import Failure, Misuse
 from imgan.files import whole_file
 from imgan.images import Picture, Source, open_picture, save_picture, to_srgb
-from imgan.images.metadata import TRAINED
 from imgan.images.tensors import Bytes, Floats, encode
 from imgan.metrics.perceptual import open_features
 from imgan.models import store
 from imgan.models.cards import ModelCard
 from imgan.models.sessions import Session, open_session
+from imgan.operations import TRAINED, Runtime
 from imgan.recipes import resolve
 from imgan_generate.style import StyleGenerator, is_style_based
-from imgan_invert import OPERATION, Init, Inversion, Space
+from imgan_invert import GENERATOR, Init, Inversion, Space, encoder_of
 from imgan_invert.latent import SUFFIX, Latent, render
 
-GENERATOR = "stylegan-cats"
-"""The generator that is used unless another is named."""
-
-LEAST = 16
-"""Pixels a side that deep features need."""
+Report = Callable[[int, float], None]
 
 STUDIED = (("l1", 1, 0, 0), ("l2", 0, 1, 0), ("perceptual", 0, 0, 1), ("l2 + perceptual", 0, 1, 1))
 """The losses of `--study`: what they are called, and the weights of l1, l2 and perceptual."""
@@ -59,11 +55,14 @@ class Studio:
 
 def open_studio(model: str | None, device: str) -> Studio:
     """Load a generator. Raises what `store.find`, `store.path` and `open_session` raise."""
-    cards = store.installed()
-    card = store.find(cards, model or GENERATOR, "generate")
-    encoders = (c for c in cards if c.operation == OPERATION)
-    encoder = next((c for c in encoders if c.traits.get("generator") == card.sha256), None)
-    return Studio(card, open_session(store.path(card), device), encoder, device)
+    return studio_of(Runtime(device, store.Models.installed()), model)
+
+
+def studio_of(runtime: Runtime, model: str | None) -> Studio:
+    """The same for an operation."""
+    card = runtime.models.find(model or GENERATOR, "generate")
+    encoder = encoder_of(runtime.models, card)
+    return Studio(card, runtime.session(card), encoder, runtime.device)
 
 
 def invert_photo(
@@ -120,8 +119,12 @@ def aligned(photo: Picture, studio: Studio, box: str | None) -> Bytes:
     return np.asarray(image.resize((side, side), Image.Resampling.BICUBIC, edges))
 
 
-def find(studio: Studio, target: Bytes, settings: Inversion) -> Latent:
+def find(
+    studio: Studio, target: Bytes, settings: Inversion, report: Report | None = None
+) -> Latent:
     """The latent of an aligned picture [S, S, 3]; from the cache, if it was found before.
+
+    `report` is called with steps and loss; without it there is a bar on a terminal.
 
     Raises Misuse for a space that the generator has not, or an encoder that is not installed.
     """
@@ -143,7 +146,7 @@ def find(studio: Studio, target: Bytes, settings: Inversion) -> Latent:
         noise = np.zeros(StyleGenerator(studio.session).noise, np.float32)
         latent = Latent(start, noise, {**facts, "losses": {}})
     else:
-        latent = _searched(studio, target, settings, start, facts)
+        latent = _searched(studio, target, settings, start, facts, report)
         if latent.facts.get("stopped"):
             return latent
     with suppress(OSError, Failure):  # a cache that cannot be written is none
@@ -172,11 +175,17 @@ def _encoded(studio: Studio, card: ModelCard, target: Bytes) -> Floats:
 
 
 def _searched(
-    studio: Studio, target: Bytes, settings: Inversion, start: Floats | None, facts: dict[str, Any]
+    studio: Studio,
+    target: Bytes,
+    settings: Inversion,
+    start: Floats | None,
+    facts: dict[str, Any],
+    report: Report | None,
 ) -> Latent:
     search = resolve("imgan_invert.search:search")
-    with progress(settings.steps * settings.restarts + settings.tune) as report:
-        latent: Latent = search(studio.card, target, settings, start, facts, report)
+    steps = settings.steps * settings.restarts + settings.tune
+    with nullcontext(report) if report else progress(steps) as told:
+        latent: Latent = search(studio.card, target, settings, start, facts, told)
     return latent
 
 
