@@ -1,8 +1,13 @@
 """GAN photo editing from the shell, and from Python: `imgan.edit("photo.jpg", add=["bangs"])`."""
 
 import os
+from typing import Any
+
+from imgan.errors import Failure, Misuse, Skip
 
 __version__ = "0.1.0"
+
+__all__ = ["Failure", "Misuse", "Skip", "__version__"]
 
 # imgan works offline and tells nobody: what would report on its own must be told before its import.
 for _name, _value in {
@@ -13,3 +18,22 @@ for _name, _value in {
     "DO_NOT_TRACK": "1",
 }.items():
     os.environ.setdefault(_name, _value)
+
+
+def __getattr__(name: str) -> Any:
+    """Operations by their names, `open` and `run`; imported when they are asked for."""
+    if name.startswith("_"):
+        raise AttributeError(name)
+    from functools import partial
+
+    from imgan import api
+    from imgan.plugins import registry
+
+    own = {"open": api.open_operation, "run": api.run}
+    if name in own:
+        return own[name]
+    if name in registry().operations:
+        function = partial(api.call, name)
+        function.__doc__ = registry().operations[name].__doc__
+        return function
+    raise AttributeError(f"module 'imgan' has no attribute {name!r}, and no operation of that name")

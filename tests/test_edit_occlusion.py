@@ -24,7 +24,7 @@ from imgan.operations import Runtime
 from imgan.plugins import registry
 from imgan.recipes import resolve
 from imgan.training.loop import fit
-from imgan_edit import OcclusionSettings, Sheet, evaluate_occlusion, sheet
+from imgan_edit import OcclusionSettings, Sheet, evaluate_occlusion
 from imgan_edit.occlusion import Finder, share
 from imgan_edit.train_occlusion import OcclusionTask
 
@@ -73,9 +73,7 @@ def test_an_edit_keeps_off_what_is_before_the_face(tmp_path: Path) -> None:
 def test_a_sheet_keeps_off_it_too(tmp_path: Path) -> None:
     path = half_hidden(tmp_path / "face.png")
     target = tmp_path / "sheet.png"
-    sheet.write_sheet(
-        job(path, output=str(target)), wish(add=["bangs"], aligned=True), Sheet.strength
-    )
+    execute(job(path, output=str(target)), wish(add=["bangs"], aligned=True, sheet=Sheet.strength))
     last = pixels(target)[:, 128:256]
     assert (last[60:68, 30:50] > GREY).all()
     assert (last[60:68, 80:110] == MAGENTA).all()

@@ -10,17 +10,15 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-import typer
 from onnx import helper
 from PIL import Image
 from test_edit import add_finder, save, write_editor, write_judge
 from typer.testing import CliRunner, Result
 
-import imgan_edit
-from imgan import faces
+from imgan import cli, faces
 from imgan.batch import plan
 from imgan.batch.job import Job
-from imgan.commands.operation import command, execute
+from imgan.commands.operation import execute
 from imgan.errors import Failure, Misuse
 from imgan.files import digest
 from imgan.images import Picture, Source, open_picture, save_picture
@@ -30,6 +28,7 @@ from imgan.models import store
 from imgan.models.cards import Description
 from imgan.models.store import Models
 from imgan.operations import COMPOSITE, TRAINED, Runtime
+from imgan.plugins import registry
 from imgan_edit import Edit, judge, receipt
 from imgan_edit.attributes import SLUGS
 from imgan_edit.stroke import Stroke
@@ -80,13 +79,14 @@ def drawn(path: Path, **options: object) -> Path:
 
 
 def edit(path: Path, job: dict[str, object] | None = None, **settings: object) -> None:
+    shared = {name: settings.pop(name) for name in ("receipt", "no_provenance") if name in settings}
     wish = {"add": ["bangs"], "aligned": True, "model": "tiny-editor", **settings}
-    execute(Job(inputs=[str(path)], device="cpu", **(job or {})), Edit(**wish))  # type: ignore[arg-type]
+    job = {"quiet": True, **shared, **(job or {})}
+    execute(Job(inputs=[str(path)], device="cpu", **job), Edit(**wish))  # type: ignore[arg-type]
 
 
 def invoke(*arguments: str, stdin: bytes | None = None) -> Result:
-    app = typer.Typer()
-    app.command()(command(imgan_edit.Edit))
+    app = cli.build(registry())
     common = ["--add", "bangs", "--aligned", "--model", "tiny-editor", "--device", "cpu"]
     return CliRunner().invoke(app, ["edit", *arguments, *common], input=stdin)
 
@@ -166,8 +166,8 @@ def test_classifier_and_features_are_opened_only_when_they_are_asked_for(
     face: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[str] = []
-    monkeypatch.setattr(judge.Judge, "open", lambda device: opened.append("judge"))
-    monkeypatch.setattr(receipt.Witness, "open", lambda device: opened.append("witness"))
+    monkeypatch.setattr(judge.Judge, "open", lambda runtime: opened.append("judge"))
+    monkeypatch.setattr(receipt.Witness, "open", lambda runtime: opened.append("witness"))
     edit(face)
     assert opened == []
 

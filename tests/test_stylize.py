@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -19,10 +19,15 @@ from PIL import Image
 from torch import Tensor
 
 import imgan_stylize
-from imgan.batch.job import Job, Meter
+from imgan.batch.job import Job
+from imgan.commands.operation import command as command_of
+from imgan.commands.operation import execute
 from imgan.errors import Failure, Misuse
 from imgan.images import Picture, Source, open_picture
 from imgan.images.tensors import Bytes
+from imgan.models.store import Models
+from imgan.operations import Meter, Process, Result, Runtime
+from imgan.references import Reference
 from imgan.training.perceptual import Features, gram
 from imgan_stylize import (
     Grid,
@@ -30,13 +35,12 @@ from imgan_stylize import (
     Look,
     Method,
     Optimizer,
-    Search,
+    Reconstruct,
+    Stylize,
+    Texture,
     Transfer,
     optimise,
-    reconstruct,
     run,
-    stylize,
-    texture,
 )
 from imgan_stylize.gram import (
     LARGEST,
@@ -56,13 +60,31 @@ from imgan_stylize.optimise import grey, matched
 
 CPU = torch.device("cpu")
 QUICK = Transfer(steps=3, features="vgg19")
-GRAM = Look([], method=Method.gram, size=48)
+GRAM = Look(style=[], method=Method.gram, size=48)
 
 
 def tiny() -> Features:
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return Features((4, 6, 8, 8, 8), (2, 2, 3, 3, 3)).requires_grad_(False).eval()
+
+
+def operation(look: Look, transfer: Transfer) -> Stylize:
+    given = {f.name: getattr(part, f.name) for part in (look, transfer) for f in fields(part)}
+    given["style"] = [Reference.of(style) for style in look.style]
+    return Stylize(**{**given, "mask": None if look.mask is None else Reference.of(look.mask)})
+
+
+def stylize(job: Job, look: Look, transfer: Transfer) -> None:
+    execute(replace(job, quiet=True), operation(look, transfer))
+
+
+def transferring(painting: Bytes, size: int, meter: Meter | None = None, **changed: Any) -> Process:
+    painted = Stylize(
+        style=[Reference(Picture(painting))], steps=3, features="vgg19", method=Method.gram
+    )
+    runtime = Runtime("cpu", Models(), meter or Meter())
+    return optimise.open_transfer(replace(painted, **changed), runtime, size)
 
 
 @pytest.fixture(autouse=True)
@@ -270,9 +292,8 @@ def test_a_shallow_layer_gives_the_photo_back(photo: Bytes) -> None:
 
 
 def test_colours_stay_where_they_are_asked_to(photo: Bytes, painting: Bytes) -> None:
-    search = replace(QUICK, steps=15)
-    look = optimise.start_transfer([painting], [1], search, 1.0, True, 48, "cpu", False, Meter())
-    done, facts = look(Picture(photo))
+    result = transferring(painting, 48, steps=15, keep_color=True)(Picture(photo))
+    done, facts = result.picture, result.facts
     change = done.pixels.astype(int) - photo
     inside = ((done.pixels > 0) & (done.pixels < 255)).all(axis=2)
     assert np.abs(np.diff(change, axis=2))[inside].max() <= 1
@@ -285,10 +306,10 @@ def test_colours_stay_where_they_are_asked_to(photo: Bytes, painting: Bytes) -> 
 
 
 def test_size_depth_alpha_and_profile_are_the_photos(photo: Bytes, painting: Bytes) -> None:
-    process = optimise.start_transfer([painting], [1], QUICK, 1.0, False, 32, "cpu", False, Meter())
+    process = transferring(painting, 32)
     alpha = np.full(photo.shape[:2], 999, np.uint16)
     picture = Picture(photo.astype(np.uint16) * 257, alpha, Source(depth=16))
-    done, _ = process(picture)
+    done = process(picture).picture
     assert done.pixels.shape == photo.shape
     assert done.pixels.dtype == np.uint16
     assert done.alpha is alpha
@@ -302,10 +323,10 @@ def test_under_a_black_mask_the_photo_stays_to_the_bit(dtype: type) -> None:
     mask = np.zeros((20, 30, 3), np.uint8)
     mask[:, 10:], mask[:, 20:] = 128, 255
 
-    def start() -> Callable[[Picture], tuple[Picture, dict[str, object]]]:
-        return lambda picture: (picture.with_pixels(after), {})
-
-    done, _ = run.masked(start, mask)(Picture(before))
+    process = run.masked(
+        lambda picture: Result(picture.with_pixels(after)), Reference(Picture(mask))
+    )
+    done = process(Picture(before)).picture
     assert (done.pixels[:, :10] == before[:, :10]).all()
     assert (done.pixels[:, 20:] == after[:, 20:]).all()
     middle = before.astype(float) * 127 / 255 + after.astype(float) * 128 / 255
@@ -348,20 +369,21 @@ def test_a_batch_is_resumed_by_what_the_styles_hold(
 
 
 def test_a_texture_has_the_size_that_is_asked_for(files: Path) -> None:
-    texture(Job(["painting.png"]), Search(steps=2, features="vgg19"), size="40x24", tile=True)
+    quick = Texture(steps=2, features="vgg19", size="40x24", tile=True)
+    execute(Job(["painting.png"]), quick)
     with Image.open("painting-texture.png") as image:
         assert image.size == (40, 24)
     for size in ("40", "0x3", "axb"):
         with pytest.raises(Misuse, match="give width x height"):
-            texture(Job(["painting.png"]), Search(), size=size)
+            execute(Job(["painting.png"]), Texture(size=size))
     with pytest.raises(Failure, match=r"5000x5000 pixels: at most 4\.2 million"):
-        texture(Job(["painting.png"], "x.png"), Search(features="vgg19"), size="5000x5000")
+        execute(Job(["painting.png"], "x.png"), replace(quick, size="5000x5000"))
 
 
 def test_a_layer_is_named_in_the_file_and_all_of_them_are_a_table(files: Path) -> None:
-    quick = Search(steps=1, features="vgg19")
-    reconstruct(Job(["photo.png"]), quick, layer="conv2_1", size=32)
-    reconstruct(Job(["photo.png"]), quick, grid=True, size=32)
+    quick = Reconstruct(steps=1, features="vgg19", layer="conv2_1", size=32)
+    execute(Job(["photo.png"]), quick)
+    execute(Job(["photo.png"]), replace(quick, grid=True))
     with Image.open("photo-conv2_1.png") as one, Image.open("photo-layers.png") as table:
         assert one.size == (32, 24)
         assert table.width > 4 * 32
@@ -396,7 +418,7 @@ def test_frames_show_the_process(files: Path) -> None:
         assert 20 < film.n_frames <= 81
     with pytest.raises(Failure, match=r"out\.gif exists"):
         stylize(Job(["photo.png"]), look, transfer)
-    with pytest.raises(Misuse, match="name one"):
+    with pytest.raises(Misuse, match="name one picture"):
         stylize(Job(["photo.png", "painting.png"]), look, transfer)
     with pytest.raises(Misuse, match=r"end it with \.gif"):
         stylize(Job(["photo.png"]), look, replace(transfer, frames=Path("out.mp4")))
@@ -405,15 +427,15 @@ def test_frames_show_the_process(files: Path) -> None:
 @pytest.mark.parametrize(
     ("look", "transfer", "words"),
     [
-        (Look(["p"]), Transfer(steps=9), "--steps belongs to --method gram"),
-        (Look(["p"]), Transfer(init=Init.noise), "--init belongs to --method gram"),
-        (Look(["p"]), Transfer(frames=Path("a.gif")), "--frames belongs to --method gram"),
-        (Look(["p"], grid=Grid.layers), Transfer(), "--grid layers belongs to --method gram"),
+        (Look(style=["p"]), Transfer(steps=9), "--steps belongs to --method gram"),
+        (Look(style=["p"]), Transfer(init=Init.noise), "--init belongs to --method gram"),
+        (Look(style=["p"]), Transfer(frames=Path("a.gif")), "--frames belongs to --method gram"),
+        (Look(style=["p"], grid=Grid.layers), Transfer(), "--grid layers belongs to --method gram"),
         (replace(GRAM, style=["p"], model="m"), Transfer(), "--model belongs to --method fast"),
         (replace(GRAM, style=["p"], refine=2), Transfer(), "--refine belongs to --method fast"),
-        (Look(["p"], style_weight=[1, 2]), Transfer(), "given 2 times, for 1 styles"),
-        (Look(["p"], style_weight=[0]), Transfer(), "weights are above 0"),
-        (Look(["p"], grid=Grid.styles, mask=Path("m")), Transfer(), "leave --mask out"),
+        (Look(style=["p"], style_weight=[1, 2]), Transfer(), "given 2 times, for 1 styles"),
+        (Look(style=["p"], style_weight=[0]), Transfer(), "weights are above 0"),
+        (Look(style=["p"], grid=Grid.styles, mask=Path("m")), Transfer(), "leave --mask out"),
         (replace(GRAM, style=["p", "q"], grid=Grid.layers), Transfer(), "shows one --style"),
     ],
 )
@@ -451,9 +473,7 @@ def test_devices_are_those_of_torch() -> None:
 
 def test_a_meter_goes_to_1_and_never_back(photo: Bytes, painting: Bytes) -> None:
     shares: list[float] = []
-    process = optimise.start_transfer(
-        [painting], [1], QUICK, 1.0, False, 48, "cpu", False, Meter(shares.append)
-    )
+    process = transferring(painting, 48, Meter(shares.append))
     process(Picture(photo))
     assert shares == sorted(shares)
     assert shares[-1] == 1
@@ -461,7 +481,8 @@ def test_a_meter_goes_to_1_and_never_back(photo: Bytes, painting: Bytes) -> None
 
 def test_the_commands_have_the_options_of_every_operation() -> None:
     app = typer.Typer()
-    imgan_stylize.register_commands(app)
+    for kind in imgan_stylize.register_operations():
+        app.command(kind.name)(command_of(kind))
     for command in typer.main.get_command(app).commands.values():  # type: ignore[attr-defined]
         names = {name for parameter in command.params for name in parameter.opts}
         assert {"-o", "-r", "--overwrite", "--json", "--steps", "--features"} <= names

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from imgan.batch.job import Job, Meter, Operation
+from imgan.batch.job import Job
 from imgan.batch.run import run
 from imgan.errors import Failure, Misuse
 from imgan.files import digest
@@ -24,15 +23,18 @@ from imgan.images.upsampling import LUMA, keep_color
 from imgan.models import store
 from imgan.models.cards import Description, ModelCard
 from imgan.models.sessions import OutOfMemory
+from imgan.models.store import Models
+from imgan.operations import Runtime
+from imgan.references import Reference
 from imgan.training import perceptual
 from imgan.training.loop import CHECKPOINT, fit
 from imgan_exporters import families
-from imgan_stylize import FastSettings, Transfer, fast
+from imgan_stylize import FastSettings, Stylize, Transfer, fast
 from imgan_stylize import evaluate as evaluation
 from imgan_stylize.net import CHANNELS, LAYERS, Decoder, statistics
 from imgan_stylize.train import StylizeTask, recolour
 
-SLOPE = fast.slope_card()
+SLOPE = Models.installed().find("stylize-slope")
 
 TINY = FastSettings(steps=6, batch=2, average=0.5, crop=24, save_every=3, sample_every=3)
 
@@ -99,14 +101,16 @@ def _tensor(picture: Bytes) -> torch.Tensor:
     return torch.from_numpy(picture.copy()).permute(2, 0, 1)[None].float() / 255
 
 
-def _start(card: ModelCard, styles: list[Bytes], **changed: Any) -> Any:
-    options: dict[str, Any] = {"weights": [1.0] * len(styles), "strength": 1.0, "size": 64}
-    options |= {"keep_color": False, "refine": 0, "device": "cpu", "meter": Meter()} | changed
-    return fast.start(card, styles, **options)
+def _start(card: ModelCard, styles: list[Bytes], size: int = 64, **changed: Any) -> Any:
+    if "weights" in changed:
+        changed["style_weight"] = changed.pop("weights")
+    references = [Reference(Picture(style)) for style in styles]
+    operation = Stylize(style=references, model=card.name, **{"refine": 0, **changed})
+    return fast.open_fast(operation, Runtime("cpu", Models((card,))), size)
 
 
 def _painted(card: ModelCard, picture: Bytes, styles: list[Bytes], **changed: Any) -> Bytes:
-    result, _ = _start(card, styles, **changed)(Picture(picture))
+    result = _start(card, styles, **changed)(Picture(picture)).picture
     assert result.pixels.dtype == np.uint8
     pixels: Bytes = result.pixels.astype(np.uint8)
     return pixels
@@ -211,20 +215,25 @@ def test_white_brightness_leaves_the_range_at_its_end() -> None:
 
 def test_sixteen_bits_go_in_and_come_out(card: ModelCard) -> None:
     deep = Picture(_picture(32, 40).astype(np.uint16) * 257, source=Source(depth=16))
-    painted, facts = _start(card, [_picture(40, 40, 1)], size=24)(deep)
+    result = _start(card, [_picture(40, 40, 1)], size=24)(deep)
+    painted, facts = result.picture, result.facts
     assert painted.pixels.dtype == np.uint16
     assert painted.pixels.max() > 255
     assert facts == {"worked_at": "24x19"}
 
 
-def test_files_are_stylised(card: ModelCard, tmp_path: Path) -> None:
+def test_files_are_stylised(
+    card: ModelCard, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     photo, style = _picture(48, 56), _picture(40, 40, 1)
     for name in ("a.png", "b.png"):
         Image.fromarray(photo).save(tmp_path / name)
-    start = partial(fast.start, card, [style], [1.0], 1.0, False, 64, 0, "cpu", Meter())
+    Image.fromarray(style).save(tmp_path / "style.png")
     names = [str(tmp_path / name) for name in ("a.png", "b.png")]
-    job = Job(names, output=str(tmp_path / "out") + "/")
-    run(job, Operation("stylize", "stylized", {}, (card.sha256,), start))
+    job = Job(names, output=str(tmp_path / "out") + "/", device="cpu")
+    monkeypatch.setattr(Models, "installed", lambda: Models((card,)))
+    style_file = Reference.of(tmp_path / "style.png")
+    run(job, Stylize(style=[style_file], model=card.name, refine=0, size=64))
     painted = [open_picture(tmp_path / "out" / name).pixels for name in ("a.png", "b.png")]
     wanted = _painted(card, photo, [style])
     assert all(np.array_equal(pixels, wanted) for pixels in painted)

@@ -8,18 +8,20 @@ import numpy as np
 import pytest
 import torch
 
-from imgan.batch.job import Meter
 from imgan.errors import Misuse
 from imgan.images import Picture
 from imgan.images.tensors import Bytes, Floats
 from imgan.models import store
 from imgan.models.cards import Description
 from imgan.models.sessions import open_session
+from imgan.models.store import Models
+from imgan.operations import Meter, Runtime
+from imgan.references import Reference
 from imgan.training import perceptual
 from imgan.training.perceptual import Features, gram
 from imgan.training.weights import blend
 from imgan_exporters import families
-from imgan_stylize import FAST_MODEL, REFINE, FastSettings, Transfer, fast
+from imgan_stylize import REFINE, FastSettings, Stylize, Transfer, fast
 from imgan_stylize.descent import descend
 from imgan_stylize.evaluate import Judge
 from imgan_stylize.gram import content_loss, style_loss, total_variation
@@ -150,9 +152,10 @@ def _pictures() -> tuple[Bytes, Bytes]:
 
 def _painted(refine: int, strength: float = 1.0, meter: Meter | None = None) -> Bytes:
     photo, style = _pictures()
-    card = store.find(store.installed(), FAST_MODEL)
-    options = [1.0], strength, False, 80, refine, "cpu", meter or Meter()
-    pixels: Bytes = fast.start(card, [style], *options)(Picture(photo))[0].pixels.astype(np.uint8)
+    operation = Stylize(style=[Reference(Picture(style))], strength=strength, refine=refine)
+    runtime = Runtime("cpu", Models.installed(), meter or Meter())
+    painted = fast.open_fast(operation, runtime, 80)(Picture(photo)).picture
+    pixels: Bytes = painted.pixels.astype(np.uint8)
     return pixels
 
 
@@ -180,13 +183,17 @@ def test_the_steps_are_told() -> None:
 def test_the_way_down_is_no_stylizer() -> None:
     _, style = _pictures()
     with pytest.raises(Misuse, match="stylize-slope does not stylise by itself"):
-        fast.start(fast.slope_card(), [style], [1.0], 1.0, False, 64, 1, "cpu", Meter())
+        fast.open_fast(
+            Stylize(style=[Reference(Picture(style))], model="stylize-slope", refine=1),
+            Runtime("cpu", Models.installed()),
+            64,
+        )
 
 
 def test_the_shipped_one_has_the_bundled_features() -> None:
     photo, _ = _pictures()
     picture = torch.from_numpy(photo.copy()).permute(2, 0, 1)[None] / 255
-    session = open_session(store.path(fast.slope_card()), "cpu")
+    session = open_session(store.path(store.find(store.installed(), "stylize-slope")), "cpu")
     feeds = {name: np.zeros((1, c, c), np.float32) for name, c in fast.GRAMS.items()}
     content = np.zeros((1, 256, 8, 10), np.float32)
     seen = session.run_many({"picture": picture.numpy(), "content": content, **feeds})

@@ -75,7 +75,8 @@ def means(pixels: NDArray[np.uint8], side: int) -> NDArray[np.float64]:
 
 def test_colours_are_those_of_the_input_whatever_the_network_does(upscaler: Upscaler) -> None:
     pixels = smooth_picture(64, 48)
-    result, facts = upscaler(Picture(pixels))
+    made = upscaler(Picture(pixels))
+    result, facts = made.picture, made.facts
     assert result.pixels.shape == (256, 192, 3)
     assert facts == {"scale": 4}
     assert np.abs(means(result.pixels, 32) - means(pixels, 8)).max() < 0.5
@@ -102,15 +103,15 @@ def test_the_lock_does_not_touch_detail() -> None:
 
 def test_tiles_do_not_show(upscaler: Upscaler) -> None:
     pixels = np.random.default_rng(2).integers(60, 190, (180, 260, 3), dtype=np.uint8)
-    whole, _ = upscaler(Picture(pixels))
+    whole = upscaler(Picture(pixels)).picture
     upscaler.tile = 160
-    tiled, _ = upscaler(Picture(pixels))
+    tiled = upscaler(Picture(pixels)).picture
     assert np.abs(tiled.pixels.astype(int) - whole.pixels).max() <= 1
 
 
 def test_sixteen_bits_come_out_as_sixteen_bits(upscaler: Upscaler) -> None:
     pixels = smooth_picture(40, 40, np.uint16)
-    result, _ = upscaler(Picture(pixels, source=Source(depth=16)))
+    result = upscaler(Picture(pixels, source=Source(depth=16))).picture
     assert result.pixels.dtype == np.uint16
     assert (result.pixels % 257 != 0).mean() > 0.9
     assert np.abs(means(result.pixels, 32) - means(pixels, 8)).max() < 100
@@ -118,7 +119,7 @@ def test_sixteen_bits_come_out_as_sixteen_bits(upscaler: Upscaler) -> None:
 
 def test_grey_stays_grey(upscaler: Upscaler) -> None:
     pixels = np.repeat(smooth_picture(32, 32)[..., :1], 3, axis=2)
-    result, _ = upscaler(Picture(pixels, source=Source(grey=True)))
+    result = upscaler(Picture(pixels, source=Source(grey=True))).picture
     assert (np.ptp(result.pixels, axis=2) == 0).all()
 
 
@@ -127,7 +128,7 @@ def test_alpha_is_a_plane_of_its_own(upscaler: Upscaler, dtype: type) -> None:
     alpha = np.full((20, 24), np.iinfo(dtype).max, dtype)
     alpha[:, :12] = 0
     picture = Picture(smooth_picture(20, 24, dtype), alpha)
-    result, _ = upscaler(picture)
+    result = upscaler(picture).picture
     assert result.alpha is not None
     assert result.alpha.shape == (80, 96)
     assert result.alpha.dtype == dtype
@@ -138,13 +139,13 @@ def test_alpha_is_a_plane_of_its_own(upscaler: Upscaler, dtype: type) -> None:
 def test_colours_outside_srgb_survive(upscaler: Upscaler) -> None:
     pixels = np.zeros((32, 32, 3), np.uint8)
     pixels[..., 0] = np.linspace(200, 250, 32)
-    result, _ = upscaler(Picture(pixels, source=Source(icc=P3)))
+    result = upscaler(Picture(pixels, source=Source(icc=P3))).picture
     assert result.source.icc == P3
     assert np.abs(means(result.pixels, 4) - pixels).max() < 4
 
 
 def test_a_picture_of_one_pixel_is_enlarged(upscaler: Upscaler) -> None:
-    result, _ = upscaler(Picture(np.full((1, 1, 3), 100, np.uint8)))
+    result = upscaler(Picture(np.full((1, 1, 3), 100, np.uint8))).picture
     assert result.pixels.shape == (4, 4, 3)
     assert np.abs(result.pixels.mean(axis=(0, 1)) - 100).max() < 0.5
 
@@ -152,15 +153,16 @@ def test_a_picture_of_one_pixel_is_enlarged(upscaler: Upscaler) -> None:
 def test_x2_is_x4_brought_down(tmp_path: Path) -> None:
     pixels = smooth_picture(40, 30)
     session = open_session(network(tmp_path / "tiny.onnx"), "cpu")
-    result, facts = Upscaler(session, 2)(Picture(pixels))
+    made = Upscaler(session, 2)(Picture(pixels))
+    result = made.picture
     assert result.pixels.shape == (80, 60, 3)
-    assert facts == {"scale": 2}
+    assert made.facts == {"scale": 2}
     assert np.abs(means(result.pixels, 2) - pixels).max() < 6
 
 
 def test_a_network_of_x2_does_x2_and_refuses_x4(tmp_path: Path) -> None:
     session = open_session(network(tmp_path / "two.onnx", scale=2), "cpu")
-    result, _ = Upscaler(session, 2)(Picture(smooth_picture(10, 10)))
+    result = Upscaler(session, 2)(Picture(smooth_picture(10, 10))).picture
     assert result.pixels.shape == (20, 20, 3)
     with pytest.raises(Misuse, match=r"two\.onnx enlarges 2 times: ask for x2"):
         Upscaler(session, 4)
@@ -170,15 +172,17 @@ def test_a_network_of_x2_does_x2_and_refuses_x4(tmp_path: Path) -> None:
     ("words", "scale", "inputs"),
     [
         (["x4", "a.jpg"], 4, ["a.jpg"]),
-        (["X2", "a.jpg", "x4"], 2, ["a.jpg", "x4"]),
-        (["a.jpg"], 4, ["a.jpg"]),
-        (["./x4"], 4, ["./x4"]),
-        (["x4.jpg"], 4, ["x4.jpg"]),
+        (["X2", "a.jpg", "./x4"], 2, ["a.jpg", "./x4"]),
+        (["a.jpg"], None, ["a.jpg"]),
+        (["./x4"], None, ["./x4"]),
+        (["x4.jpg"], None, ["x4.jpg"]),
         (["x2"], 2, []),
-        ([], 4, []),
+        ([], None, []),
     ],
 )
-def test_the_first_word_may_be_the_scale(words: list[str], scale: int, inputs: list[str]) -> None:
+def test_the_first_word_may_be_the_scale(
+    words: list[str], scale: int | None, inputs: list[str]
+) -> None:
     assert parse_scale(words) == (scale, inputs)
 
 
@@ -186,6 +190,14 @@ def test_the_first_word_may_be_the_scale(words: list[str], scale: int, inputs: l
 def test_another_scale_is_misuse_that_names_the_known_ones(word: str) -> None:
     with pytest.raises(Misuse, match=rf"^{word}: the scales are x2 and x4 \(a file is \./{word}\)"):
         parse_scale([word, "a.jpg"])
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"), [(["4x", "a.jpg"], "x4"), (["4", "a.jpg"], "x4"), (["a.jpg", "x2"], "x2")]
+)
+def test_a_scale_that_is_misspelt_or_misplaced_is_asked_about(words: list[str], meant: str) -> None:
+    with pytest.raises(Misuse, match=f"did you mean `imgan upscale {meant}"):
+        parse_scale(words)
 
 
 @pytest.fixture
@@ -224,8 +236,8 @@ def test_it_is_a_filter_and_says_on_stderr_what_it_runs_on(tmp_path: Path, own_m
     photo = BytesIO()
     Image.fromarray(smooth_picture(20, 30)).save(photo, "PNG")
     script = (
-        "import imgan_upscale, typer; app = typer.Typer()\n"
-        "app.command()(command(imgan_upscale.Upscale)); app()"
+        "import sys; from imgan.cli import main\n"
+        "sys.argv = ['imgan', 'upscale', *sys.argv[1:]]; main()"
     )
     words = [sys.executable, "-c", script, "x4", "--model", own_model]
     done = subprocess.run(words, input=photo.getvalue(), capture_output=True, check=True)

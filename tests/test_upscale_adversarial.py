@@ -346,6 +346,6 @@ def test_colours_stay_those_of_the_photo_at_any_sharpness(tmp_path: Path) -> Non
     files = (network(tmp_path / "a.onnx"), network(tmp_path / "b.onnx", cast=0.3))
     blend = Blend(tuple((open_session(file, "cpu"), 0.5) for file in files))
     pixels = smooth_picture(64, 48)
-    result, _ = Upscaler(blend, 4)(Picture(pixels))
+    result = Upscaler(blend, 4)(Picture(pixels)).picture
     large = result.pixels.reshape(64, 4, 48, 4, 3).mean(axis=(1, 3))
     assert np.abs(large - pixels).mean(axis=(0, 1)).max() < 2
