@@ -22,11 +22,14 @@ for _name, _value in {
 
 def __getattr__(name: str) -> Any:
     """Operations by their names, `open` and `run`; imported when they are asked for."""
-    if name.startswith("_"):
+    from importlib.util import find_spec
+
+    # `from imgan import plugins` asks here first, before it looks for a module.
+    if name.startswith("_") or find_spec(f"imgan.{name}") is not None:
         raise AttributeError(name)
     from functools import partial
 
-    from imgan import api
+    import imgan.api as api
     from imgan.plugins import registry
 
     own = {"open": api.open_operation, "run": api.run}

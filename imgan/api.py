@@ -109,7 +109,7 @@ def run(
 
     listener = Listener()
     if progress is not None:
-        listener.add = progress  # type: ignore[method-assign]
+        listener.add = progress  # type: ignore[assignment, method-assign]
     named = [inputs] if isinstance(inputs, str | Path) else inputs
     job = Job(
         inputs=[str(path) for path in named],

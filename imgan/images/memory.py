@@ -38,8 +38,8 @@ def picture_of(value: object) -> Picture:
 
 
 def image_of(picture: Picture) -> Image.Image:
-    """As a Pillow image, 8 bits a channel, upright, with EXIF, XMP and the colour profile of the
-    picture in `info`, from which Pillow's `save` takes them."""
+    """As a Pillow image, 8 bits a channel, upright, with `exif`, `xmp` and `icc_profile` of the
+    picture in its `info`."""
     source = picture.source
     image = Image.fromarray(eight_bits(picture.pixels))
     if source.grey:
