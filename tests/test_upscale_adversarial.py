@@ -266,9 +266,9 @@ def test_a_recipe_has_a_task_and_an_exporter(name: str) -> None:
     [
         (4, None, 0.0, {"upscale-x4": 1.0}),
         (4, "upscale-x4-photo", 0.0, {"upscale-x4-photo": 1.0}),
-        (4, None, 1.0, {"upscale-x4-sharp": 1.0}),
-        (2, None, 0.25, {"upscale-x4": 0.75, "upscale-x4-sharp": 0.25}),
-        (4, "upscale-x4", 0.25, {"upscale-x4": 0.75, "upscale-x4-sharp": 0.25}),
+        (4, None, 1.0, {"upscale-x4": 0.5, "upscale-x4-sharp": 0.5}),
+        (2, None, 0.5, {"upscale-x4": 0.75, "upscale-x4-sharp": 0.25}),
+        (4, "upscale-x4", 0.5, {"upscale-x4": 0.75, "upscale-x4-sharp": 0.25}),
     ],
 )
 def test_sharpness_goes_from_one_model_to_the_other(
@@ -293,6 +293,7 @@ def two_models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         store.add(file, Description(name=name, operation="upscale"))
     monkeypatch.setattr(imgan_upscale, "SHARPNESS", ("faithful", "sharp"))
     monkeypatch.setattr(imgan_upscale, "DEFAULT_MODELS", {2: "faithful", 4: "faithful"})
+    monkeypatch.setattr(imgan_upscale, "RESTORING", "faithful")
 
 
 @pytest.fixture
@@ -310,7 +311,7 @@ def _upscaled(photo: Path, *options: str) -> NDArray[np.uint8]:
 
 
 @pytest.mark.parametrize("scale", ["x4", "x2"])
-def test_sharpness_ends_at_either_model_and_goes_between_them(
+def test_sharpness_goes_from_the_faithful_model_halfway_to_the_sharp_one(
     two_models: None, photo: Path, scale: str
 ) -> None:
     faithful = _upscaled(photo, scale, "--model", "faithful")
@@ -318,9 +319,10 @@ def test_sharpness_ends_at_either_model_and_goes_between_them(
     assert np.abs(faithful.astype(int) - sharp).max() > 10
     assert np.array_equal(_upscaled(photo, scale), faithful)
     assert np.array_equal(_upscaled(photo, scale, "--sharpness", "0"), faithful)
-    assert np.array_equal(_upscaled(photo, scale, "--sharpness", "1"), sharp)
-    middle = _upscaled(photo, scale, "--sharpness", "0.25")
-    assert np.abs(middle - (0.75 * faithful + 0.25 * sharp)).max() <= 1
+    for sharpness in (0.5, 1):
+        part = sharpness / 2
+        mixed = _upscaled(photo, scale, "--sharpness", str(sharpness))
+        assert np.abs(mixed - ((1 - part) * faithful + part * sharp)).max() <= 1
 
 
 def test_an_output_of_another_sharpness_is_not_taken_for_finished(

@@ -75,6 +75,7 @@ def _decode(stream: BinaryIO) -> Picture:
     stream.seek(0)
     header = stream.read(4096)
     direct = codecs.decodes(image, header)
+    quantisation = _quantisation(image)
     notes = _frame_notes(image, form) + _depth_notes(image, form, header, direct)
     if not (direct and form == "TIFF"):
         image.load()  # PNG may keep its metadata at the end; Pillow turns TIFF upright by this
@@ -100,7 +101,9 @@ def _decode(stream: BinaryIO) -> Picture:
         notes.append("colour profile cannot be used: pixels taken as sRGB")
 
     depth = pixels.itemsize * 8
-    source = Source(form, grey, depth, exif, xmp, icc, float(dpi or 0.0), tuple(notes))
+    source = Source(
+        form, grey, depth, exif, xmp, icc, float(dpi or 0.0), tuple(notes), quantisation
+    )
     turned_alpha = None if alpha is None else _turned(alpha, orientation)
     return Picture(_turned(pixels, orientation), turned_alpha, source)
 
@@ -124,6 +127,12 @@ def _identify(stream: BinaryIO) -> Image.Image:
         raise broken
     known = ", ".join("HEIC" if form.name == "HEIF" else form.name for form in FORMATS)
     raise Failure(f"not a picture that imgan reads ({known})")
+
+
+def _quantisation(image: Image.Image) -> float:
+    """The mean step of the nine lowest frequencies but the mean, in zigzag order, of luma."""
+    tables: dict[int, list[int]] = getattr(image, "quantization", None) or {}
+    return sum(tables[0][1:10]) / 9 if 0 in tables and len(tables[0]) == 64 else 0.0
 
 
 def _frame_notes(image: Image.Image, form: str) -> list[str]:

@@ -72,6 +72,7 @@ class Source:
         xmp: the XMP packet, or b"".
         icc: the ICC profile that `Picture.pixels` are in, or b"" for sRGB.
         dpi: pixels per inch, or 0 when unknown.
+        quantisation: the mean step of the lowest luma frequencies of a JPEG file, else 0.
         notes: what a person should know about the opening, a line each.
         made: IPTC's DigitalSourceType (`imgan.images.metadata`) that is to stand in the XMP
             written, or "" to leave what is there.
@@ -86,6 +87,7 @@ class Source:
     icc: bytes = b""
     dpi: float = 0.0
     notes: tuple[str, ...] = ()
+    quantisation: float = field(default=0.0, compare=False)
     made: str = ""
     name: str = field(default="", compare=False)
 

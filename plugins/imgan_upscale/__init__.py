@@ -22,6 +22,12 @@ if TYPE_CHECKING:
 DEFAULT_MODELS = {2: "upscale-x2", 4: "upscale-x4"}
 """The scales that `imgan upscale` knows, and the model for each."""
 
+RESTORING = "upscale-x4-photo"
+"""The model of x4 for photos with traces of JPEG, noise or blur; each picture is looked at."""
+
+SHARPEST = 0.5
+"""The part of the perceptual model at --sharpness 1: beyond it texture turns to dots."""
+
 SHARPNESS = ("upscale-x4", "upscale-x4-sharp")
 """The two models that `--sharpness` goes between: of fidelity and of perception."""
 
@@ -119,8 +125,8 @@ class Upscale(Operation):
     model: Annotated[
         str | None,
         Option(
-            help="An upscaler from `imgan models`. Default: upscale-x4 or upscale-x2, for clean "
-            "photos.",
+            help="An upscaler from `imgan models`. Default: upscale-x2; or upscale-x4, and "
+            "upscale-x4-photo for pictures with traces of JPEG, noise or blur.",
             show_default=False,
         ),
     ] = None
@@ -149,13 +155,24 @@ class Upscale(Operation):
         choose_models(self.factor, self.model, self.sharpness)
 
     def cards(self, models: Models) -> list[ModelCard]:
-        return [card for card, _ in self._parts(models)]
+        restoring = [models.find(RESTORING, "upscale")] if self._looks else []
+        return [card for card, _ in self._parts(models)] + restoring
 
     def open(self, runtime: Runtime) -> Process:
-        from imgan_upscale.run import Blend, Upscaler
+        from imgan_upscale.run import Blend, ByDegradation, Upscaler
 
         parts = [(runtime.session(card), part) for card, part in self._parts(runtime.models)]
-        return Upscaler(Blend(tuple(parts)), self.factor, runtime.meter)
+        clean = Upscaler(Blend(tuple(parts)), self.factor, runtime.meter)
+        if not self._looks:
+            return clean
+        session = runtime.session(runtime.models.find(RESTORING, "upscale"))
+        restoring = Upscaler(session, self.factor, runtime.meter)
+        return ByDegradation(clean, restoring, (DEFAULT_MODELS[self.factor], RESTORING))
+
+    @property
+    def _looks(self) -> bool:
+        """Whether each picture decides which model is for it."""
+        return self.factor == 4 and self.model is None and not self.sharpness
 
     def _parts(self, models: Models) -> list[tuple[ModelCard, float]]:
         chosen = choose_models(self.factor, self.model, self.sharpness)
@@ -177,8 +194,7 @@ def choose_models(scale: int, model: str | None, sharpness: float) -> dict[str, 
     faithful, sharp = SHARPNESS
     if model not in (None, faithful):
         raise Misuse(f"--sharpness goes from {faithful} to {sharp}: leave --model {model} out")
-    parts = {faithful: 1 - sharpness, sharp: sharpness}
-    return {name: part for name, part in parts.items() if part}
+    return {faithful: 1 - SHARPEST * sharpness, sharp: SHARPEST * sharpness}
 
 
 def parse_scale(words: list[str]) -> tuple[int | None, list[str]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +17,7 @@ from imgan.images.tensors import Pixels, Planes, quantise, to_planes
 from imgan.images.tiles import run_tiled
 from imgan.models.sessions import Session
 from imgan.operations import Meter, Result
+from imgan_upscale.degradation import Degradation
 
 SIGMA = 2.0
 """Low frequencies are what a Gaussian of this many input pixels leaves."""
@@ -113,6 +114,29 @@ class Upscaler:
     def _alpha(self, alpha: Pixels) -> Pixels:
         height, width = alpha.shape
         return _resize(alpha, height * self.scale, width * self.scale)
+
+
+class ByDegradation:
+    """Enlarges each picture by the network that suits it: `clean`, or `restoring` where there are
+    traces of JPEG, noise or blur. The first of those is told."""
+
+    def __init__(self, clean: Upscaler, restoring: Upscaler, names: tuple[str, str]) -> None:
+        self.clean = clean
+        self.restoring = restoring
+        self.names = names
+        self._told = False
+
+    def __call__(self, picture: Picture) -> Result:
+        degradation = Degradation.of(picture)
+        reason = degradation.reason
+        result = (self.restoring if reason else self.clean)(picture)
+        name = self.names[bool(reason)]
+        facts = {**result.facts, "model": name, "degradation": degradation.facts}
+        notes = result.notes
+        if reason and not self._told:
+            notes += (f"{reason} found: enlarged by {name}; --model takes another",)
+            self._told = True
+        return replace(result, facts=facts, notes=notes)
 
 
 def _is_srgb(source: Source) -> bool:
