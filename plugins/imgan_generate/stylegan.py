@@ -117,7 +117,8 @@ class ToRGB(nn.Module):
     def __init__(self, w: int, inputs: int) -> None:
         super().__init__()
         self.affine = Dense(w, inputs, bias=1.0)
-        self.weight = nn.Parameter(torch.randn(3, inputs, 1, 1))
+        # Published is a deviation of 1: far too colourful, and hundreds of steps to unlearn that.
+        self.weight = nn.Parameter(0.2 * torch.randn(3, inputs, 1, 1))
         self.bias = nn.Parameter(torch.zeros(3))
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
