@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
 
 from imgan_edit.regions.fields import Floats, boxed, resized
 
@@ -34,3 +39,38 @@ def slopes(plane: Floats) -> tuple[Floats, Floats]:
     padded = np.pad(plane, 1, "edge")
     down, across = (np.asarray(np.gradient(padded, axis=axis)) for axis in (0, 1))
     return down[1:-1, 1:-1], across[1:-1, 1:-1]
+
+
+@dataclass(frozen=True)
+class Enlarged:
+    """Small planes enlarged to [height, width], of which the rows from `start` to `stop`."""
+
+    start: int
+    stop: int
+    height: int
+    width: int
+
+    def __call__(self, plane: Floats) -> Floats:
+        """[rows, width] of a plane of any size, cubic."""
+        rows, columns = plane.shape
+        down = rows / self.height
+        box = (0, self.start * down, columns, min(self.stop * down, rows))
+        size = self.width, self.stop - self.start
+        return np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BICUBIC, box))
+
+    def stacked(self, planes: Floats) -> Floats:
+        """[rows, width, C] of [h, w, C]."""
+        return np.stack(
+            [self(np.ascontiguousarray(plane)) for plane in np.moveaxis(planes, 2, 0)], 2
+        )
+
+    def largest(self, shares: Sequence[Floats]) -> NDArray[np.uint8]:
+        """[rows, width]: which share is the largest. So borders of areas are smooth, and there are
+        no crumbs."""
+        best = self(shares[0])
+        chosen = np.zeros(best.shape, np.uint8)
+        for label, plane in enumerate(shares[1:], 1):
+            share = self(plane)
+            np.copyto(chosen, label, where=share > best)
+            best = np.maximum(best, share)
+        return chosen

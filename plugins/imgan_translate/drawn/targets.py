@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from imgan.images.tensors import Bytes
 from imgan_translate.drawn import painters
+from imgan_translate.drawn.winter import Winter
 
 
 @dataclass(frozen=True)
@@ -23,5 +24,6 @@ TARGETS: Mapping[str, Target] = {
     "van-gogh": Target(painters.VAN_GOGH, "long swirling strokes of thick paint"),
     "cezanne": Target(painters.CEZANNE, "short parallel strokes, slanted"),
     "hokusai": Target(painters.HOKUSAI, "a colour print from wood blocks, with contours"),
+    "winter": Target(Winter(), "snow on grass and on what faces up in trees, in a cold light"),
 }
 """By the word that `--to` takes."""

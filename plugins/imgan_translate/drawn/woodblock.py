@@ -6,7 +6,6 @@ sharp at any size.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -19,7 +18,7 @@ from imgan.images.tensors import Bytes
 from imgan.images.upsampling import reduced
 from imgan_edit.regions.fields import Floats, blurred, boxed, smoothstep
 from imgan_edit.regions.oklab import from_oklab, to_oklab
-from imgan_translate.drawn.fields import Generator, slopes, softened
+from imgan_translate.drawn.fields import Enlarged, Generator, slopes, softened
 from imgan_translate.drawn.palettes import Palette, Repaint
 
 SIZE = 900
@@ -79,7 +78,7 @@ class Woodblock:
         contours = _contours(lab[..., 0], unit)
         line = 255 * from_oklab(np.array(self.contour, np.float32))
 
-        def ink(planes: _Planes) -> Bytes:
+        def ink(planes: Enlarged) -> Bytes:
             pixels = colours[planes.largest(shares)] + planes.stacked(shade)
             fibre = 0.7 * (planes(grain) + planes(threads))[..., None]
             drawn = smoothstep(planes(contours), 0.35, 0.6)[..., None]
@@ -95,7 +94,7 @@ class Woodblock:
         printed = np.empty((*sides, 3), np.uint8)
         most = ROWS * sides[1]
         with ThreadPoolExecutor() as pool:
-            bands = [_Planes(rows.start, rows.stop, *sides) for rows in cut(*sides, most)]
+            bands = [Enlarged(rows.start, rows.stop, *sides) for rows in cut(*sides, most)]
             for band, pixels in zip(bands, pool.map(ink, bands), strict=True):
                 printed[band.start : band.stop] = pixels
         if sides == (height, width):
@@ -181,38 +180,3 @@ def _paper(height: int, width: int, rng: Generator) -> tuple[Floats, Floats]:
     rows, columns = int(height / grain) + 1, int(width / grain) + 1
     fine = rng.standard_normal((rows, columns), np.float32)
     return fine, rng.standard_normal((rows // 2 + 1, 30), np.float32)
-
-
-@dataclass(frozen=True)
-class _Planes:
-    """Small planes enlarged to [height, width], of which the rows from `start` to `stop`."""
-
-    start: int
-    stop: int
-    height: int
-    width: int
-
-    def __call__(self, plane: Floats) -> Floats:
-        """[rows, width] of a plane of any size, cubic."""
-        rows, columns = plane.shape
-        down = rows / self.height
-        box = (0, self.start * down, columns, min(self.stop * down, rows))
-        size = self.width, self.stop - self.start
-        return np.asarray(Image.fromarray(plane).resize(size, Image.Resampling.BICUBIC, box))
-
-    def stacked(self, planes: Floats) -> Floats:
-        """[rows, width, C] of [h, w, C]."""
-        return np.stack(
-            [self(np.ascontiguousarray(plane)) for plane in np.moveaxis(planes, 2, 0)], 2
-        )
-
-    def largest(self, shares: Sequence[Floats]) -> NDArray[np.uint8]:
-        """[rows, width]: which share is the largest. So borders of areas are smooth, and there are
-        no crumbs."""
-        best = self(shares[0])
-        chosen = np.zeros(best.shape, np.uint8)
-        for label, plane in enumerate(shares[1:], 1):
-            share = self(plane)
-            np.copyto(chosen, label, where=share > best)
-            best = np.maximum(best, share)
-        return chosen

@@ -1,0 +1,61 @@
+"""`imgan translate --to winter`: snow lies on grass and on leaves, and on nothing else."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import skimage.data
+
+from imgan.images.tensors import Bytes
+from imgan_edit.regions.oklab import to_oklab
+from imgan_translate.drawn.targets import TARGETS
+
+WINTER = TARGETS["winter"].draw
+SKY, LAWN, WALL = (110, 160, 230), (90, 150, 50), (150, 60, 50)
+
+
+def _scene(scale: int = 1) -> Bytes:
+    """A sky over a lawn, and a red wall on it."""
+    scene = np.empty((120, 160, 3), np.uint8)
+    scene[:60], scene[60:] = SKY, LAWN
+    scene[50:90, 20:60] = WALL
+    noise = np.random.default_rng(0).integers(-2, 3, (120, 160, 1))
+    scene = (scene + noise).clip(0, 255).astype(np.uint8)
+    return scene.repeat(scale, 0).repeat(scale, 1)
+
+
+def _lab(picture: Bytes) -> np.ndarray:
+    return to_oklab(picture / np.float32(255))
+
+
+@pytest.mark.parametrize("scale", [1, 4])
+def test_a_lawn_is_covered_and_sky_and_walls_are_not(scale: int) -> None:
+    before, after = _lab(_scene(scale)), _lab(WINTER(_scene(scale)))
+    lawn = np.s_[100 * scale :, 80 * scale :]
+    assert after[lawn][..., 0].mean() > 0.85
+    assert np.hypot(*np.moveaxis(after[lawn][..., 1:], 2, 0)).mean() < 0.03
+    for left in (
+        np.s_[5 * scale : 40 * scale],
+        np.s_[60 * scale : 80 * scale, 30 * scale : 50 * scale],
+    ):
+        assert np.abs(after[left][..., 0] - before[left][..., 0]).max() < 0.03
+        ratio = np.linalg.norm(after[left][..., 1:].mean((0, 1)))
+        assert ratio > 0.6 * np.linalg.norm(before[left][..., 1:].mean((0, 1)))
+
+
+def test_leaves_carry_snow_above_and_are_brown_below() -> None:
+    rng = np.random.default_rng(0)
+    clumps = 0.5 + 0.5 * np.sin(np.arange(200)[:, None] / 1.3 + rng.normal(0, 0.3, (1, 240)))
+    tree = (np.array([40, 70, 25]) + clumps[..., None] * [70, 90, 40]).astype(np.uint8)
+    lab = _lab(WINTER(tree))
+    light, b = lab[30:-30, 30:-30, 0], lab[30:-30, 30:-30, 2]
+    assert np.quantile(light, 0.95) > 0.75
+    assert np.quantile(light, 0.2) < 0.5
+    assert b[light < 0.5].mean() > b[light > 0.75].mean() + 0.01
+
+
+def test_a_face_and_a_grey_photo_stay_nearly_as_they_are() -> None:
+    face = skimage.data.astronaut()[60:220, 150:300]
+    assert np.abs(_lab(WINTER(face))[..., 0] - _lab(face)[..., 0]).mean() < 0.02
+    grey = skimage.data.camera()[::2, ::2, None].repeat(3, 2)
+    assert np.abs(_lab(WINTER(grey)) - _lab(grey)).mean() < 0.02
