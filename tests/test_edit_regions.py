@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache, partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -238,7 +239,8 @@ def test_effects_in_a_row_each_count_and_one_that_cannot_be_done_does_not_stop_t
     view = drawn()
     rng = np.random.default_rng(0)
     shut, black = EFFECTS["mouth-slightly-open", False], EFFECTS["black-hair", True]
-    both = chained(view, [(shut, 1.0), (black, 1.0)], rng)
+    both, reasons = chained(view, [(shut, 1.0), (black, 1.0)], rng)
+    assert reasons == ("the mouth is closed already",)
     assert np.array_equal(both.where > 0, black(view, 1.0, rng).where > 0)
     with pytest.raises(Failure, match="closed already"):
         chained(view, [(shut, 1.0)], rng)
@@ -281,9 +283,9 @@ def test_a_face_is_edited_in_its_place_however_the_photo_lies(turns: int, depth:
     face = Face((x0, y0, x1 - x0, y1 - y0), points)
     pixels = photo if depth == 8 else photo.astype(np.uint16) * 257 + 20
     picture = Picture(pixels)
-    drawing = engine.draw(
-        picture, face, [(EFFECTS["blond-hair", True], 1.0)], Drawn(view), np.random.default_rng(0)
-    )  # type: ignore[arg-type]
+    rng, blond = np.random.default_rng(0), EFFECTS["blond-hair", True]
+    parser: Any = Drawn(view)
+    drawing = engine.draw(engine.see(picture, face, parser), [(blond, 1.0)], rng)
     after = drawing.on(picture).pixels
     assert after.dtype == pixels.dtype
     change = np.abs(after.astype(int) - pixels).sum(2)
@@ -293,18 +295,10 @@ def test_a_face_is_edited_in_its_place_however_the_photo_lies(turns: int, depth:
     assert not change[far].any()
     # Twice is the same; a grey photo stays grey; what is hidden stays.
     grey = Picture(np.repeat(pixels[..., :1], 3, 2), source=Source(grey=True))
-    tinted = engine.draw(
-        grey, face, [(EFFECTS["blond-hair", True], 1.0)], Drawn(view), np.random.default_rng(0)
-    )  # type: ignore[arg-type]
+    tinted = engine.draw(engine.see(grey, face, parser), [(blond, 1.0)], rng)
     assert np.ptp(tinted.on(grey).pixels.astype(int), axis=2).max() == 0
-    covered = engine.draw(
-        picture,
-        face,
-        [(EFFECTS["pale-skin", True], 1.0)],
-        Drawn(view),  # type: ignore[arg-type]
-        np.random.default_rng(0),
-        np.ones((16, 16), np.float32),
-    )
+    pale, all_of_it = EFFECTS["pale-skin", True], np.ones((16, 16), np.float32)
+    covered = engine.draw(engine.see(picture, face, parser), [(pale, 1.0)], rng, all_of_it)
     assert not covered.change[np.rot90(view.part("nose") > 0.9, -turns)].any()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -22,6 +23,10 @@ if TYPE_CHECKING:
     from imgan.models.store import Models
 
 
+DYED = ("black", "blond", "brown", "gray")
+"""The colours of hair that have names."""
+
+
 class Sheet(StrEnum):
     """What a sheet of one face shows."""
 
@@ -31,9 +36,15 @@ class Sheet(StrEnum):
     """Each attribute that the engine knows, added."""
 
 
+PARSER = "parse"
+"""The card, and the operation, of what finds the parts of faces."""
+
+
 class Engine(StrEnum):
     """How a face is edited."""
 
+    regions = "regions"
+    """What is known of faces is drawn, at the photo's own size, where a parser says."""
     residual = "residual"
     """A network says what to add to the face, and where."""
     vector = "vector"
@@ -42,7 +53,7 @@ class Engine(StrEnum):
     @property
     def model(self) -> str:
         """The name of its card."""
-        return f"edit-{self}"
+        return PARSER if self is Engine.regions else f"edit-{self}"
 
 
 @dataclass(frozen=True)
@@ -197,15 +208,28 @@ class Edit(Operation):
         ),
     ] = False
     engine: Annotated[
-        Engine, Option(help="How faces are edited: vector knows 40 attributes, residual 17.")
-    ] = Engine.residual
+        Engine,
+        Option(
+            help="How faces are edited: regions draws at the photo's own size, vector and residual "
+            "are networks that know 40 attributes and 17."
+        ),
+    ] = Engine.regions
     model: Annotated[
         str | None,
         Option(
-            help="An editor from `imgan models`, of either engine. Default: edit-ENGINE.",
+            help="A network from `imgan models` that edits in place of --engine.",
             show_default=False,
         ),
     ] = None
+    hair_color: Annotated[
+        str | None,
+        Option(
+            metavar="#RRGGBB",
+            help="Dye the hair in any colour, a mean one of its middle: #7a3b2e.",
+            show_default=False,
+        ),
+    ] = None
+    seed: Annotated[int, Option(min=0, help="What is drawn has a shape per seed.")] = 0
     sheet: Annotated[
         Sheet | None,
         Option(
@@ -226,14 +250,21 @@ class Edit(Operation):
         return parse(self.remove or [])
 
     @property
+    def draws(self) -> bool:
+        """Whether the engine is `regions`."""
+        return self.model is None and self.engine is Engine.regions
+
+    @property
     def suffix(self) -> str:
         if self.sheet is not None:
             return f"{self.sheet}-sheet"
-        return "-".join([*self.added, *(f"no-{slug}" for slug in self.removed)])
+        dyed = [] if self.hair_color is None else [f"hair-{self.hair_color.strip('#')}"]
+        return "-".join([*self.added, *(f"no-{slug}" for slug in self.removed), *dyed])
 
     def check(self) -> None:
         check(self.added, self.removed)
-        named = bool(self.added or self.removed)
+        named = bool(self.added or self.removed or self.hair_color)
+        self._check_hair_color()
         if self.sheet is not None and (self.max_drift is not None or self.auto_strength):
             raise Misuse("--sheet only shows: leave --max-drift and --auto-strength out")
         if self.sheet is Sheet.attributes and named:
@@ -247,6 +278,19 @@ class Edit(Operation):
         if self.aligned and self.face is not None:
             raise Misuse("--face and --aligned contradict each other: leave one out")
 
+    def _check_hair_color(self) -> None:
+        if self.hair_color is None:
+            return
+        if not re.fullmatch("#[0-9a-fA-F]{6}", self.hair_color):
+            raise Misuse(f"--hair-color {self.hair_color}: give a colour such as #7a3b2e")
+        if not self.draws:
+            raise Misuse(f"--hair-color is drawn by --engine {Engine.regions} alone")
+        if self.auto_strength:
+            raise Misuse("--auto-strength does not see colours of --hair-color: leave one out")
+        named = [slug for slug in (*self.added, *self.removed) if slug.endswith("-hair")]
+        if any(slug.removesuffix("-hair") in DYED for slug in named):
+            raise Misuse(f"--hair-color and {named[0]} contradict each other: leave one out")
+
     def cards(self, models: Models) -> list[ModelCard]:
         from imgan_edit import judge, occlusion, receipt
 
@@ -259,8 +303,9 @@ class Edit(Operation):
         return self.auto_strength or self.max_drift is not None
 
     def editor(self, models: Models) -> ModelCard:
-        """The card of the network that edits. Raises Misuse when there is none of that name."""
-        return models.find(self.model or self.engine.model, "edit")
+        """The card of the network that edits, or finds the parts that are drawn. Raises Misuse when
+        there is none of that name."""
+        return models.find(self.model or self.engine.model, PARSER if self.draws else "edit")
 
     def open(self, runtime: Runtime) -> Process:
         from imgan_edit import run, sheet
@@ -270,7 +315,7 @@ class Edit(Operation):
     def listing(self, models: Models) -> Listing:
         from imgan_edit.run import list_attributes
 
-        return list_attributes(self.editor(models))
+        return list_attributes(self, models)
 
 
 def label(

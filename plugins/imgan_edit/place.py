@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -49,6 +49,8 @@ class Found:
     """Faces in which the network would change nothing."""
     small: Sequence[Face] = ()
     """What is under `LEAST`, and is not counted."""
+    declined: Mapping[int, str] = field(default_factory=dict)
+    """Faces on which what was asked for cannot be done well, and why."""
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -57,6 +59,7 @@ class Found:
         notes += [f"face {index + 1} {CUT}: left alone" for index in self.cut]
         notes += [f"face {index + 1} {HIDDEN}: left alone" for index in self.hidden]
         notes += [f"face {index + 1} {UNMOVED}: left alone" for index in self.unmoved]
+        notes += [f"face {index + 1}: {why}: left alone" for index, why in self.declined.items()]
         if self.small:
             counted = "1 face" if len(self.small) == 1 else f"{len(self.small)} faces"
             notes.append(f"{counted} under {LEAST} pixels left alone")

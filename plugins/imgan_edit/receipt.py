@@ -18,9 +18,9 @@ from imgan.models.cards import ModelCard
 from imgan.models.store import Models
 from imgan.operations import Runtime
 from imgan_edit import judge
+from imgan_edit.artists import Mark
 from imgan_edit.attributes import SLUGS
 from imgan_edit.judge import Judge, drift
-from imgan_edit.stroke import Stroke
 
 SIDE = 128
 """The aligned faces whose deep features are compared, in pixels."""
@@ -107,14 +107,14 @@ class Witness:
         return Change(asked, old, new, *likeness)
 
 
-def change_outside(before: Picture, after: Picture, edits: Sequence[Stroke]) -> int:
-    """The largest change of a value where every edit's mask is 0: levels of the picture's own
+def change_outside(before: Picture, after: Picture, edits: Sequence[Mark]) -> int:
+    """The largest change of a value where no edit may change it: levels of the picture's own
     depth. It is that of the pixels, before a file format rounds them."""
     height, width = before.pixels.shape[:2]
     outside = np.ones((height, width), bool)
     for edit in edits:
-        place, weight = faces.spread(before, edit.face, edit.mask)
-        outside[place] &= weight == 0
+        place, touched = edit.touched(before)
+        outside[place] &= ~touched
     largest = 0
     for band in rows(height, width):
         there = outside[band]

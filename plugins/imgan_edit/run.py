@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from imgan import faces
 from imgan.errors import Failure
 from imgan.faces import Face
 from imgan.images import Picture
@@ -16,13 +15,14 @@ from imgan.models.cards import ModelCard
 from imgan.models.store import Models
 from imgan.operations import Listing, Result, Runtime
 from imgan_edit import Edit, judge, occlusion, receipt
-from imgan_edit.attributes import SLUGS
-from imgan_edit.engines import Editor, open_editor
-from imgan_edit.judge import Judge
+from imgan_edit.artists import Artist, Mark, open_artist
+from imgan_edit.attributes import HAIR_COLOURS, SLUGS
+from imgan_edit.engines import open_editor
 from imgan_edit.occlusion import Finder
 from imgan_edit.place import Found, Place
 from imgan_edit.receipt import Witness
-from imgan_edit.stroke import Stroke, strokes
+from imgan_edit.regions.effects import EFFECTS
+from imgan_edit.regions.kept import KEPT
 
 STEPS = tuple(step / 4 for step in range(1, 13))
 """What `--auto-strength` tries, in parts of `--strength`."""
@@ -32,15 +32,13 @@ DRIFT = 0.1
 
 
 def open_editing(operation: Edit, runtime: Runtime) -> Editing:
-    """Load the networks. Raises Misuse for attributes that the editor does not know."""
+    """Load the networks. Raises Misuse for attributes that the engine does not know."""
     added, removed = operation.added, operation.removed
-    card = operation.editor(runtime.models)
-    editor = open_editor(card, runtime)
-    editor.check([*added, *removed])
+    colors = HAIR_COLOURS if operation.hair_color else ()
     plan = Plan(
         place=Place.of(operation),
         change=change(added, removed, operation.strength),
-        asked=tuple(SLUGS.index(slug) for slug in [*added, *removed]),
+        asked=tuple(SLUGS.index(slug) for slug in [*added, *removed, *colors]),
         auto=operation.auto_strength,
         max_drift=operation.max_drift,
         strength=operation.strength,
@@ -48,22 +46,39 @@ def open_editing(operation: Edit, runtime: Runtime) -> Editing:
     measured = operation.limited or runtime.measured
     return Editing(
         plan,
-        card,
-        editor,
+        operation.editor(runtime.models),
+        open_artist(operation, runtime),
         Finder.open(runtime),
-        Judge.open(runtime) if editor.implies(plan.change) else None,
         Witness.open(runtime) if measured else None,
     )
 
 
-def list_attributes(card: ModelCard) -> Listing:
-    """The attributes and the editor's figures: how often adding and removing them is seen."""
+def list_attributes(operation: Edit, models: Models) -> Listing:
+    """The attributes and the engine's figures: of those that it draws, how often they are kept by
+    eye, of networks, how often adding and removing them is seen."""
+    if operation.draws:
+        return _kept()
+    card = operation.editor(models)
     rows, records = [], []
     for slug in open_editor(card, Runtime("cpu", Models())).knows:
         added, removed = (card.figures.get(key(slug)) for key in (added_figure, removed_figure))
         rows.append([slug, _percent(added), _percent(removed)])
         records.append({"attribute": slug, "added": added, "removed": removed})
     return Listing(["attribute", "seen once added", "gone once removed"], rows, records)
+
+
+def _kept() -> Listing:
+    rows, records = [], []
+    for slug, there in EFFECTS:
+        figure = KEPT.get((slug, there))
+        option = "--add" if there else "--remove"
+        share = "not judged yet" if figure is None else f"{figure.kept} of {figure.of}"
+        rows.append([option, slug, share, figure.beware if figure else ""])
+        record: dict[str, object] = {"attribute": slug, "direction": option.removeprefix("--")}
+        if figure:
+            record |= {"kept": figure.kept, "of": figure.of, "beware": figure.beware}
+        records.append(record)
+    return Listing(["option", "attribute", "kept by eye", "not well"], rows, records)
 
 
 def added_figure(slug: str) -> str:
@@ -103,7 +118,8 @@ class Plan:
 class Attempt:
     """An edit of a face, how strong it is, and why `--auto-strength` went no further."""
 
-    stroke: Stroke
+    face: Face
+    mark: Mark
     strength: float
     ended: str | None = None
 
@@ -114,10 +130,8 @@ class Editing:
 
     plan: Plan
     card: ModelCard
-    editor: Editor
+    artist: Artist
     finder: Finder
-    judge: Judge | None
-    """There if the editor asks what a face has."""
     witness: Witness | None
     """There if anything is measured."""
 
@@ -127,24 +141,35 @@ class Editing:
         if plan.place.searched:
             found = found.without({i: occlusion.share(parts) for i, parts in hidden.items()})
         edit = self._raised if plan.auto else self._attempt
-        made = {i: edit(picture, found.faces[i], hidden[i]) for i in found.chosen}
+        made: dict[int, Attempt] = {}
+        declined: dict[int, Failure] = {}
+        for i in found.chosen:
+            try:
+                made[i] = edit(picture, found.faces[i], hidden[i])
+            except Failure as failure:
+                declined[i] = failure
+        if not made:
+            raise next(iter(declined.values()))
+        found = replace(
+            found, chosen=list(made), declined={i: str(why) for i, why in declined.items()}
+        )
         if plan.change.any():
-            found = found.but([i for i, attempt in made.items() if attempt.stroke.empty])
+            found = found.but([i for i, attempt in made.items() if attempt.mark.empty])
         attempts = [made[i] for i in found.chosen]
         edited = picture
         for attempt in attempts:
-            edited = attempt.stroke.on(edited)
+            edited = attempt.mark.on(edited)
+        undone = [
+            f"face {i + 1}: {why}: not done" for i in found.chosen for why in made[i].mark.notes
+        ]
         facts = _facts(found)
         if self.witness is not None:
             facts |= self._measured(self.witness, picture, edited, found, attempts)
-        return Result(edited, facts, found.notes)
+        return Result(edited, facts, (*found.notes, *undone))
 
     def _attempt(self, picture: Picture, face: Face, hidden: Floats, part: float = 1) -> Attempt:
-        change = part * self.plan.change
-        if self.judge is not None:
-            change = self.editor.completed(change, self.judge.sees(picture, face))
-        (stroke,) = strokes(self.editor, picture, face, change[None], hidden)
-        return Attempt(stroke, part * self.plan.strength)
+        mark = self.artist(picture, face, self.plan.change, hidden, part)
+        return Attempt(face, mark, part * self.plan.strength)
 
     def _raised(self, picture: Picture, face: Face, hidden: Floats) -> Attempt:
         """The weakest edit whose attributes the classifier sees, or the strongest within the limit.
@@ -154,11 +179,11 @@ class Editing:
         assert self.witness is not None
         plan = self.plan
         limit = DRIFT if plan.max_drift is None else plan.max_drift
-        photo, seat = faces.cut(picture, face)
+        photo, seat = self.artist.desk(picture, face)
         best: Attempt | None = None
         for part in STEPS:
             attempt = self._attempt(photo, seat, hidden, part)
-            moved = self.witness.compare(photo, attempt.stroke.on(photo), seat, plan.asked)
+            moved = self.witness.compare(photo, attempt.mark.on(photo), seat, plan.asked)
             if beyond := moved.beyond(limit):
                 if best is None:
                     raise Failure(
@@ -166,7 +191,7 @@ class Editing:
                         f"{limit:g} (--max-drift)"
                     )
                 return replace(best, ended=f"at the next step {beyond}")
-            best = replace(attempt, stroke=replace(attempt.stroke, face=face))
+            best = replace(attempt, face=face, mark=attempt.mark.moved(face))
             if ((moved.after > 0.5) == (plan.change > 0))[list(plan.asked)].all():
                 return replace(best, ended="seen by the classifier")
         assert best is not None
@@ -184,7 +209,7 @@ class Editing:
         limit = self.plan.max_drift
         edits = []
         for index, attempt in zip(found.chosen, attempts, strict=True):
-            moved = witness.compare(before, after, attempt.stroke.face, self.plan.asked)
+            moved = witness.compare(before, after, attempt.face, self.plan.asked)
             if limit is not None and (beyond := moved.beyond(limit)):
                 raise Failure(
                     f"face {index + 1}: {beyond}, over --max-drift {limit:g}; not written"
@@ -193,7 +218,7 @@ class Editing:
             edits.append(
                 {
                     "face": index + 1,
-                    "box": _rounded(attempt.stroke.face),
+                    "box": _rounded(attempt.face),
                     "strength": attempt.strength,
                     **ended,
                     **moved.facts,
@@ -204,7 +229,7 @@ class Editing:
             "model_sha256": self.card.sha256,
             "classifier": judge.JUDGE,
             "largest_change_outside_mask": receipt.change_outside(
-                before, after, [attempt.stroke for attempt in attempts]
+                before, after, [attempt.mark for attempt in attempts]
             ),
             "edits": edits,
         }
@@ -219,6 +244,7 @@ def _facts(found: Found) -> dict[str, object]:
         "cut_off": [i + 1 for i in found.cut],
         "hidden": [i + 1 for i in found.hidden],
         "unmoved": [i + 1 for i in found.unmoved],
+        "declined": [{"face": i + 1, "why": why} for i, why in found.declined.items()],
         "too_small": [_rounded(face) for face in found.small],
     }
 

@@ -8,77 +8,99 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from imgan import faces
+from imgan.errors import Failure
+from imgan.faces import Face
 from imgan.images import Picture, Source
 from imgan.images.codecs import Samples
 from imgan.images.tensors import Bytes, Floats
 from imgan.operations import Process, Result, Runtime
 from imgan_edit import Edit, Sheet
-from imgan_edit.engines import Editor, open_editor
-from imgan_edit.judge import Judge
+from imgan_edit.artists import Artist, NetworkArtist, RegionsArtist, open_artist
 from imgan_edit.occlusion import Finder
 from imgan_edit.place import Place
+from imgan_edit.regions.effects import EFFECTS
 from imgan_edit.run import STEPS, change
-from imgan_edit.stroke import strokes
 
 TILE, LABEL, COLUMNS = 128, 16, 7
 """The sheet: sides of its faces, height of the lines under them, faces in a row."""
 
+PORTRAIT, AROUND = 256, 0.2
+"""Of what is drawn at the photo's own size: sides of tiles, and what they show around CelebA's
+square, of its own side."""
+
 
 def open_sheet(operation: Edit, runtime: Runtime) -> Process:
     """What makes one picture of a face: as it is, and with each attribute that the engine knows
-    added, or with the attributes named at each strength that `--auto-strength` tries.
+    added or taken away, or with the attributes named at each strength that `--auto-strength` tries.
 
-    Of several faces it takes the leftmost, or the one that `--face` picks. Raises Misuse for
-    attributes that the editor does not know.
+    Of several faces it takes the leftmost, or the one that `--face` picks. What cannot be done on
+    it is left out. Raises Misuse for attributes that the engine does not know.
     """
-    editor = open_editor(operation.editor(runtime.models), runtime)
+    artist = open_artist(operation, runtime)
     draft = _strengths if operation.sheet is Sheet.strength else _attributes
-    changes, labels = draft(operation, editor)
+    wanted = draft(operation, artist)
     place = Place.of(operation)
     finder = Finder.open(runtime)
-    judge = Judge.open(runtime) if any(map(editor.implies, changes)) else None
 
     def process(picture: Picture) -> Result:
         found = place.find(picture)
-        face = found.faces[found.chosen[0]]
-        portrait = Picture(
-            faces.align(picture, face, TILE), source=Source(grey=picture.source.grey)
-        )
-        whole = faces.whole(TILE, TILE)
-        done = changes
-        if judge is not None:
-            chances = judge.sees(portrait, whole)
-            done = np.stack([editor.completed(change, chances) for change in changes])
-        drawn = strokes(editor, portrait, whole, done, finder.hidden(portrait, whole))
-        tiles = [stroke.on(portrait).pixels for stroke in drawn]
-        sheet = _sheet([portrait.pixels, *tiles], ["as it is", *labels])
-        return Result(Picture(sheet, source=Source(format=picture.source.format)))
+        photo, face = _portrait(picture, found.faces[found.chosen[0]], artist)
+        hidden = finder.hidden(photo, face)
+        notes: list[str] = []
+        tiles, labels = [photo.pixels], ["as it is"]
+        for label, asked, part in wanted:
+            try:
+                mark = artist(photo, face, asked, hidden, part)
+            except Failure as failure:
+                notes.append(f"{label}: {failure}: left out")
+                continue
+            tiles.append(mark.on(photo).pixels)
+            labels.append(label)
+        sheet = Picture(_sheet(tiles, labels), source=Source(format=picture.source.format))
+        return Result(sheet, notes=tuple(notes))
 
     return process
 
 
-def _attributes(operation: Edit, editor: Editor) -> tuple[Floats, Sequence[str]]:
-    """A change for each row [N, 40], and its label."""
-    changes = [change({slug: 1}, {}, operation.strength) for slug in editor.knows]
-    return np.stack(changes), editor.knows
+def _portrait(picture: Picture, face: Face, artist: Artist) -> tuple[Picture, Face]:
+    """The face in a square as large as a tile, as a photo of its own, and where it is in that."""
+    drawn = isinstance(artist, RegionsArtist)
+    side, margin = (PORTRAIT, AROUND) if drawn else (TILE, 0.0)
+    pixels = faces.align(picture, face, side, margin)
+    points = (faces.TEMPLATE + margin) / (1 + 2 * margin) * side
+    box = (margin * side, margin * side, side - 2 * margin * side, side - 2 * margin * side)
+    return Picture(pixels, source=Source(grey=picture.source.grey)), Face(box, points)
 
 
-def _strengths(operation: Edit, editor: Editor) -> tuple[Floats, Sequence[str]]:
-    added, removed = operation.added, operation.removed
-    editor.check([*added, *removed])
-    strengths = [operation.strength * part for part in STEPS]
-    changes = np.stack([change(added, removed, strength) for strength in strengths])
-    return changes, [f"strength {strength:g}" for strength in strengths]
+def _attributes(operation: Edit, artist: Artist) -> list[tuple[str, Floats, float]]:
+    """A label, a change [40], and how much of it."""
+    if isinstance(artist, NetworkArtist):
+        wanted = [(slug, True) for slug in artist.editor.knows]
+    else:
+        wanted = list(EFFECTS)
+    return [
+        (
+            slug if there else f"no {slug}",
+            change(*(({slug: 1}, {}) if there else ({}, {slug: 1})), operation.strength),
+            1.0,
+        )
+        for slug, there in wanted
+    ]
+
+
+def _strengths(operation: Edit, artist: Artist) -> list[tuple[str, Floats, float]]:
+    full = change(operation.added, operation.removed, operation.strength)
+    return [(f"strength {operation.strength * part:g}", full, part) for part in STEPS]
 
 
 def _sheet(tiles: Sequence[Samples], labels: Sequence[str]) -> Bytes:
     """Tiles in rows, each above its label."""
-    rows = -(-len(tiles) // COLUMNS)
-    sheet = Image.new("RGB", (COLUMNS * TILE, rows * (TILE + LABEL)), "white")
+    rows, side = -(-len(tiles) // COLUMNS), len(tiles[0])
+    sheet = Image.new("RGB", (COLUMNS * side, rows * (side + LABEL)), "white")
     draw = ImageDraw.Draw(sheet)
     for index, (tile, label) in enumerate(zip(tiles, labels, strict=True)):
         row, column = divmod(index, COLUMNS)
-        x, y = column * TILE, row * (TILE + LABEL)
+        x, y = column * side, row * (side + LABEL)
         sheet.paste(Image.fromarray(tile), (x, y))
-        draw.text((x + TILE / 2, y + TILE + LABEL / 2), label, "black", anchor="mm")
+        draw.text((x + side / 2, y + side + LABEL / 2), label, "black", anchor="mm")
     return np.asarray(sheet)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from imgan import faces
@@ -40,9 +41,23 @@ class Stroke:
         """Whether it changes nothing."""
         return not (self.difference.any() or self.cover.any())
 
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What of it could not be done: a network does something to every face."""
+        return ()
+
     def on(self, picture: Picture) -> Picture:
         """The photo with the edit."""
         return faces.paste(picture, self.face, self.difference, self.cover)
+
+    def moved(self, face: Face) -> Stroke:
+        """The same edit for the whole photo, in which the face is this one."""
+        return replace(self, face=face)
+
+    def touched(self, picture: Picture) -> tuple[tuple[slice, slice], NDArray[np.bool_]]:
+        """Rows and columns of the photo, and where in them it may change."""
+        place, weight = faces.spread(picture, self.face, self.mask)
+        return place, weight > 0
 
 
 def strokes(

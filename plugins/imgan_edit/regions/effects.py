@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 
 import numpy as np
@@ -19,7 +19,8 @@ from imgan_edit.regions.view import Change, Effect, View
 
 def heavy_makeup(view: View, amount: float, rng: np.random.Generator) -> Change:
     """Lips, eyes and cheeks, as far as each is to be seen."""
-    return chained(view, [(lipstick, amount), (eye_makeup, amount), (rosy_cheeks, amount)], rng)
+    painted = [(lipstick, amount), (eye_makeup, amount), (rosy_cheeks, amount)]
+    return chained(view, painted, rng)[0]
 
 
 EFFECTS: Mapping[tuple[str, bool], Effect] = {
@@ -41,20 +42,24 @@ EFFECTS: Mapping[tuple[str, bool], Effect] = {
 comes before what colours them."""
 
 
-def chained(view: View, effects: list[tuple[Effect, float]], rng: np.random.Generator) -> Change:
-    """Effects one after the other, each with its amount. One that cannot be done is left out;
-    raises Failure, the last one's, when none can."""
+def chained(
+    view: View, effects: Sequence[tuple[Effect, float]], rng: np.random.Generator
+) -> tuple[Change, tuple[str, ...]]:
+    """Effects one after the other, each with its amount, and why others of them were left out.
+
+    Raises Failure, the last one's, when none can be done.
+    """
     where = np.zeros(view.shape, np.float32)
-    pixels, failure = view.pixels, None
+    pixels, reasons = view.pixels, []
     for effect, amount in effects:
         seen = View(pixels, view.points, view.parts, view.box)
         try:
             change = effect(seen, amount, rng)
-        except Failure as reason:
-            failure = reason
+        except Failure as failure:
+            reasons.append(failure)
             continue
         pixels = pixels + change.where[..., None] * (change.pixels - pixels)
         where = np.maximum(where, change.where > 0)
-    if failure is not None and not where.any():
-        raise failure
-    return Change(pixels, where)
+    if reasons and len(reasons) == len(effects):
+        raise reasons[-1]
+    return Change(pixels, where), tuple(map(str, reasons))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +37,8 @@ class Drawing:
     """[h, w, 3] there, of sRGB in 0..255."""
     where: NDArray[np.bool_]
     """[h, w]: elsewhere nothing changes."""
+    notes: tuple[str, ...] = ()
+    """What of it could not be done, and why."""
 
     @property
     def empty(self) -> bool:
@@ -57,6 +59,14 @@ class Drawing:
             after = moved.clip(0, largest).astype(region.dtype)
         region[self.where] = after[self.where]
         return picture.with_pixels(pixels)
+
+    def moved(self, face: Face) -> Drawing:
+        """Itself: it was made on the whole photo."""
+        return self
+
+    def touched(self, picture: Picture) -> tuple[tuple[slice, slice], NDArray[np.bool_]]:
+        """Rows and columns of the photo, and where in them it may change."""
+        return self.place, self.where
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,8 +128,17 @@ class Seat:
         return moved
 
 
-def see(picture: Picture, face: Face, networks: Parser) -> tuple[View, Seat]:
+class Sight(NamedTuple):
     """A face as effects see it, and where that is."""
+
+    picture: Picture
+    face: Face
+    view: View
+    seat: Seat
+
+
+def see(picture: Picture, face: Face, networks: Parser) -> Sight:
+    """Find the parts of a face of a photo."""
     seat = Seat.of(picture, face)
     upright_pixels = np.ascontiguousarray(seat.turned(picture.pixels[seat.place]))
     crop = picture.with_pixels(upright_pixels, None)
@@ -136,7 +155,7 @@ def see(picture: Picture, face: Face, networks: Parser) -> tuple[View, Seat]:
         SeenTwice(near, far, _trust(points, height, width)),
         (seat.place[1].start, seat.place[0].start, width, height),
     )
-    return view, seat
+    return Sight(picture, face, view, seat)
 
 
 def _trust(points: Floats, height: int, width: int) -> Floats:
@@ -156,19 +175,15 @@ def _trust(points: Floats, height: int, width: int) -> Floats:
 
 
 def draw(
-    picture: Picture,
-    face: Face,
+    sight: Sight,
     effects: Sequence[tuple[Effect, float]],
-    networks: Parser,
     rng: np.random.Generator,
     hidden: Floats | None = None,
 ) -> Drawing:
-    """A face edited; nothing where it is `hidden`, [k, k] in 0..1 of what `faces.align` gives.
-
-    Raises Failure for what cannot be done well.
-    """
-    view, seat = see(picture, face, networks)
-    made = chained(view, list(effects), rng)
+    """A face edited by effects, each so much; nothing where it is `hidden`, [k, k] in 0..1 of what
+    `faces.align` gives. Raises Failure when none of them can be done well."""
+    picture, face, view, seat = sight
+    made, reasons = chained(view, effects, rng)
     change = 255 * made.where[..., None] * (made.pixels - view.pixels)
     if picture.source.grey:
         change = np.repeat((change @ LUMA)[..., None], 3, 2)
@@ -178,4 +193,4 @@ def draw(
         place, weights = faces.spread(picture, face, hidden)
         free[place] -= weights
         change, where = change * free[seat.place][..., None], where & (free[seat.place] > 0)
-    return Drawing(seat.place, np.rint(change).astype(np.int16), where)
+    return Drawing(seat.place, np.rint(change).astype(np.int16), where, reasons)

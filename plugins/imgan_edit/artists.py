@@ -1,0 +1,160 @@
+"""What edits a face of a photo, whichever the engine."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from imgan import faces
+from imgan.errors import Misuse
+from imgan.faces import Face
+from imgan.images import Picture
+from imgan.images.tensors import Floats
+from imgan.operations import Runtime
+from imgan_edit import Edit, Engine
+from imgan_edit.attributes import SLUGS
+from imgan_edit.engines import Editor, open_editor
+from imgan_edit.judge import Judge
+from imgan_edit.regions.effects import EFFECTS
+from imgan_edit.regions.engine import Sight, draw, see
+from imgan_edit.regions.hair_color import dyed, hair_color
+from imgan_edit.regions.view import Effect
+from imgan_edit.stroke import strokes
+from imgan_parse.parser import Parser
+
+
+class Mark(Protocol):
+    """An edit of one face, ready for the photo."""
+
+    @property
+    def empty(self) -> bool:
+        """Whether it changes nothing."""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What of it could not be done, and why."""
+
+    def on(self, picture: Picture) -> Picture:
+        """The photo with the edit."""
+
+    def moved(self, face: Face) -> Mark:
+        """The same edit, made on a part of the photo (`Artist.desk`), for the whole, in which the
+        face is this one."""
+
+    def touched(self, picture: Picture) -> tuple[tuple[slice, slice], NDArray[np.bool_]]:
+        """Rows and columns of the photo, and where in them it may change."""
+
+
+class Artist(ABC):
+    """Edits faces."""
+
+    @abstractmethod
+    def check(self, added: Collection[str], removed: Collection[str]) -> None:
+        """Raises Misuse for attributes that the engine does not edit."""
+
+    @abstractmethod
+    def __call__(
+        self, picture: Picture, face: Face, change: Floats, hidden: Floats, part: float = 1
+    ) -> Mark:
+        """A face moved by `part` of a change [40]: how much of each attribute to add, or below 0 to
+        take away; nothing where it is `hidden`, [k, k] in 0..1. Raises Failure for what cannot be
+        done well."""
+
+    @abstractmethod
+    def desk(self, picture: Picture, face: Face) -> tuple[Picture, Face]:
+        """As much of the photo as repeated work on one face needs, and the face in it."""
+
+
+@dataclass(frozen=True)
+class NetworkArtist(Artist):
+    """The engines whose networks see an aligned face."""
+
+    editor: Editor
+    judge: Judge
+    """Asked if the editor wants to know what a face has."""
+
+    def check(self, added: Collection[str], removed: Collection[str]) -> None:
+        self.editor.check([*added, *removed])
+
+    def __call__(
+        self, picture: Picture, face: Face, change: Floats, hidden: Floats, part: float = 1
+    ) -> Mark:
+        change = part * change
+        if self.editor.implies(change):
+            change = self.editor.completed(change, self.judge.sees(picture, face))
+        (stroke,) = strokes(self.editor, picture, face, change[None], hidden)
+        return stroke
+
+    def desk(self, picture: Picture, face: Face) -> tuple[Picture, Face]:
+        return faces.cut(picture, face)
+
+
+@dataclass(frozen=True)
+class RegionsArtist(Artist):
+    """The engine `regions`."""
+
+    networks: Parser
+    seed: int
+    dye: Effect | None = None
+    """A free colour of the hair."""
+    strength: float = 1.0
+    """How much of that."""
+    last: list[tuple[Picture, Face, Sight]] = field(default_factory=list, repr=False)
+    """What was looked at last: one face is edited again and again with --auto-strength."""
+
+    def check(self, added: Collection[str], removed: Collection[str]) -> None:
+        for verb, option, slugs, there in (
+            ("add", "--add", added, True),
+            ("take away", "--remove", removed, False),
+        ):
+            unknown = [slug for slug in slugs if (slug, there) not in EFFECTS]
+            known = [slug for slug, direction in EFFECTS if direction == there]
+            if unknown:
+                raise Misuse(
+                    f"the engine regions does not {verb} {', '.join(unknown)}; {option} takes "
+                    f"{', '.join(known)}; --engine {Engine.vector} knows all {len(SLUGS)}"
+                )
+
+    def __call__(
+        self, picture: Picture, face: Face, change: Floats, hidden: Floats, part: float = 1
+    ) -> Mark:
+        effects = [
+            (effect, part * abs(float(amount)))
+            for (slug, there), effect in EFFECTS.items()
+            if (amount := change[SLUGS.index(slug)]) and (amount > 0) == there
+        ]
+        if self.dye is not None:
+            effects.append((self.dye, part * self.strength))
+        return draw(self._seen(picture, face), effects, np.random.default_rng(self.seed), hidden)
+
+    def _seen(self, picture: Picture, face: Face) -> Sight:
+        if not (self.last and self.last[0][0] is picture and self.last[0][1] is face):
+            self.last[:] = [(picture, face, see(picture, face, self.networks))]
+        return self.last[0][2]
+
+    def desk(self, picture: Picture, face: Face) -> tuple[Picture, Face]:
+        return picture, face
+
+
+def open_artist(operation: Edit, runtime: Runtime) -> Artist:
+    """What edits as the command says. Raises Misuse for attributes that it does not know."""
+    artist: Artist
+    card = operation.editor(runtime.models)
+    if operation.draws:
+        color = operation.hair_color
+        artist = RegionsArtist(
+            Parser(runtime.session(card)),
+            operation.seed,
+            None if color is None else partial(hair_color, dye=dyed(color)),
+            operation.strength,
+        )
+    else:
+        artist = NetworkArtist(open_editor(card, runtime), Judge.open(runtime))
+    artist.check(operation.added, operation.removed)
+    return artist
