@@ -35,7 +35,7 @@ COLOURS = {
 
 
 @cache
-def drawn(gap: float = 0.0, scale: float = 1.0, grey: bool = False) -> View:
+def drawn(gap: float = 0.0, scale: float = 1.0, grey: bool = False, smiling: bool = False) -> View:
     """A face of ovals, 4 x 4.4 distances of the eyes, with strands and pores. `gap` opens the
     mouth by so much of that distance."""
     unit = UNIT * scale
@@ -48,6 +48,11 @@ def drawn(gap: float = 0.0, scale: float = 1.0, grey: bool = False) -> View:
         return ((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2 < 1
 
     face = oval(0, 0.45, 0.95, 1.35)
+    lips = y + (0.1 * (x / 0.42) ** 2 if smiling else 0)  # from where they are, to y of no smile
+
+    def lip(rx: float, ry: float) -> NDArray[np.bool_]:
+        return (x / rx) ** 2 + ((lips - 1.05) / ry) ** 2 < 1
+
     shapes = {
         "hair": oval(0, 0.2, 1.35, 1.65) & (y < 1.2),
         "neck": (np.abs(x) < 0.5) & (y > 1.2),
@@ -56,9 +61,9 @@ def drawn(gap: float = 0.0, scale: float = 1.0, grey: bool = False) -> View:
         "nose": oval(0, 0.45, 0.2, 0.2),
         "left_eye": oval(-0.5, 0, 0.2, 0.08), "right_eye": oval(0.5, 0, 0.2, 0.08),
         "left_brow": oval(-0.5, -0.28, 0.3, 0.06), "right_brow": oval(0.5, -0.28, 0.3, 0.06),
-        "mouth": oval(0, 1.05, 0.36, gap / 2 + 1e-6) & (np.abs(y - 1.05) < gap / 2),
-        "upper_lip": oval(0, 1.05, 0.42, 0.1 + gap / 2) & (y < 1.05),
-        "lower_lip": oval(0, 1.05, 0.42, 0.12 + gap / 2) & (y >= 1.05),
+        "mouth": lip(0.36, gap / 2 + 1e-6) & (np.abs(lips - 1.05) < gap / 2),
+        "upper_lip": lip(0.42, 0.1 + gap / 2) & (lips < 1.05),
+        "lower_lip": lip(0.42, 0.12 + gap / 2) & (lips >= 1.05),
     }  # fmt: skip
     names = np.zeros((height, width), int)
     for name in ("hair", "neck", "cloth", "skin", "nose", "left_eye", "right_eye", "left_brow",
@@ -101,7 +106,8 @@ def much(view: View, change: NDArray[np.floating], *names: str) -> float:
 
 def opened(slug: str, added: bool) -> View:
     """A face on which the effect can be done."""
-    return drawn(gap=0.14 if (slug, added) in {("mouth-slightly-open", False)} else 0.0)
+    gap = 0.14 if slug == "mouth-slightly-open" else 0.0
+    return drawn(gap=gap, smiling=(slug, added) == ("smiling", False))
 
 
 @pytest.mark.parametrize(("slug", "added"), EFFECTS)
@@ -121,7 +127,8 @@ def test_effects_change_something_stay_off_the_ground_and_follow_the_amount(
 
 @pytest.mark.parametrize(("slug", "added"), EFFECTS)
 def test_a_grey_face_gets_hardly_any_colour(slug: str, added: bool) -> None:
-    view = drawn(grey=True, gap=0.14 if slug == "mouth-slightly-open" else 0.0)
+    gap, smiling = 0.14 * (slug == "mouth-slightly-open"), (slug, added) == ("smiling", False)
+    view = drawn(grey=True, gap=gap, smiling=smiling)
     made = EFFECTS[slug, added](view, 1.0, np.random.default_rng(0))
     assert np.ptp(made.pixels, axis=2).max() < 0.06
 
@@ -183,19 +190,19 @@ def test_pale_is_lighter_tanned_darker_and_hair_is_no_skin() -> None:
 
 
 def test_a_smile_lifts_the_corners_and_another_mouth_lowers_them() -> None:
-    view = drawn()
-    before = mouth.Lips.of(view)
-    corners = {}
     for added in (True, False):
+        view = drawn(smiling=not added)
+        before = mouth.Lips.of(view)
         lips = view.part("upper_lip", "lower_lip")
         seen = View(np.repeat(lips[..., None], 3, 2), view.points, view.parts, view.box)
         made = EFFECTS["smiling", added](seen, 1.0, np.random.default_rng(0)).pixels[..., 0] > 0.3
         x = np.nonzero(made.any(0))[0]
         ends = [np.nonzero(made[:, column])[0].mean() for column in (x[2], x[-3])]
-        corners[added] = np.mean(ends) / UNIT - 2.0, (x[-1] - x[0]) / UNIT
-    assert corners[True][0] < before.middle[1] - 0.03
-    assert corners[False][0] > before.middle[1] + 0.03
-    assert corners[True][1] > corners[False][1]
+        lower = np.mean(ends) / UNIT - 2.0 - before.middle[1]
+        wider = (x[-1] - x[0]) / UNIT / 2 - before.half
+        assert (lower < -0.02, wider > 0) == (added, added)
+    with pytest.raises(Failure, match="does not smile"):
+        EFFECTS["smiling", False](drawn(), 1.0, np.random.default_rng(0))
 
 
 def test_an_open_mouth_closes_and_what_cannot_close_well_is_left() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from typing import Protocol
 
 import numpy as np
@@ -76,8 +76,12 @@ class NetworkArtist(Artist):
     """The engines whose networks see an aligned face."""
 
     editor: Editor
-    judge: Judge
-    """Asked if the editor wants to know what a face has."""
+    runtime: Runtime
+
+    @cached_property
+    def judge(self) -> Judge:
+        """Asked if the editor wants to know what a face has."""
+        return Judge.open(self.runtime)
 
     def check(self, added: Collection[str], removed: Collection[str]) -> None:
         self.editor.check([*added, *removed])
@@ -155,6 +159,6 @@ def open_artist(operation: Edit, runtime: Runtime) -> Artist:
             operation.strength,
         )
     else:
-        artist = NetworkArtist(open_editor(card, runtime), Judge.open(runtime))
+        artist = NetworkArtist(open_editor(card, runtime), runtime)
     artist.check(operation.added, operation.removed)
     return artist

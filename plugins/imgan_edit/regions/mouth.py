@@ -25,6 +25,9 @@ ALONG = np.array([-0.9, -0.65, -0.4, -0.13, 0.13, 0.4, 0.65, 0.9])
 OUTER = 0.7
 """Beyond it, on the way from the middle to a corner, the outer edges of lips are not made out."""
 
+SMILES = 0.02
+"""Corners of closed lips that are so far above their middle smile."""
+
 SHUT = 0.03
 """Lips less apart than this are closed."""
 
@@ -73,6 +76,11 @@ class Lips:
         heights = np.concatenate([self.corners[:1, 1], line, self.corners[1:, 1]])
         smooth: Floats = np.polyval(np.polyfit(places, heights, 3), ALONG)
         return smooth
+
+    @property
+    def rise(self) -> float:
+        """How far the corners are above the middle of the line between the lips."""
+        return float(self.seam[3:5].mean()) - float(self.middle[1])
 
     @property
     def gap(self) -> float:
@@ -138,6 +146,8 @@ def no_smile(view: View, amount: float, rng: np.random.Generator) -> Change:
     Raises Failure for a laugh, too."""
     small, lips = _measured(view, "another mouth")
     _closable(view, lips)
+    if lips.gap <= SHUT and lips.rise < SMILES:
+        raise Failure("the mouth does not smile")
     shut = 1.0 if lips.gap > SHUT else 0.0
     return _moved(view, small, lips, _curl(lips, -0.85 * min(amount, 1.3)), -0.6 * amount, shut)
 
