@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
+from imgan.errors import Misuse
 from imgan.hookspecs import hookimpl
 from imgan.models.cards import ModelCard, read_cards
+from imgan.operations import Listing, Operation, Process, Runtime
 from imgan.recipes import Evaluation, Exporter, Recipe, Settings
+
+if TYPE_CHECKING:
+    from imgan.models.store import Models
 
 CLASSES = (
     "background",
@@ -67,10 +73,78 @@ PARTS = {
 """What people call parts, and the classes that each is. `mouth` is what an open one shows: teeth
 and tongue. `face` goes from ear to ear and up to the hair."""
 
-MODEL = OPERATION = "parse"
+MODEL = "parse"
+"""The network that is shipped."""
 
 STEP = 32
 """The sides of what the network sees are multiples of this."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parse(Operation):
+    """Find the parts of the faces in photos: `imgan parse photo.jpg --part hair,skin -o mask.png`.
+
+    The mask is grey, white where a part of any face is, soft along the photo's own edges, and fits
+    --mask of other commands. PNG keeps it as it is; JPEG blurs it a little.
+    """
+
+    name = "parse"
+
+    part: Annotated[
+        str,
+        Option(
+            metavar="PARTS",
+            help="What is white: parts (--list tells them), with commas between.",
+            show_default=False,
+        ),
+    ] = ""
+    sheet: Annotated[
+        bool, Option("--sheet", help="Show all parts in colour on the photo instead.")
+    ] = False
+    model: Annotated[str, Option(help="The network that looks, from `imgan models`.")] = MODEL
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """The names given, in their order."""
+        names = (name.strip().replace("-", "_") for name in self.part.split(","))
+        return tuple(dict.fromkeys(name for name in names if name))
+
+    @property
+    def suffix(self) -> str:
+        return "parts" if self.sheet else "-".join(self.parts).replace("_", "-")
+
+    def check(self) -> None:
+        if self.sheet and self.part:
+            raise Misuse("--sheet shows all parts: leave --part out")
+        if not self.sheet and not self.parts:
+            raise Misuse("name what is to be white, as --part hair,skin, or give --sheet")
+        for name in self.parts:
+            if name not in PARTS and name not in CLASSES:
+                near = get_close_matches(name, [*PARTS, *CLASSES], n=1)
+                hint = f"did you mean {near[0]}?" if near else "--list tells all"
+                raise Misuse(f"--part: no part is called {name!r}; {hint}")
+
+    @property
+    def classes(self) -> frozenset[str]:
+        """The classes that are to be white."""
+        return frozenset(each for name in self.parts for each in PARTS.get(name, (name,)))
+
+    def cards(self, models: Models) -> Sequence[ModelCard]:
+        return [models.find(self.model, self.name)]
+
+    def open(self, runtime: Runtime) -> Process:
+        from imgan_parse.parser import Parser
+        from imgan_parse.run import Masks, Sheets
+
+        (card,) = self.cards(runtime.models)
+        parser = Parser(runtime.session(card))
+        return Sheets(parser) if self.sheet else Masks(parser, self.classes)
+
+    def listing(self, models: Models) -> Listing:
+        """The parts, and the classes that each is."""
+        rows = [(name, ", ".join(classes)) for name, classes in PARTS.items()]
+        records = [{"part": name, "classes": classes} for name, classes in PARTS.items()]
+        return Listing(("part", "classes"), rows, records)
 
 
 @dataclass(frozen=True)
@@ -88,6 +162,11 @@ class ParserSettings(Settings):
         super().__post_init__()
         self.require(self.size % STEP == 0, "size", f"a multiple of {STEP}")
         self.absolute("more")
+
+
+@hookimpl
+def register_operations() -> Iterable[type[Operation]]:
+    return [Parse]
 
 
 @hookimpl

@@ -11,6 +11,9 @@ from imgan.images.tensors import Bytes, Floats
 RIDGE = 2e-4
 """Variance of a window's colours, of values in 0..1, below which it counts as flat."""
 
+HAZE = 0.1
+"""What is nearer to 0 or 1 than this is taken for it."""
+
 
 class Matte:
     """Planes [k, h, w] as affine functions of the colours of a picture [h, w, 3] in windows.
@@ -60,7 +63,7 @@ class Matte:
             total = offset.copy()
             for channel, slope in enumerate(slopes):
                 total += slope * np.divide(picture[band][..., channel], 255, dtype=np.float32)
-            result[band] = total.clip(0, 1)
+            result[band] = ((total - HAZE) / (1 - 2 * HAZE)).clip(0, 1)
         return result
 
 

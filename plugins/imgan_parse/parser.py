@@ -3,34 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from imgan.faces import Face, align
-from imgan.faces.alignment import bounds, placement, scaling, shift, transform
+from imgan.faces import Face, align, magnification
+from imgan.faces.alignment import bounds, placement, shift, transform
 from imgan.images import Picture, to_srgb
 from imgan.images.tensors import Bytes, Floats, encode
 from imgan.models import store
 from imgan.models.sessions import Session, open_session
-from imgan_parse import CLASSES, MIRRORED, MODEL, OPERATION
+from imgan_parse import CLASSES, MIRRORED, MODEL, Parse
 from imgan_parse.matte import Matte
 
-SIZE = 192
-"""Side, in pixels, of the square that the network sees."""
+
+class Look(NamedTuple):
+    """A square that the network sees."""
+
+    size: int
+    """Its side in pixels, a multiple of `imgan_parse.STEP`."""
+    margin: float
+    """What it shows around CelebA's square, of that one's side."""
+
 
 MARGIN = 0.2
-"""What it shows around CelebA's square, of that one's side: all of the hair, or of long hair what
-hangs beside the face and the neck."""
+"""What of a face the network was taught to see, around CelebA's square."""
+
+LOOKS = ((Look(160, 0.55), 1.0), (Look(160, MARGIN), 0.7), (Look(192, -0.1), 0.5))
+"""What is looked at, one laid over the other with a share: from afar, where large and long hair is;
+as the network was taught; and from near, for eyes, brows and lips, which are small."""
 
 FADE = 0.04
-"""The rim of the square, of its side, towards which everything becomes background."""
+"""The rim of a square, of its side, where it counts less and less."""
 
-FINER = 2.0
-"""Pixels a side of the copy on which edges are looked for, for each of the network's."""
+WORK = 224
+"""Pixels a side of CelebA's square in the copy of the photo on which edges are looked for."""
 
-CELL = 4.0
+CELL = 3.0
 """Windows in which a part has one colour after another: pixels of that copy between two."""
+
+DECIDED = 3.0
+"""The power of what the looks think together: little is left of what they hardly believe."""
 
 FAINT = 0.02
 """A class that is nowhere likelier than this is not there."""
@@ -51,8 +66,7 @@ class Parts(Mapping[str, Floats]):
         self.pixels = pixels
         self._there = [i for i, mask in enumerate(masks) if mask.max() > FAINT]
         height, width = masks.shape[1:]
-        small = Image.fromarray(pixels).resize((width, height), Image.Resampling.BOX)
-        self._matte = Matte(np.asarray(small), masks[self._there], CELL)
+        self._matte = Matte(_resized(pixels, height, width), masks[self._there], CELL)
         self._made: dict[str, Floats] = {}
 
     def __getitem__(self, name: str) -> Floats:
@@ -73,9 +87,7 @@ class Parts(Mapping[str, Floats]):
 
     def at(self, height: int, width: int) -> dict[str, Floats]:
         """All masks at another, smaller size [height, width], which takes less time."""
-        pixels = np.asarray(
-            Image.fromarray(self.pixels).resize((width, height), Image.Resampling.BOX)
-        )
+        pixels = _resized(self.pixels, height, width)
         return {name: self._mask(index, pixels) for index, name in enumerate(CLASSES)}
 
     def part(self, *names: str) -> Floats:
@@ -87,7 +99,7 @@ class Parts(Mapping[str, Floats]):
 
 
 class Parser:
-    """The network, warm. It sees [N, 3, SIZE, SIZE] and gives logits of the classes."""
+    """The network, warm. It sees faces [N, 3, H, W] and gives logits of the classes."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -95,7 +107,7 @@ class Parser:
     @classmethod
     def open(cls, device: str, model: str | None = None) -> Parser:
         """The shipped network, or another. Raises what `store.find` and `open_session` raise."""
-        card = store.find(store.installed(), model or MODEL, OPERATION)
+        card = store.find(store.installed(), model or MODEL, Parse.name)
         return cls(open_session(store.path(card), device))
 
     def parse(
@@ -103,32 +115,74 @@ class Parser:
     ) -> Parts:
         """The parts of a face in a box (x, y, width, height) of the photo that lies within it; by
         default, in the smallest that holds all that the network saw."""
-        chances = self.chances(picture, face)
-        to_square = placement(face, SIZE, MARGIN)
-        x, y, width, height = box or _within(bounds(to_square, SIZE), picture.pixels.shape)
+        (farthest, _), *_ = LOOKS
+        edges = bounds(placement(face, farthest.size, farthest.margin), farthest.size)
+        # As many pixels a side as are of use, or all there are.
+        step = max(1.0, magnification(face, WORK))
+        small, small_face = _copy(picture, face, _within(edges, picture.pixels.shape), step)
+        x, y, width, height = box or _within(edges, picture.pixels.shape)
         pixels = to_srgb(picture.pixels[y : y + height, x : x + width], picture.source)
-        # As many pixels a side as are of use: FINER for each of the square's, or all there are.
-        step = max(1.0, 1 / (FINER * np.sqrt(np.linalg.det(to_square))))
         shape = max(1, round(width / step)), max(1, round(height / step))
-        to_box = scaling(1.0)
-        to_box[0, 0], to_box[1, 1] = width / shape[0], height / shape[1]
-        matrix = to_square @ shift(x, y) @ to_box
-        masks = np.stack([
-            np.asarray(transform(Image.fromarray(plane), matrix, shape, Image.Resampling.BILINEAR))
-            for plane in chances * _rim(SIZE)
-        ])  # fmt: skip
-        masks[0] = 1 - masks[1:].sum(0)
+        to_photo = shift(x, y) @ np.diag([width / shape[0], height / shape[1], 1])
+        masks = np.zeros((len(CLASSES), shape[1], shape[0]), np.float32)
+        masks[0] = 1
+        for look, share in LOOKS:
+            matrix = placement(face, look.size, look.margin) @ to_photo
+            part = share * _rim(look.size)
+            masks *= 1 - _moved(part, matrix, shape)
+            for mask, chances in zip(masks, self.chances(small, small_face, look), strict=True):
+                if chances.max() > FAINT:
+                    mask += _moved(part * chances, matrix, shape)
+        masks **= DECIDED
+        masks /= masks.sum(0)
         return Parts((x, y, width, height), np.ascontiguousarray(pixels), masks)
 
-    def chances(self, picture: Picture, face: Face) -> Floats:
-        """The probabilities of the classes [19, SIZE, SIZE] in the square that `align` gives with
-        `MARGIN`: the mean of what is seen in it and in its mirror image."""
-        square = align(picture, face, SIZE, MARGIN)
+    def chances(self, picture: Picture, face: Face, look: Look) -> Floats:
+        """The probabilities of the classes [19, size, size] in the square that `align` gives: the
+        mean of what is seen in it and in its mirror image."""
+        square = align(picture, face, look.size, look.margin)
         logits = self.session.run(encode(np.stack([square, square[:, ::-1]])))
         chances = np.exp(logits - logits.max(1, keepdims=True))
         chances /= chances.sum(1, keepdims=True)
         both: Floats = (chances[0] + chances[1][list(MIRRORED), :, ::-1]) / 2
+        eyes = placement(face, look.size, look.margin) @ [*face.points[:2].mean(0), 1]
+        _take_sides(both, round(eyes[0]))
         return both
+
+
+def _copy(
+    picture: Picture, face: Face, box: tuple[int, int, int, int], step: float
+) -> tuple[Picture, Face]:
+    """A box of a photo, `step` times smaller, in sRGB, and the face in it."""
+    x, y, width, height = box
+    pixels = to_srgb(picture.pixels[y : y + height, x : x + width], picture.source)
+    shape = max(1, round(width / step)), max(1, round(height / step))
+    scale = np.array([shape[0] / width, shape[1] / height])
+    small = Picture(_resized(pixels, shape[1], shape[0]))
+    return small, Face(face.box, (face.points - (x, y)) * scale, face.score)
+
+
+def _resized(pixels: Bytes, height: int, width: int) -> Bytes:
+    """[H, W, 3] at another, smaller size."""
+    image = Image.fromarray(pixels)
+    return np.asarray(image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=2))
+
+
+def _take_sides(chances: Floats, middle: int) -> None:
+    """Give what may be a left or a right eye, brow or ear to the side of `middle` (a column) on
+    which it is, in place: the network sees what it is better than which of the two."""
+    for left, right in enumerate(MIRRORED):
+        if CLASSES[left].startswith("left"):
+            either = chances[left] + chances[right]
+            chances[left], chances[right] = either, either
+            chances[left, :, middle:] = 0
+            chances[right, :, :middle] = 0
+
+
+def _moved(plane: Floats, matrix: NDArray[np.floating], shape: tuple[int, int]) -> Floats:
+    """A square's plane as a copy of the photo (width, height) sees it; 0 beyond the square."""
+    image = Image.fromarray(np.ascontiguousarray(plane, np.float32))
+    return np.asarray(transform(image, matrix, shape, Image.Resampling.BILINEAR))
 
 
 def _within(edges: tuple[int, int, int, int], shape: tuple[int, ...]) -> tuple[int, int, int, int]:

@@ -22,7 +22,9 @@ RARE = {"glasses": 4.0, "hat": 3.0}
 """How much oftener faces with these are drawn."""
 
 UNKNOWN = len(CLASSES)
-"""The class of what no mask tells."""
+"""The class of what no mask tells; in files it is 255."""
+
+_SWAPPED = np.array([*MIRRORED, UNKNOWN], np.uint8)
 
 CENTRE = (0.5, 0.45)
 """Where CelebA's alignment, which is `imgan.faces`'s, has its square's centre in CelebAMask-HQ's
@@ -49,10 +51,14 @@ class ParsedFaces:
             if not mask.exists():
                 raise Failure(f"{path}: there is no {mask}")
             image, classes = np.asarray(load_rgb(path)), np.asarray(Image.open(mask))
-            if classes.shape != image.shape[:2] or classes.max() >= len(CLASSES):
-                raise Failure(f"{mask}: not the classes 0 to {len(CLASSES) - 1} of {path}")
+            classes = np.where(classes == 255, UNKNOWN, classes)
+            if classes.shape != image.shape[:2] or classes.max() > UNKNOWN:
+                raise Failure(
+                    f"{mask}: not the classes 0 to {len(CLASSES) - 1} of {path}, or 255 where none "
+                    "is known"
+                )
             self.images.append(image)
-            self.masks.append(classes.astype(np.uint8))
+            self.masks.append(_on_their_sides(classes.astype(np.uint8)))
         if not self.images:
             raise Failure(f"{folder}: no faces to train on")
 
@@ -62,15 +68,27 @@ class ParsedFaces:
     def shares(self) -> NDArray[np.float64]:
         """The share of every class of every face's pixels: [faces, classes]."""
         return np.stack(
-            [np.bincount(m.ravel(), minlength=len(CLASSES)) / m.size for m in self.masks]
+            [np.bincount(m.ravel(), minlength=UNKNOWN + 1)[:UNKNOWN] / m.size for m in self.masks]
         )
 
     def varied(self, index: int, size: int, rng: np.random.Generator) -> tuple[Bytes, Bytes]:
         """A face as another photo might show it: [size, size, 3], and its classes [size, size]."""
         image, mask = self.images[index], self.masks[index]
         if rng.random() < 0.5:
-            image, mask = image[:, ::-1], np.array(MIRRORED, np.uint8)[mask[:, ::-1]]
+            image, mask = image[:, ::-1], _SWAPPED[mask[:, ::-1]]
         return _placed(image, mask, size, rng)
+
+
+def _on_their_sides(classes: Bytes) -> Bytes:
+    """The classes, with left and right exchanged where they are: in CelebAMask-HQ of one face in
+    sixteen."""
+    left, right = (
+        np.nonzero(np.isin(classes, [CLASSES.index(side + part) for part in ("_eye", "_brow")]))[1]
+        for side in ("left", "right")
+    )
+    if left.size and right.size and left.mean() > right.mean():
+        return _SWAPPED[classes]
+    return classes
 
 
 def _placed(image: Bytes, mask: Bytes, size: int, rng: np.random.Generator) -> tuple[Bytes, Bytes]:

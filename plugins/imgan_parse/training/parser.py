@@ -16,8 +16,8 @@ from imgan.training.loop import cosine, set_rate
 from imgan.training.optim import Descent
 from imgan.training.task import Task
 from imgan_parse import CLASSES, ParserSettings
-from imgan_parse.colours import COLOURS
 from imgan_parse.net import Parser
+from imgan_parse.sheet import COLOURS
 from imgan_parse.training.data import HELD_OUT, RARE, ParsedFaces
 
 SHOWN = 16
@@ -66,7 +66,7 @@ class ParserTask(Task[ParserSettings]):
     def weights(self) -> Tensor:
         """What a pixel of each class counts."""
         share = self.shares.mean(0).clip(1e-4)
-        return torch.from_numpy((share / share.max()) ** -0.3).float()
+        return torch.from_numpy((share / share.max()) ** -0.15).float()
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
         rng = np.random.default_rng([self.settings.seed, step])
@@ -97,9 +97,8 @@ class ParserTask(Task[ParserSettings]):
         faces = ParsedFaces(self.data, first=-HELD_OUT)
         network = self.trained("parser")
         device = next(network.parameters()).device
-        pictures = torch.stack(
-            [centred(torch.from_numpy(image).permute(2, 0, 1)) for image in faces.images[:SHOWN]]
-        )
+        images = torch.from_numpy(np.stack(faces.images[:SHOWN]))
+        pictures = centred(images.permute(0, 3, 1, 2))
         seen = network(pictures.to(device)).argmax(1).cpu()
         colours = torch.from_numpy(COLOURS)[seen].permute(0, 3, 1, 2).float() / 255
         pairs = torch.cat([pictures / 2 + 0.5, colours], 2)
