@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,17 +14,13 @@ from imgan.faces import Face
 from imgan.images import Picture, from_srgb, to_srgb
 from imgan.images.upsampling import LUMA
 from imgan_edit.regions.effects import chained
-from imgan_edit.regions.fields import Floats, resized, smoothstep
+from imgan_edit.regions.fields import Floats
 from imgan_edit.regions.view import Effect, View
-from imgan_parse import CLASSES, parser
-from imgan_parse.parser import Parser, Parts
+from imgan_parse import parser
+from imgan_parse.parser import Parser
 
-WIDER = 1.5
-"""The parser looks twice: at a face as it was taught to, and at this much more around it, where
-long and large hair is."""
-
-MARGIN = WIDER * (0.5 + parser.MARGIN) - 0.5
-"""What a view shows around CelebA's square, of its side."""
+MARGIN = max(look.margin for look, _ in parser.LOOKS)
+"""What a view shows around CelebA's square, of its side: as much as the parser looks at."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,25 +63,6 @@ class Drawing:
     def touched(self, picture: Picture) -> tuple[tuple[slice, slice], NDArray[np.bool_]]:
         """Rows and columns of the photo, and where in them it may change."""
         return self.place, self.where
-
-
-@dataclass(frozen=True, eq=False)
-class SeenTwice:
-    """The parts of a face: from near where that was seen, and from farther around."""
-
-    near: Parts
-    far: Parts
-    trust: Floats
-    """[h, w] in 0..1: how much the near look counts, 1 in its middle and 0 from its rim on."""
-
-    def __getitem__(self, name: str) -> Floats:
-        return self.far[name] + self.trust * (self.near[name] - self.far[name])
-
-    def at(self, height: int, width: int) -> dict[str, Floats]:
-        """All of them smaller."""
-        near, far = (parts.at(height, width) for parts in (self.near, self.far))
-        trust = resized(self.trust, height, width)
-        return {name: far[name] + trust * (near[name] - far[name]) for name in CLASSES}
 
 
 @dataclass(frozen=True)
@@ -146,32 +123,10 @@ def see(picture: Picture, face: Face, networks: Parser) -> Sight:
     (x0, y0), (x1, y1) = points.min(0), points.max(0)
     upright = Face((x0, y0, x1 - x0, y1 - y0), points, face.score)
     height, width = crop.pixels.shape[:2]
-    middle = points.mean(0)
-    around = replace(upright, points=middle + WIDER * (points - middle))
-    near, far = (networks.parse(crop, each, (0, 0, width, height)) for each in (upright, around))
-    view = View(
-        near.pixels.astype(np.float32) / 255,
-        points,
-        SeenTwice(near, far, _trust(points, height, width)),
-        (seat.place[1].start, seat.place[0].start, width, height),
-    )
+    parts = networks.parse(crop, upright, (0, 0, width, height))
+    box = seat.place[1].start, seat.place[0].start, width, height
+    view = View(parts.pixels.astype(np.float32) / 255, points, parts, box)
     return Sight(picture, face, view, seat)
-
-
-def _trust(points: Floats, height: int, width: int) -> Floats:
-    """How much a look at the square around these points counts, [height, width] in 0..1."""
-    eyes, mouth = points[:2].mean(0), points[3:].mean(0)
-    across = points[1] - points[0]
-    angle = np.arctan2(across[1], across[0])
-    x = np.arange(width, dtype=np.float32) + 0.5
-    y = np.arange(height, dtype=np.float32)[:, None] + 0.5
-    cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
-    middle = (eyes + mouth) / 2
-    # CelebA's square is 4.3 times as large as the way from the eyes to the mouth.
-    half = np.float32((0.5 + parser.MARGIN) * 4.3 * np.hypot(*(mouth - eyes)))
-    dx, dy = x - np.float32(middle[0]), y - np.float32(middle[1])
-    from_middle = np.maximum(np.abs(cos * dx + sin * dy), np.abs(cos * dy - sin * dx)) / half
-    return 1 - smoothstep(from_middle, 0.6, 0.9)
 
 
 def draw(
