@@ -10,6 +10,7 @@ import numpy as np
 from imgan.errors import Failure
 from imgan_edit.regions.age import older, younger
 from imgan_edit.regions.brows import arched_brows, bushy_brows
+from imgan_edit.regions.glasses import add_eyeglasses
 from imgan_edit.regions.hair_color import DYES, hair_color
 from imgan_edit.regions.makeup import eye_makeup, lipstick, rosy_cheeks
 from imgan_edit.regions.mouth import close_mouth, no_smile, smile
@@ -37,6 +38,7 @@ EFFECTS: Mapping[tuple[str, bool], Effect] = {
     ("wearing-lipstick", True): lipstick,
     ("heavy-makeup", True): heavy_makeup,
     **{(f"{color}-hair", True): partial(hair_color, dye=dye) for color, dye in DYES.items()},
+    ("eyeglasses", True): add_eyeglasses,
 }
 """By attribute and whether it is added, in the order in which several are done: what moves pixels
 comes before what colours them."""
