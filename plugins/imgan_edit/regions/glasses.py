@@ -77,7 +77,9 @@ class Frame:
     """With a bar above the bridge."""
 
 
-WIRE = {"rim": 0.026, "top": 0.026, "depth": 0.022, "metal": True, "pads": True}
+def _wire(shape: Shape, bridge: tuple[float, float, float], double: bool = False) -> Frame:
+    return Frame(shape, 0.026, 0.026, 0.022, bridge, metal=True, pads=True, double=double)
+
 
 FRAMES = {
     "rectangle": Frame(
@@ -86,11 +88,9 @@ FRAMES = {
     "wayfarer": Frame(Shape(0.405, 0.29, 3.0, 0.11, 0.05), 0.066, 0.088, 0.06, (-0.1, 0.45, 0.045)),
     "round": Frame(Shape(0.365, 0.335, 2.1), 0.05, 0.054, 0.05, (-0.09, 0.8, 0.034)),
     "cat-eye": Frame(Shape(0.405, 0.275, 2.7, 0.12, 0.11), 0.046, 0.082, 0.055, (-0.06, 0.5, 0.04)),
-    "panto": Frame(Shape(0.38, 0.325, 2.35, 0.09), bridge=(-0.12, 0.9, 0.022), **WIRE),
-    "wire": Frame(Shape(0.41, 0.25, 3.0, 0.03, 0.01), bridge=(-0.1, 0.5, 0.022), **WIRE),
-    "aviator": Frame(
-        Shape(0.43, 0.34, 2.4, 0.06, 0.02, 0.06), bridge=(-0.1, 0.3, 0.02), double=True, **WIRE
-    ),
+    "panto": _wire(Shape(0.38, 0.325, 2.35, 0.09), (-0.12, 0.9, 0.022)),
+    "wire": _wire(Shape(0.41, 0.25, 3.0, 0.03, 0.01), (-0.1, 0.5, 0.022)),
+    "aviator": _wire(Shape(0.43, 0.34, 2.4, 0.06, 0.02, 0.06), (-0.1, 0.3, 0.02), double=True),
 }
 """The shapes by name."""
 
@@ -167,7 +167,7 @@ def _worn(
     )[window]
     softened = max(0.0, softness(view.pixels.mean(2)[_face(view)]) ** 2 - 0.4**2) ** 0.5
 
-    after = before * (1 - face * _shadow(front, temples, pose, light))[..., None]
+    after: Floats = before * (1 - face * _shadow(front, temples, pose, light))[..., None]
     after = _over(after, temples, softened, 1 - hidden)
     after = _through(after, front, light, canvas, softened, tint, dark, rng)
     after = _over(after, front.rim, softened)
@@ -342,12 +342,12 @@ class _Model:
         s = frame.shape
         t = np.linspace(0, 2 * np.pi, 720, endpoint=False)
         cos, sin = np.cos(t), np.sin(t)
-        x = s.width * np.sign(cos) * np.abs(cos) ** (2 / s.power)
-        y = s.height * np.sign(sin) * np.abs(sin) ** (2 / s.power)
-        x = x * (1 - s.taper * y / s.height)
-        y = y - s.lift * x / s.width * (0.6 - 0.4 * y / s.height)
-        low = (y / s.height).clip(0)
-        y = y + s.drop * low * (1 + 0.6 * x / s.width)
+        across = np.sign(cos) * np.abs(cos) ** (2 / s.power)
+        down = np.sign(sin) * np.abs(sin) ** (2 / s.power)
+        x = s.width * across * (1 - s.taper * down)
+        level = s.height * down - s.lift * (across - s.taper * across * down) * (0.6 - 0.4 * down)
+        low = (level / s.height).clip(0)
+        y = level + s.drop * low * (1 + 0.6 * x / s.width)
         self.inner = self._radii(x, y)
         # The rim's outer edge: outward by its width, which grows towards the top.
         dx, dy = np.gradient(np.append(x, x[:2])), np.gradient(np.append(y, y[:2]))
@@ -463,7 +463,7 @@ def _front(model: _Model, canvas: _Canvas, look: _Look, light: _Light) -> _Front
         down, across = np.gradient(solid)
         length = np.hypot(down, across) + 1e-9
         if k < sheets - 1:
-            lean, shade = np.float32(0.97), 0.75
+            lean, shade = np.full_like(solid, 0.97), 0.75
         else:
             inside = (-solid).clip(0)
             bevel = 0.5 * model.rim if frame.metal else 0.32 * model.rim
@@ -617,7 +617,7 @@ def _through(
     lamp = np.exp(-((((slope_x - lamp_x) / 0.20) ** 2 + ((slope_y - lamp_y) / 0.09) ** 2) ** 2))
     sky = smoothstep(-slope_y, -0.10, 0.35)
     if dark is None:
-        through = np.array([0.945, 0.955, 0.955], np.float32)
+        through: Floats = np.array([0.945, 0.955, 0.955], np.float32)
         mirrored = level * (0.010 + 0.018 * sky + 0.05 * lamp)[..., None]
         mirrored = mirrored * np.array([0.85, 1.0, 1.0], np.float32)
     else:
