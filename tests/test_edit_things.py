@@ -1,4 +1,4 @@
-"""Things that are drawn on a face: glasses, in perspective and where they belong."""
+"""Things that are drawn on a face: glasses, bangs and beards, each where it belongs."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import pytest
 from numpy.typing import NDArray
 
 from imgan.errors import Failure
+from imgan_edit.regions import strands
+from imgan_edit.regions.bangs import STYLES, add_bangs
+from imgan_edit.regions.beard import add_beard, add_goatee, add_moustache, add_stubble
 from imgan_edit.regions.fields import blurred
 from imgan_edit.regions.finish import grain, softness
 from imgan_edit.regions.glasses import (
@@ -146,3 +149,99 @@ def test_softness_and_grain_are_those_of_the_photo() -> None:
     assert soft[1] == pytest.approx(1.5, abs=0.3)
     noisy = (blurred(edges, 2) + rng.normal(0, 0.03, edges.shape)).astype(np.float32)
     assert grain(noisy, np.ones_like(noisy)) == pytest.approx(0.03, rel=0.15)
+
+
+HAIR = np.float32([0.25, 0.15, 0.1])
+
+
+def haired(yaw: float = 0.0) -> View:
+    """A face below dark hair, with brows and lips."""
+    bald = plain(yaw)
+    y, x = np.mgrid[:SIZE, :SIZE] + 0.5
+    hair = (y < 52) & (np.abs(x - 120) < 85)
+    brows = (np.abs(y - 84) < 3) & (np.abs(np.abs(x - 120) - 30) < 16)
+    lips = (np.abs(y - 163) < 6) & (np.abs(x - 120) < 24)
+    parts = {"hair": hair, "left_brow": brows & (x < 120), "right_brow": brows & (x > 120)}
+    parts["upper_lip"] = lips
+    masks = {name: np.float32(mask) for name, mask in parts.items()}
+    masks["skin"] = bald.parts["skin"] * np.float32(~(hair | brows | lips))
+    rng = np.random.default_rng(1)
+    strand = HAIR * (1 + 0.3 * rng.normal(size=(1, SIZE, 1)))
+    pixels = np.where((hair | brows)[..., None], strand, bald.pixels).clip(0, 1)
+    return View(pixels.astype(np.float32), bald.points, Masks({**bald.parts, **masks}), bald.box)
+
+
+@pytest.mark.parametrize("style", STYLES)
+def test_bangs_cover_the_forehead_in_the_hairs_colour_and_not_the_eyes(style: str) -> None:
+    view = haired()
+    pixels = worn(view, add_bangs(view, 1, np.random.default_rng(0), style))
+    for x in (-0.4, 0.4):
+        forehead = at(pixels, x, -0.68)
+        assert forehead < 0.5 * at(view.pixels, x, -0.68)
+        assert forehead == pytest.approx(float(HAIR.mean()), abs=0.1)
+    for eye in (-0.45, 0.45):
+        assert at(pixels, eye, 0.05) == pytest.approx(at(view.pixels, eye, 0.05), abs=0.08)
+    assert (pixels[130:] == view.pixels[130:]).all()
+
+
+def test_bangs_are_as_long_as_asked_for() -> None:
+    view = haired()
+    covered = [
+        np.abs(
+            add_bangs(view, amount, np.random.default_rng(0), "straight").pixels - view.pixels
+        ).sum()
+        for amount in (0.0, 0.5, 1.0)
+    ]
+    assert covered[0] == 0
+    assert covered == sorted(covered)
+
+
+def test_bangs_need_hair_a_bare_forehead_and_no_hat() -> None:
+    rng = np.random.default_rng(0)
+    with pytest.raises(Failure, match="no hair"):
+        add_bangs(plain(), 1, rng)
+    view = haired()
+    hat = {**view.parts, "hat": view.parts["hair"]}
+    with pytest.raises(Failure, match="hat"):
+        add_bangs(View(view.pixels, view.points, Masks(hat), view.box), 1, rng)
+    with pytest.raises(Failure, match="turned by"):
+        add_bangs(haired(40), 1, rng)
+
+
+def test_beards_grow_where_they_belong() -> None:
+    view = haired()
+    lip, chin, cheek = (0.0, 0.86), (0.0, 1.4), (-0.85, 1.0)
+    grown = {
+        "moustache": (add_moustache, (True, False, False)),
+        "goatee": (add_goatee, (True, True, False)),
+        "beard": (add_beard, (True, True, True)),
+    }
+    for effect, expected in grown.values():
+        pixels = worn(view, effect(view, 1, np.random.default_rng(0)))
+        for place, there in zip((lip, chin, cheek), expected, strict=True):
+            darker = at(view.pixels, *place) - at(pixels, *place)
+            assert (darker > 0.08) == there
+        # Lips, eyes and forehead stay.
+        for place in ((0.0, 1.05), (-0.5, 0.0), (0.0, -0.5)):
+            assert at(pixels, *place) == pytest.approx(at(view.pixels, *place), abs=0.03)
+
+
+def test_stubble_is_fainter_than_a_beard() -> None:
+    view = haired()
+    faint, full = (
+        np.abs(effect(view, 1, np.random.default_rng(0)).pixels - view.pixels).sum()
+        for effect in (add_stubble, add_beard)
+    )
+    assert 0 < faint < 0.8 * full
+
+
+def test_strands_in_front_cover_those_behind() -> None:
+    places = np.stack([np.linspace(2, 18, 40), np.full(40, 10.5)], 1)[None].repeat(2, 0)
+    colours = np.zeros((2, 40, 3), np.float32)
+    colours[1] = 1
+    weights = np.full((2, 40), 4, np.float32)
+    layer = np.array([0, strands.LAYERS - 1])
+    made = strands.drawn(places.astype(np.float32), colours, weights, layer, 20, 20)
+    assert made[10, 10, 3] > 0.9
+    assert made[10, 10, 0] / made[10, 10, 3] > 0.95
+    assert made[:8].sum() == 0

@@ -9,6 +9,8 @@ import numpy as np
 
 from imgan.errors import Failure
 from imgan_edit.regions.age import older, younger
+from imgan_edit.regions.bangs import add_bangs
+from imgan_edit.regions.beard import add_beard, add_goatee, add_moustache, add_stubble
 from imgan_edit.regions.brows import arched_brows, bushy_brows
 from imgan_edit.regions.glasses import add_eyeglasses
 from imgan_edit.regions.hair_color import DYES, hair_color
@@ -38,6 +40,11 @@ EFFECTS: Mapping[tuple[str, bool], Effect] = {
     ("wearing-lipstick", True): lipstick,
     ("heavy-makeup", True): heavy_makeup,
     **{(f"{color}-hair", True): partial(hair_color, dye=dye) for color, dye in DYES.items()},
+    ("5-o-clock-shadow", True): add_stubble,
+    ("mustache", True): add_moustache,
+    ("goatee", True): add_goatee,
+    ("no-beard", False): add_beard,
+    ("bangs", True): add_bangs,
     ("eyeglasses", True): add_eyeglasses,
 }
 """By attribute and whether it is added, in the order in which several are done: what moves pixels

@@ -481,20 +481,20 @@ def _front(model: _Model, canvas: _Canvas, look: _Look, light: _Light) -> _Front
         total[..., 3] += cover
     opening = smoothstep(-lens, -0.75 * pixel, 0.75 * pixel)
     if frame.pads:
-        total = _pads(total, u, v, pixel)
+        total = _pads(total, u, v, pixel, 1 - opening)
     rim = canvas.reduced(total)
     rim[..., :3] *= light.level[canvas.window][..., None]
     across, down = ((x / frame.shape.width).clip(-2, 2) for x in (u - CENTRE, v - DROP))
     return _Front(rim, *(canvas.reduced(plane) for plane in (opening, across, down, side)))
 
 
-def _pads(total: Floats, u: Floats, v: Floats, pixel: float) -> Floats:
-    """Nose pads of clear silicone behind a wire front: an edge of light around a faint body."""
+def _pads(total: Floats, u: Floats, v: Floats, pixel: float, outside: Floats) -> Floats:
+    """Nose pads of clear silicone beside the lenses: an edge of light around a faint body."""
     x, y = u - 0.155 - 0.25 * (v - 0.16), (v - 0.16) / 2.1
     distance = np.hypot(x, y) - 0.042
     body = smoothstep(-distance, -pixel, pixel) * 0.18
     edge = smoothstep(-np.abs(distance + 0.006), -0.012, 0.0) * 0.30
-    cover = np.maximum(body, edge) * (1 - total[..., 3])
+    cover = np.maximum(body, edge) * (1 - total[..., 3]) * outside
     total[..., :3] += 0.55 * cover[..., None]
     total[..., 3] += cover
     return total
@@ -625,6 +625,6 @@ def _through(
         part = above + (below - above) * smoothstep(v, -0.5, 0.9)
         through = (part**dark)[..., None] * tint
         ground = 0.022 * smoothstep(slope_y, 0.02, 0.3)
-        mirrored = level * (0.012 + ground + 0.075 * sky + 0.10 * lamp)[..., None]
+        mirrored = level * (0.006 + 0.5 * ground + 0.045 * sky + 0.09 * lamp)[..., None]
         mirrored = mirrored * (0.5 + 0.5 * tint)
     return under * (1 - cover[..., None]) + (under * through + mirrored) * cover[..., None]

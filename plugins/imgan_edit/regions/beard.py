@@ -1,0 +1,198 @@
+"""Moustache, goatee and beard, drawn hair by hair over the shadow of stubble.
+
+Lengths are in distances of the eyes, places by `View.frame` moved so that the middle between the
+corners of the mouth is (0, 0): across to the right, down below.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from imgan.errors import Failure
+from imgan.images.upsampling import LUMA
+from imgan_edit.regions import strands
+from imgan_edit.regions.fields import Floats, blurred, resized, smoothstep
+from imgan_edit.regions.finish import grain, softness
+from imgan_edit.regions.view import Change, View, frontal
+
+MOST_TURNED = 30.0
+
+FINE = 240.0
+"""Hairs are drawn for eyes so many pixels apart at most, and enlarged for larger faces."""
+
+DARKER = 0.8
+"""Beards against the hair of the head, which is out of doors more."""
+
+
+def add_moustache(view: View, amount: float, rng: np.random.Generator) -> Change:
+    """A moustache; `amount` is how dense it is. Raises Failure for a head that is turned far."""
+    return _grown(view, amount, rng, moustache=True)
+
+
+def add_goatee(view: View, amount: float, rng: np.random.Generator) -> Change:
+    """A moustache and a beard of the chin around the mouth. As `add_moustache`."""
+    return _grown(view, amount, rng, moustache=True, chin=True)
+
+
+def add_beard(view: View, amount: float, rng: np.random.Generator) -> Change:
+    """A full beard, trimmed short. As `add_moustache`."""
+    return _grown(view, amount, rng, moustache=True, chin=True, cheeks=True)
+
+
+def add_stubble(view: View, amount: float, rng: np.random.Generator) -> Change:
+    """The beard of a day or two. As `add_moustache`."""
+    return _grown(view, amount, rng, moustache=True, chin=True, cheeks=True, short=True)
+
+
+def _grown(
+    view: View,
+    amount: float,
+    rng: np.random.Generator,
+    moustache: bool = False,
+    chin: bool = False,
+    cheeks: bool = False,
+    short: bool = False,
+) -> Change:
+    frontal(view, MOST_TURNED, "a beard")
+    if amount <= 0:
+        return Change(view.pixels, np.zeros(view.shape, np.float32))
+    small = view.at(FINE)
+    density = _density(small, rng, moustache, chin, cheeks)
+    if density.sum() < 0.02 * small.eye_distance**2:
+        raise Failure("too little skin around the mouth to grow a beard on")
+    colour = _colour(small)
+    hairs = _hairs(small, density * min(amount, 1.2), colour, short, rng)
+    soft = max(0.0, softness(small.pixels.mean(2)) - 0.5)
+    hairs = resized(blurred(hairs, 0.3 + 0.6 * soft), *view.shape).clip(0, 1)
+    # Under the hairs the skin is darker and takes their hue: roots, and their shadows.
+    under = resized(blurred(density, 0.03 * small.eye_distance), *view.shape).clip(0, 1)
+    deep = (0.30 if short else 0.62) * min(amount, 1.0) * under
+    tinted = view.pixels * (0.35 + 0.65 * colour / max(float(colour.max()), 0.05)) * 0.62
+    after = view.pixels + deep[..., None] * (tinted - view.pixels)
+    after = after * (1 - hairs[..., 3:]) + hairs[..., :3]
+    noise = grain(view.pixels.mean(2), view.part("skin"))
+    after += (noise * hairs[..., 3])[..., None] * rng.standard_normal((*view.shape, 1), np.float32)
+    if np.ptp(view.pixels, axis=2).max() < 1 / 255:
+        after = np.repeat(after.mean(2, keepdims=True), 3, 2)
+    changed = np.abs(after - view.pixels).max(2) > 1 / 1024
+    pixels = np.where(changed[..., None], after.clip(0, 1), view.pixels).astype(np.float32)
+    return Change(pixels, changed.astype(np.float32))
+
+
+def _mouth(view: View) -> tuple[Floats, Floats]:
+    """Across and down from the middle between the corners of the mouth."""
+    across, down = view.frame
+    middle = view.points[3:].mean(0) - view.points[:2].mean(0)
+    angle = np.radians(view.roll)
+    cos, sin = np.cos(angle), np.sin(angle)
+    unit = view.eye_distance
+    x = (cos * middle[0] + sin * middle[1]) / unit
+    y = (cos * middle[1] - sin * middle[0]) / unit
+    return (across - np.float32(x)).astype(np.float32), (down - np.float32(y)).astype(np.float32)
+
+
+def _density(
+    view: View, rng: np.random.Generator, moustache: bool, chin: bool, cheeks: bool
+) -> Floats:
+    """How dense hairs grow, [h, w] in 0..1, with soft borders that wander a little."""
+    x, y = _mouth(view)
+    unit = view.eye_distance
+    height, width = view.shape
+    waves = rng.standard_normal((height, width), np.float32)
+    waves = blurred(waves, 0.05 * unit)
+    waves = waves / (waves.std() + 1e-6)
+    wide = np.abs(x) + 0.012 * waves
+    low = y + 0.012 * waves
+    nose = view.points[2] - view.points[3:].mean(0)
+    base = float(-0.62 * np.hypot(*nose) / unit)
+    corner = float(np.hypot(*(view.points[4] - view.points[3])) / unit / 2)
+    total = np.zeros(view.shape, np.float32)
+    if moustache:
+        # From under the nose down and outward, a little past the corners.
+        upper = base * 0.95 + 0.42 * (wide / (corner + 0.2)) ** 2 * abs(base)
+        part = smoothstep(low - upper, -0.04, 0.10) * smoothstep(
+            -wide, -corner - 0.17, -corner + 0.03
+        )
+        part = part * smoothstep(-low, -0.16, -0.03)
+        # The groove of the philtrum is barer.
+        part = part * (1 - 0.35 * np.exp(-((x / 0.05) ** 2)))
+        total = np.maximum(total, part)
+    if chin:
+        around = smoothstep(-wide, -corner - 0.2, -corner + 0.04) * smoothstep(low, 0.0, 0.12)
+        bare = np.exp(-(((wide - 0.22) / 0.12) ** 2) - ((low - 0.24) / 0.06) ** 2)
+        total = np.maximum(total, around * (1 - 0.55 * bare))
+    if cheeks:
+        # Up to a line from the corner of the mouth to the ear.
+        upper = 0.02 - 0.42 * ((wide - corner) / 0.6).clip(0) ** 1.4
+        side = smoothstep(low - upper, -0.12, 0.16) * smoothstep(wide, corner - 0.1, corner + 0.05)
+        total = np.maximum(total, 0.92 * side * smoothstep(low, -0.75, -0.35))
+    skin = view.part("skin")
+    lips = view.part("upper_lip", "lower_lip", "mouth")
+    grow = skin * (1 - blurred(lips, 0.012 * unit)).clip(0, 1)
+    # Fainter towards the border of the face, where it turns away.
+    return total * smoothstep(blurred(grow, 0.02 * unit), 0.35, 0.85)
+
+
+def _colour(view: View) -> Floats:
+    """Of the beard [3]: the darker part of the hair and the brows."""
+    where = np.maximum(view.part("left_brow", "right_brow"), 0.999 * view.part("hair")) > 0.9
+    _, down = view.frame
+    where &= down < 0.8
+    skin = view.pixels[view.part("skin") > 0.9]
+    if where.sum() < 60 or not len(skin):
+        raise Failure("no hair is seen that a beard could take its colour from")
+    hair = view.pixels[where]
+    bright = hair @ LUMA
+    dark = hair[bright <= np.quantile(bright, 0.45)].mean(0) * DARKER
+    # Never lighter than skin allows to see.
+    limit = 0.6 * float((skin @ LUMA).mean())
+    return (dark * min(1.0, limit / max(float(dark @ LUMA), 1e-3))).astype(np.float32)
+
+
+def _hairs(
+    view: View, density: Floats, colour: Floats, short: bool, rng: np.random.Generator
+) -> Floats:
+    """Short curved hairs [h, w, 4], as `strands.drawn` gives."""
+    unit = view.eye_distance
+    x, y = _mouth(view)
+    count = int((0.16 if short else 0.26) * density.sum() * min(1.0, 110 / unit) + 50)
+    flat = density.ravel().astype(np.float64)
+    chosen = rng.choice(flat.size, count, p=flat / flat.sum())
+    row, column = np.divmod(chosen, view.shape[1])
+    start = np.stack([column, row], 1) + rng.random((count, 2))
+    px, py = x[row, column], y[row, column]
+    # Down and outward; above the lip mostly outward, on the cheeks down.
+    above = smoothstep(-py, -0.02, 0.10) * smoothstep(-np.abs(px), -0.62, -0.45)
+    outward = np.where(above > 0.5, np.tanh(px / 0.10) * 0.95, 0.35 * np.tanh(px / 0.3))
+    angle = np.arctan2(np.ones(count), outward) + rng.normal(0, 0.28, count)
+    length = unit * (0.035 if short else 0.105) * rng.uniform(0.5, 1.2, count)
+    length = length * (0.4 + 0.6 * density[row, column]) * (1 - 0.35 * above)
+    k = max(5, int(length.max() / 0.7))
+    t = np.linspace(0, 1, k)[None, :, None]
+    roll = np.radians(view.roll)
+    bend = rng.normal(0, 0.35, count)
+    first, last = angle + roll - bend, angle + roll + bend
+    way = [np.stack([np.cos(a), np.sin(a)], 1)[:, None] for a in (first, last)]
+    places = start[:, None] + length[:, None, None] * (
+        way[0] * (t - t * t / 2) + way[1] * t * t / 2
+    )
+    tone = rng.lognormal(0.0, 0.30, count)
+    grey = rng.random(count) < 0.04
+    base = colour[None] * tone[:, None] + np.where(grey, 0.12, 0.0)[:, None]
+    # What light the skin has there falls on the hair too.
+    bright = blurred(view.pixels @ LUMA, 0.06 * unit)
+    mean = float((bright * density).sum() / density.sum())
+    light = (bright[row, column] / max(mean, 1e-3)).clip(0.4, 1.8)[:, None]
+    shine = 1 + 0.25 * np.sin(np.pi * t)
+    colours = (base * light)[:, None] * shine
+    step = (length / (k - 1))[:, None]
+    thick = 0.85 * max(1.0, unit / 110) ** 0.5
+    weights = thick * step * (1 - t[..., 0] ** 2 * 0.8) * rng.uniform(0.5, 1.0, count)[:, None]
+    layer = rng.integers(0, strands.LAYERS, count)
+    return strands.drawn(
+        places.astype(np.float32),
+        colours.clip(0, 1).astype(np.float32),
+        weights.astype(np.float32),
+        layer,
+        *view.shape,
+    )
