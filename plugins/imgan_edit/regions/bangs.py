@@ -25,10 +25,10 @@ MOST_TURNED = 25.0
 FINE = 260.0
 """Strands are drawn for eyes so many pixels apart at most, and enlarged for larger faces."""
 
-REACH = 1.02
-"""How far to each side strands start."""
+REACH, INNER = 1.02, 0.7
+"""How far to each side strands start, and up to where they end as they like."""
 
-CURLY = 0.22
+CURLY = 0.5
 """Hair whose strands agree less than this on a direction is curls, which are not drawn."""
 
 LIKE_SKIN = 0.07
@@ -77,13 +77,15 @@ def add_bangs(view: View, amount: float, rng: np.random.Generator, style: str = 
     hairline = _hairline(view.at(60))
     hair = small.part("hair")
     if _agreement(view.at(100)) < CURLY:
-        raise Failure("bangs are not drawn well in tight curls")
+        raise Failure("bangs are not drawn well in curls")
     palette = _palette(small, hair)
     skin = view.part("skin", "nose", "left_brow", "right_brow")
     face = to_oklab(view.pixels[skin > 0.9]).mean(0) if (skin > 0.9).any() else np.zeros(3)
     across, down = small.frame
     crown = (hair > 0.8) & (down < -0.7) & (np.abs(across) < 0.5)
-    colours = [palette[len(palette) // 2]] + [small.pixels[crown].mean(0)] * bool(crown.any())
+    colours = [palette[len(palette) // 2]]
+    if crown.any():
+        colours.append(small.pixels[crown].mean(0))
     if min(float(np.linalg.norm(face - to_oklab(colour))) for colour in colours) < LIKE_SKIN:
         raise Failure("the hair can hardly be told from the skin")
     shape = _Style.of(style or str(rng.choice(STYLES)), rng)
@@ -128,10 +130,9 @@ def _hairline(view: View) -> NDArray[np.floating]:
     # The topmost skin of each column.
     line = np.where(skin.any(0), y[skin.argmax(0), 0], np.nan)
     middle = np.abs(x[0]) < 0.45
-    above = np.array(
-        [hair[(y[:, 0] < at) & (y[:, 0] > at - 0.3), i].mean() if at == at else 0.0
-         for i, at in enumerate(line)]
-    )  # fmt: skip
+    # How much of what lies just above it is hair; beyond the photo nothing is.
+    over = (y < line) & (y > line - 0.3)
+    above = (hair & over).sum(0) / np.maximum(over.sum(0), 1)
     if above[middle].mean() < 0.6:
         raise Failure("no hair above the forehead that bangs could fall from")
     if np.nanmedian(line[middle]) > -0.5:
@@ -210,14 +211,15 @@ def _strands(
     gather = centre[lock] + 0.4 * width * off
     x1 = gather + style.spread * np.tanh(from_part / 0.25) * (0.35 + np.abs(from_part)).clip(0, 1)
     x1 = x1 + style.side + 0.02 * lock_end[lock] + rng.normal(0, 0.012, n)
+    # None ends beside the head.
+    beyond = (np.abs(x1) - INNER).clip(0) / (1 - INNER)
+    x1 = np.sign(x1) * (np.minimum(np.abs(x1), INNER) + (1 - INNER) * np.tanh(beyond))
     bottom = style.bottom + style.arch * (np.abs(x1) / 0.9) ** 2.2
     bottom += style.ragged * (lock_end[lock] + 0.6 * rng.normal(0, 1, n))
     y1 = line + (bottom - line) * min(amount, 1.3)
     y1 = np.maximum(y1, line + 0.05) - rng.exponential(0.05, n) * 0.8
-    # Where the own hair hangs as low already, nothing is to be done, and nothing beside the head.
-    some = smoothstep(bottom - line, 0.12, 0.35) * smoothstep(
-        -np.abs(x1) - 0.05 * np.abs(rng.normal(0, 1, n)), -1.05, -0.95
-    )
+    # Where the own hair hangs as low already, nothing is to be done.
+    some = smoothstep(bottom - line, 0.12, 0.35)
 
     reach = np.hypot(x1 - x0, y1 - y0).max()
     k = max(12, int(reach * unit / 0.8))
@@ -234,7 +236,7 @@ def _strands(
 
     # Tones are quantiles of the hair's own colours; at its root a strand has the crown's there.
     front = depth[lock] / (strands.LAYERS - 1)
-    tone = 0.36 + 0.20 * front + 0.055 * lock_tone[lock] + 0.07 * rng.normal(0, 1, n)
+    tone = 0.44 + 0.20 * front + 0.08 * lock_tone[lock] + 0.11 * rng.normal(0, 1, n)
     where = (line - y0) / (y1 - y0)
     middle = where + 0.30 * (1 - where)
     sheen = 0.15 * np.exp(-(((t - middle[:, None]) / 0.20) ** 2))

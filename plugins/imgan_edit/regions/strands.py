@@ -26,6 +26,15 @@ def drawn(
     in front. Every point is shared by the four pixels around it, in proportion, so strands are
     antialiased; where those of a layer meet, coverage is 1 - exp(-sum), as of many thin things.
     """
+    made = np.zeros((height, width, 4), np.float32)
+    # Only the box that strands reach.
+    reached = places[np.isfinite(places).all(-1) & (weights > 0)]
+    if not len(reached):
+        return made
+    (left, top), (right, bottom) = np.floor(reached.min(0)) - 1, np.ceil(reached.max(0)) + 1
+    left, right = (int(np.clip(x, 0, width)) for x in (left, right))
+    top, bottom = (int(np.clip(y, 0, height)) for y in (top, bottom))
+    places, height, width = places - np.array([left, top], np.float32), bottom - top, right - left
     total = np.zeros((height * width, 4), np.float32)
     for number in range(LAYERS):
         chosen = layer == number
@@ -51,4 +60,5 @@ def drawn(
         mean = sums[:, :3] / np.maximum(sums[:, 3:], 1e-6)
         total *= (1 - cover)[:, None].astype(np.float32)
         total += np.concatenate([mean * cover[:, None], cover[:, None]], 1).astype(np.float32)
-    return total.reshape(height, width, 4)
+    made[top:bottom, left:right] = total.reshape(height, width, 4)
+    return made
