@@ -181,7 +181,7 @@ def test_bangs_cover_the_forehead_in_the_hairs_colour_and_not_the_eyes(style: st
         assert forehead == pytest.approx(float(HAIR.mean()), abs=0.1)
     for eye in (-0.45, 0.45):
         assert at(pixels, eye, 0.05) == pytest.approx(at(view.pixels, eye, 0.05), abs=0.08)
-    assert (pixels[130:] == view.pixels[130:]).all()
+    assert (pixels[150:] == view.pixels[150:]).all()
 
 
 def test_bangs_are_as_long_as_asked_for() -> None:

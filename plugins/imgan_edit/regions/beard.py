@@ -113,7 +113,7 @@ def _density(
         part = smoothstep(low - upper, -0.04, 0.10) * smoothstep(
             -wide, -corner - 0.17, -corner + 0.03
         )
-        part = part * smoothstep(-low, -0.16, -0.03)
+        part = part * smoothstep(-low, -0.10, -0.01)
         # The groove of the philtrum is barer.
         part = part * (1 - 0.35 * np.exp(-((x / 0.05) ** 2)))
         total = np.maximum(total, part)
