@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 import skimage.data
@@ -166,6 +167,13 @@ def test_the_plugins_of_the_guide_are_found(site: Path, tmp_path: Path) -> None:
     assert (
         "imgan train denoise" in imgan(["models", "show", "denoise-photo"], site, tmp_path).stdout
     )
+
+
+def test_the_test_of_the_guide_passes(site: Path) -> None:
+    source = compile((site / "imgan_denoise" / "test_adjust.py").read_text(), "test", "exec")
+    names: dict[str, Any] = {}
+    exec(source, names)
+    names["test_black_stays_black"]()
 
 
 def test_the_plugin_of_the_guide_trains_exports_measures_and_runs(

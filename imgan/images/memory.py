@@ -11,7 +11,7 @@ from PIL import Image
 from imgan.errors import Misuse
 from imgan.images.metadata import with_source_type
 from imgan.images.opening import open_picture
-from imgan.images.picture import Picture, eight_bits
+from imgan.images.picture import EXIF_HEADER, Picture, eight_bits
 
 
 def picture_of(value: object) -> Picture:
@@ -49,7 +49,8 @@ def image_of(picture: Picture) -> Image.Image:
     if picture.alpha is not None:
         image.putalpha(Image.fromarray(eight_bits(picture.alpha)))
     xmp = with_source_type(source.xmp, source.made) if source.made else source.xmp
-    facts = {"exif": source.exif, "xmp": xmp, "icc_profile": source.icc}
+    exif = EXIF_HEADER + source.exif if source.exif else b""
+    facts = {"exif": exif, "xmp": xmp, "icc_profile": source.icc}
     image.info.update({key: value for key, value in facts.items() if value})
     if source.dpi:
         image.info["dpi"] = (source.dpi, source.dpi)
