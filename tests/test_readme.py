@@ -36,6 +36,9 @@ LINES = [line for block in BLOCKS for line in block.splitlines() if line]
 SHORT = {
     "imgan train ": " --steps 2 --batch 2",
     "imgan texture ": " --steps 2",
+    "imgan invert ": " --steps 2",
+    "imgan interpolate ": " --frames 5",
+    "imgan scribble ": " --steps 2 --seeds 1",
     "imgan reconstruct ": " --steps 2",
     "imgan stylize photo.jpg --style painting.jpg --method gram ": " --steps 2",
 }
