@@ -27,6 +27,7 @@ from imgan.errors import Failure
 from imgan.images import Picture
 from imgan.models import store
 from imgan.models.cards import ModelCard
+from imgan.models.sessions import open_session
 from imgan_exporters.onnx import Form
 from imgan_translate.run import open_translator
 from imgan_upscale import run as upscale
@@ -262,7 +263,7 @@ def test_super_resolution(tmp_path: Path, kind: str) -> None:
     with torch.no_grad():
         assert_same(run(card, picture), network(picture))
     photo = Picture(np.zeros((17, 23, 3), np.uint8))
-    large, _ = upscale.start([(card, 1.0)], scale, "cpu")(photo)
+    large = upscale.Upscaler(open_session(store.path(card), "cpu"), scale)(photo).picture
     assert large.pixels.shape == (17 * scale, 23 * scale, 3)
 
 

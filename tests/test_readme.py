@@ -34,6 +34,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 BLOCKS = re.findall(r"^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 LINES = [line for block in BLOCKS for line in block.splitlines() if line]
 SHORT = {
+    "imgan train stylegan ": " --held-out 1 --size 16 --feature-weight 0",
     "imgan train ": " --steps 2 --batch 2",
     "imgan texture ": " --steps 2",
     "imgan invert ": " --steps 2",
@@ -57,7 +58,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     portrait = astronaut.crop((140, 10, 300, 170))
     portrait.save(folder / "photo.jpg")
     ImageOps.posterize(ImageOps.mirror(portrait), 2).save(folder / "painting.jpg")
-    for name in ("dir/a.jpg", "dir/b.png", "photos/a.png", "celeba/000001.jpg"):
+    for name in ("dir/a.jpg", "dir/b.png", "photos/a.png", "photos/b.png", "celeba/000001.jpg"):
         (folder / name).parent.mkdir(exist_ok=True)
         portrait.save(folder / name)
     torch.save(ResNet(width=4, blocks=1).state_dict(), folder / "latest_net_G_A.pth")
