@@ -31,7 +31,7 @@ from imgan_edit.receipt import Witness
 from imgan_edit.run import added_figure, removed_figure
 from imgan_edit.stroke import strokes
 
-ENGINES = tuple(engine.model for engine in Engine)
+ENGINES = tuple(engine.model for engine in Engine if engine is not Engine.regions)
 """The models that are measured by default, as far as they are there."""
 
 SUMMARY = {
