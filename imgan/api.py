@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -54,8 +53,7 @@ class Opened:
         with in_python():
             result = self._process(self._taken(image))
         self.facts = dict(result.facts)
-        source = replace(result.picture.source, made=self.operation.source_type)
-        return image_of(replace(result.picture, source=source))
+        return image_of(self.operation.stated(result.picture))
 
     def _taken(self, image: object) -> Any:
         takes = self.operation.takes

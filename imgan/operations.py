@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, NamedTuple, Protocol, runtime_checkable
@@ -157,6 +157,10 @@ class Operation(ABC):
     def formats(self) -> Sequence[str]:
         """The suffixes of results that are no pictures, the usual one first; empty for pictures."""
         return ()
+
+    def stated(self, picture: Picture) -> Picture:
+        """A result that says in its XMP how it was made, if that is to be said."""
+        return replace(picture, source=replace(picture.source, made=self.states))
 
     def check(self) -> None:  # noqa: B027, most have nothing to say
         """Raise Misuse, in the words of the command line, for options that contradict each other.

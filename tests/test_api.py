@@ -47,6 +47,13 @@ def test_alpha_and_metadata_come_along(here: Path) -> None:
         assert image.getexif()[0x010F] == "a camera"
 
 
+def test_what_is_drawn_does_not_say_that_a_network_made_it() -> None:
+    drawn = imgan.translate(noise(), to="monet", device="cpu")
+    assert b"trainedAlgorithmicMedia" not in drawn.info.get("xmp", b"")
+    made = imgan.generate(seed=5, device="cpu")
+    assert b"trainedAlgorithmicMedia" in made.info["xmp"]
+
+
 def test_one_that_stays_open_gives_facts() -> None:
     with imgan.open("upscale", device="cpu", scale=2) as upscale:
         assert upscale(noise()).size == (32, 24)

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 from imgan.errors import Failure
 from imgan.faces import Face
 from imgan.images import Picture, Source
+from imgan.images.fields import blurred, guided, resized, warped
+from imgan.images.oklab import from_oklab, to_oklab
 from imgan_edit.regions import engine, mouth, warp
 from imgan_edit.regions.effects import EFFECTS, chained
-from imgan_edit.regions.fields import blurred, guided, resized, warped
 from imgan_edit.regions.hair_color import DYES, dyed, hair_color
 from imgan_edit.regions.matte import hair_matte
-from imgan_edit.regions.oklab import from_oklab, to_oklab
 from imgan_edit.regions.skin import skin_matte
 from imgan_edit.regions.view import Effect, Masks, View
 from imgan_parse import CLASSES

@@ -7,10 +7,10 @@ import pytest
 from numpy.typing import NDArray
 
 from imgan.errors import Failure
+from imgan.images.fields import blurred
 from imgan_edit.regions import strands
 from imgan_edit.regions.bangs import STYLES, add_bangs
 from imgan_edit.regions.beard import add_beard, add_goatee, add_moustache, add_stubble
-from imgan_edit.regions.fields import blurred
 from imgan_edit.regions.finish import grain, softness
 from imgan_edit.regions.glasses import (
     CLEAR_SHAPES,

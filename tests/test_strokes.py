@@ -12,10 +12,10 @@ from PIL import Image
 
 from imgan.errors import Misuse
 from imgan.images import Picture
+from imgan.images.oklab import to_oklab
 from imgan.images.tensors import Bytes
 from imgan.models.store import Models
 from imgan.operations import COMPOSITE, Runtime
-from imgan_edit.regions.oklab import to_oklab
 from imgan_translate import Translate
 from imgan_translate.drawn.canvas import render
 from imgan_translate.drawn.fields import softened

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import nn
 
 from imgan.batch.job import Job
-from imgan.batch.run import run
+from imgan.batch.run import Batch, Listener
 from imgan.errors import Failure, Misuse
 from imgan.files import digest
 from imgan.images import Picture, Source, open_picture
@@ -233,7 +233,8 @@ def test_files_are_stylised(
     job = Job(names, output=str(tmp_path / "out") + "/", device="cpu")
     monkeypatch.setattr(Models, "installed", lambda: Models((card,)))
     style_file = Reference.of(tmp_path / "style.png")
-    run(job, Stylize(style=[style_file], model=card.name, refine=0, size=64))
+    operation = Stylize(style=[style_file], model=card.name, refine=0, size=64)
+    Batch(job, operation, Listener()).run()
     painted = [open_picture(tmp_path / "out" / name).pixels for name in ("a.png", "b.png")]
     wanted = _painted(card, photo, [style])
     assert all(np.array_equal(pixels, wanted) for pixels in painted)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import skimage.data
 
+from imgan.images.oklab import to_oklab
 from imgan.images.tensors import Bytes
-from imgan_edit.regions.oklab import to_oklab
 from imgan_translate.drawn.targets import TARGETS
 
 WINTER = TARGETS["winter"].draw

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -108,19 +108,14 @@ class Listener:
         """What concerns the batch as a whole."""
 
 
-def run(job: Job, operation: Operation, listener: Listener | None = None) -> list[Outcome]:
-    """Do `operation` for every input of `job`; returns what became of each, in order.
+class Batch:
+    """One run of an operation over the inputs of a job.
 
     The plan is made first: Misuse, and nothing written, where names clash or options contradict
     each other. A picture that fails does not keep the others from being done. When it is
     interrupted, by any exception, the files that are being written are finished and no other is
     begun.
     """
-    return Batch(job, operation, listener or Listener()).run()
-
-
-class Batch:
-    """One run of an operation over a plan."""
 
     def __init__(self, job: Job, operation: Operation, listener: Listener) -> None:
         self.job = job
@@ -141,7 +136,7 @@ class Batch:
         self._refuse_side_files()
 
     def run(self) -> list[Outcome]:
-        """Work through the plan."""
+        """Work through the plan; returns what became of each picture, in order."""
         self._sweep()
         self.listener.start(self.plan)
         outcomes: list[Outcome] = []
@@ -260,9 +255,8 @@ class Batch:
         own: tuple[str, ...] = ()
         if isinstance(picture, Picture):
             own = picture.source.notes
-            if self.operation.states and not self.job.no_provenance:
-                stated = replace(picture.source, made=self.operation.states)
-                picture = replace(picture, source=stated)
+            if not self.job.no_provenance:
+                picture = self.operation.stated(picture)
         outcome.picture, outcome.facts, outcome.extras = picture, result.facts, result.extras
         outcome.notes = tuple(dict.fromkeys((*outcome.notes, *own, *result.notes)))
 

@@ -14,6 +14,7 @@ import numpy as np
 from PIL import Image
 
 from imgan.images.codecs import rows
+from imgan.images.fields import boxed
 from imgan.images.tensors import Bytes, Floats
 
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)
@@ -73,7 +74,7 @@ def guided_upsample(photo: Bytes, small: Bytes, made: Bytes) -> Bytes:
     change = after - guide
     radius = window(small, WINDOW)
     planes = [guide, change, _outer(guide, guide), _outer(guide, change)]
-    of_guide, of_change, squares, products = (_boxed(each, radius) for each in planes)
+    of_guide, of_change, squares, products = (boxed(each, radius) for each in planes)
     shape = (*small.shape[:2], 3, 3)
     variance = (squares - _outer(of_guide, of_guide)).reshape(shape)
     covariance = (products - _outer(of_guide, of_change)).reshape(shape)
@@ -106,7 +107,7 @@ def suppress_flat_texture(small: Bytes, made: Bytes) -> Bytes:
     """
     radius = window(small, AROUND)
     variance = local_stats(small, radius)[1].sum(2, keepdims=True)
-    part = _boxed((FLAT / (variance + np.float32(FLAT))) ** 2, radius)
+    part = boxed((FLAT / (variance + np.float32(FLAT))) ** 2, radius)
     calm = np.subtract(guided_upsample(small, small, made), made, dtype=np.float32)
     return np.rint(made + part * calm).astype(np.uint8)
 
@@ -119,8 +120,8 @@ def window(picture: Bytes, part: float) -> int:
 def local_stats(picture: Bytes, radius: int) -> tuple[Floats, Floats]:
     """Mean and variance of each channel, of values in 0..1, in windows around each pixel."""
     values = np.divide(picture, 255, dtype=np.float32)
-    mean = _boxed(values, radius)
-    return mean, (_boxed(values**2, radius) - mean**2).clip(0)
+    mean = boxed(values, radius)
+    return mean, (boxed(values**2, radius) - mean**2).clip(0)
 
 
 def _through(
@@ -129,7 +130,7 @@ def _through(
     """The photo and an affine change of it in windows around each pixel of a small copy: slopes
     [h, w, k], each from one channel to another as `ways` say, and offsets [h, w, 3]. Their means
     are enlarged and meet the photo's own pixels (He & Sun 2015)."""
-    planes = _boxed(np.concatenate([slopes, 255 * offsets], 2), radius)
+    planes = boxed(np.concatenate([slopes, 255 * offsets], 2), radius)
     height, width = photo.shape[:2]
     down = len(slopes) / height
     images = [Image.fromarray(plane) for plane in np.moveaxis(planes, 2, 0)]
@@ -167,18 +168,3 @@ def enlarged(picture: Bytes, shape: tuple[int, ...]) -> Bytes:
 def _outer(a: Floats, b: Floats) -> Floats:
     """[H, W, 9]: every product of a channel of `a` and one of `b`."""
     return (a[..., :, None] * b[..., None, :]).reshape(*a.shape[:2], 9)
-
-
-def _boxed(planes: Floats, radius: int) -> Floats:
-    """Means over windows of 2 radius + 1 pixels a side, as far as they lie in [H, W, C]."""
-    for axis in (0, 1):
-        count = planes.shape[axis]
-        sums = np.cumsum(planes, axis, np.float64)
-        sums = np.insert(sums, 0, 0, axis)
-        places = np.arange(count)
-        upper, lower = (places + radius + 1).clip(max=count), (places - radius).clip(min=0)
-        shape = [1, 1, 1]
-        shape[axis] = count
-        width = (upper - lower).reshape(shape)
-        planes = ((sums.take(upper, axis) - sums.take(lower, axis)) / width).astype(np.float32)
-    return planes

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from imgan.errors import Failure
-from imgan_edit.regions.fields import Floats, blurred, resized, smoothstep, weighted_mean
+from imgan.images.fields import Floats, blurred, resized, smoothstep, weighted_mean
+from imgan.images.oklab import from_oklab, to_oklab
 from imgan_edit.regions.hair_color import DYES, hair_color
-from imgan_edit.regions.oklab import from_oklab, to_oklab
 from imgan_edit.regions.skin import skin_matte
 from imgan_edit.regions.view import Change, View
 

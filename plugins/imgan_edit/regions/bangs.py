@@ -12,11 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgan.errors import Failure
+from imgan.images.fields import Floats, blurred, resized, smoothstep, weighted_mean
+from imgan.images.oklab import to_oklab
 from imgan.images.upsampling import LUMA
 from imgan_edit.regions import strands
-from imgan_edit.regions.fields import Floats, blurred, resized, smoothstep, weighted_mean
 from imgan_edit.regions.finish import grain, softness
-from imgan_edit.regions.oklab import to_oklab
 from imgan_edit.regions.pose import Pose
 from imgan_edit.regions.view import Change, View, frontal
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from imgan.errors import Failure
+from imgan.images.fields import Floats, blurred, resized, smoothstep
 from imgan.images.upsampling import LUMA
 from imgan_edit.regions import strands
-from imgan_edit.regions.fields import Floats, blurred, resized, smoothstep
 from imgan_edit.regions.finish import grain, softness
 from imgan_edit.regions.view import Change, View, frontal
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from imgan.errors import Failure
-from imgan_edit.regions.fields import Floats, blurred, resized, smoothstep, warped, weighted_mean
+from imgan.images.fields import Floats, blurred, resized, smoothstep, warped, weighted_mean
 from imgan_edit.regions.view import Change, View, frontal
 from imgan_edit.regions.warp import at_full_size
 

@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 from imgan import faces
 from imgan.faces import Face
 from imgan.images import Picture, from_srgb, to_srgb
+from imgan.images.fields import Floats
 from imgan.images.upsampling import LUMA
 from imgan_edit.regions.effects import chained
-from imgan_edit.regions.fields import Floats
 from imgan_edit.regions.view import Effect, View
 from imgan_parse import parser
 from imgan_parse.parser import Parser

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from imgan_edit.regions.fields import Floats, blurred
+from imgan.images.fields import Floats, blurred
 
 AGAIN = 1.0
 """The photo is blurred once more by so many pixels, to see by how much edges suffer."""

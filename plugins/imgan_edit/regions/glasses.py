@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgan.errors import Failure
-from imgan_edit.regions.fields import Floats, blurred, resized, smoothstep, weighted_mean
+from imgan.images.fields import Floats, blurred, resized, smoothstep, weighted_mean
+from imgan.images.oklab import from_linear, to_linear
 from imgan_edit.regions.finish import grain, softness
-from imgan_edit.regions.oklab import from_linear, to_linear
 from imgan_edit.regions.pose import Pose
 from imgan_edit.regions.view import Change, View
 

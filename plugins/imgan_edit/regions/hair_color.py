@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imgan_edit.regions.fields import Floats, blurred, resized, smoothstep, weighted_mean
+from imgan.images.fields import Floats, blurred, resized, smoothstep, weighted_mean
+from imgan.images.oklab import from_oklab, to_oklab
 from imgan_edit.regions.matte import hair_matte
-from imgan_edit.regions.oklab import from_oklab, to_oklab
 from imgan_edit.regions.view import Change, View
 
 FINE = 64.0

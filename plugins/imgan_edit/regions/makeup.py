@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from imgan.errors import Failure
-from imgan_edit.regions.fields import Floats, blurred, guided, resized, smoothstep
-from imgan_edit.regions.oklab import from_oklab, to_oklab
+from imgan.images.fields import Floats, blurred, guided, resized, smoothstep
+from imgan.images.oklab import from_oklab, to_oklab
 from imgan_edit.regions.skin import skin_matte
 from imgan_edit.regions.view import Change, View, frontal
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from imgan.errors import Failure
-from imgan_edit.regions.fields import (
+from imgan.images.fields import (
     Floats,
     blurred,
     grown,

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from imgan.errors import Failure
-from imgan_edit.regions.fields import Floats, blurred, resized, smoothstep, warped
-from imgan_edit.regions.oklab import from_oklab, to_oklab
+from imgan.images.fields import Floats, blurred, resized, smoothstep, warped
+from imgan.images.oklab import from_oklab, to_oklab
 from imgan_edit.regions.view import Change, View, frontal
 from imgan_edit.regions.warp import at_full_size, thin_plate
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from imgan_edit.regions.fields import Floats
+from imgan.images.fields import Floats
 
 POINTS = np.array(
     [[-0.5, 0, 0], [0.5, 0, 0], [0, 0.62, 0.47], [-0.44, 1.06, 0.05], [0.44, 1.06, 0.05]]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from imgan.errors import Failure
-from imgan_edit.regions.fields import Floats, guided, smoothstep
+from imgan.images.fields import Floats, guided, smoothstep
+from imgan.images.oklab import from_oklab, to_oklab
 from imgan_edit.regions.matte import hair_matte
-from imgan_edit.regions.oklab import from_oklab, to_oklab
 from imgan_edit.regions.view import Change, View
 
 FINE = 96.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from imgan_edit.regions.fields import Floats
+from imgan.images.fields import Floats
 
 LAYERS = 6
 """Strands lie on each other in so many layers; within one they mix."""

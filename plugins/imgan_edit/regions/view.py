@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from imgan.errors import Failure
-from imgan_edit.regions.fields import Floats, resized
+from imgan.images.fields import Floats, resized
 
 
 class PartMasks(Protocol):

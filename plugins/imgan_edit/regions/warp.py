@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from imgan_edit.regions.fields import Floats, resized
+from imgan.images.fields import Floats, resized
 from imgan_edit.regions.view import View
 
 RIDGE = 1e-3

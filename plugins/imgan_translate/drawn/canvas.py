@@ -14,9 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from imgan.images.fields import Floats
+from imgan.images.oklab import from_oklab
 from imgan.images.tensors import Bytes
-from imgan_edit.regions.fields import Floats
-from imgan_edit.regions.oklab import from_oklab
 from imgan_translate.drawn.fields import Generator
 from imgan_translate.drawn.strokes import Strokes
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from imgan_edit.regions.fields import Floats, boxed, resized
+from imgan.images.fields import Floats, boxed, resized
 
 Generator = np.random.Generator
 

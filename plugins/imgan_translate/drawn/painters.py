@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from imgan.images.oklab import from_oklab, to_oklab
 from imgan.images.tensors import Bytes
 from imgan.images.upsampling import reduced
-from imgan_edit.regions.oklab import from_oklab, to_oklab
 from imgan_translate.drawn.canvas import render
 from imgan_translate.drawn.palettes import Palette, Repaint
 from imgan_translate.drawn.strokes import Flow, Layer, Touch, plan

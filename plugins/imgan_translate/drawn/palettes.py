@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imgan_edit.regions.fields import Floats
+from imgan.images.fields import Floats
 
 LEVELS = np.linspace(0.02, 0.98, 9)
 """The shares of the picture at which `Palette.lightness` is given."""

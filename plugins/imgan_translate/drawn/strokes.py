@@ -14,7 +14,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from imgan_edit.regions.fields import Floats
+from imgan.images.fields import Floats
 from imgan_translate.drawn.fields import Generator, noise, slopes, softened
 
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from imgan.images.codecs import rows
+from imgan.images.fields import Floats, guided, smoothstep
+from imgan.images.oklab import from_oklab, to_oklab
 from imgan.images.tensors import Bytes
 from imgan.images.upsampling import reduced
-from imgan_edit.regions.fields import Floats, guided, smoothstep
-from imgan_edit.regions.oklab import from_oklab, to_oklab
 from imgan_translate.drawn.fields import Enlarged, noise, slopes, softened
 
 SIZE = 800

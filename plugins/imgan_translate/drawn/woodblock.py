@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from imgan.images.codecs import rows as cut
+from imgan.images.fields import Floats, blurred, boxed, smoothstep
+from imgan.images.oklab import from_oklab, to_oklab
 from imgan.images.tensors import Bytes
 from imgan.images.upsampling import reduced
-from imgan_edit.regions.fields import Floats, blurred, boxed, smoothstep
-from imgan_edit.regions.oklab import from_oklab, to_oklab
 from imgan_translate.drawn.fields import Enlarged, Generator, slopes, softened
 from imgan_translate.drawn.palettes import Palette, Repaint
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from imgan_edit.regions.fields import Floats
+from imgan.images.fields import Floats
 
 _TO_CONES = np.array(
     [
