@@ -16,7 +16,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """A picture by its path, or in memory. It is read once, when it is first asked for."""
+    """A picture by its path, or in memory. It is read once, when it is first asked for. An
+    operation may take a folder of pictures, too, and look into it by itself."""
 
     source: Path | Picture
 
@@ -55,13 +56,17 @@ class Reference:
 
     @cached_property
     def sha256(self) -> str:
-        """Of the file, or of the pixels in memory. Raises Failure when it cannot be read."""
+        """Of the file, of all files of a folder, or of the pixels in memory. Raises Failure when it
+        cannot be read."""
         from imgan.errors import Failure
         from imgan.files import digest
 
         if isinstance(self.source, Path):
             try:
-                return digest(self.source)
+                if not self.source.is_dir():
+                    return digest(self.source)
+                files = sorted(path for path in self.source.rglob("*") if path.is_file())
+                return digest(repr([(path.name, digest(path)) for path in files]).encode())
             except OSError as error:
                 raise Failure(f"{self.source}: cannot be read: {error.strerror}") from error
         picture = self.source

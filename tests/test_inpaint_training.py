@@ -17,8 +17,8 @@ from imgan.plugins import registry
 from imgan.recipes import resolve
 from imgan.training.loop import CHECKPOINT, fit
 from imgan_inpaint import InpaintSettings
+from imgan_inpaint.holes import draw_hole, read_masks
 from imgan_inpaint.net import Discriminator, Generator
-from imgan_inpaint.training.holes import draw_hole, read_masks
 from imgan_inpaint.training.pggan import PGGANTask
 
 TINY: dict[str, Any] = {

@@ -86,7 +86,7 @@ def add(
     """Add your own network, to be used by `--model NAME`.
 
     Checkpoints of the reference CycleGAN and pix2pix code, and of super-resolution networks, are
-    made into ONNX.
+    made into ONNX. ONNX files of LaMa and MI-GAN are known by their ports.
     """
     traits = dict(map(_trait, trait or []))
     if name:  # before the export of a checkpoint, which takes its time
@@ -127,7 +127,8 @@ def verify(
 def _as_onnx(file: Path, folder: Path) -> Path:
     """The file itself, or what the first importer that knows it writes into the folder.
 
-    Raises Failure when importers of its suffix are asked and none knows it.
+    Raises Failure when importers of its suffix are asked and none knows it; an ONNX file can be
+    added as it is.
     """
     target, suffix = folder / f"{file.stem}.onnx", file.suffix.lower()
     asked = [i for i in plugins.registry().importers.values() if suffix in i.suffixes]
@@ -139,6 +140,8 @@ def _as_onnx(file: Path, folder: Path) -> Path:
             return target
         except UnsupportedFile as foreign:
             holds = str(foreign)
+    if suffix == ".onnx":
+        return file
     reads = "; ".join(importer.reads for importer in asked)
     raise Failure(f"{file} holds {holds}; what is read: {reads}")
 

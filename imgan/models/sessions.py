@@ -64,6 +64,10 @@ class Session:
         self.shapes: dict[str, list[int | str | None]] = {port.name: port.shape for port in ports}
         """Of every input and output; dynamic axes by their names, None where they have none."""
 
+    def bytes_of(self, name: str) -> bool:
+        """Whether an input takes bytes, 0..255."""
+        return self._inputs[name] == np.uint8
+
     def run(self, array: NDArray[Any]) -> NDArray[Any]:
         """The first output for the only input. Raises what `run_many` raises."""
         (name,) = self._inputs

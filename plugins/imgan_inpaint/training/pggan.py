@@ -21,8 +21,8 @@ from imgan.training.optim import Descent
 from imgan.training.perceptual import Features, distance, load_beside
 from imgan.training.task import Task
 from imgan_inpaint import InpaintSettings
+from imgan_inpaint.holes import Mask, draw_hole, read_masks
 from imgan_inpaint.net import Discriminator, Generator
-from imgan_inpaint.training.holes import Mask, draw_hole, read_masks
 
 SAMPLES = 8
 """Rows of a sample sheet."""

@@ -84,6 +84,6 @@ def _strokes(rng: Generator, side: int) -> Mask:
 
 
 def _from_folder(rng: Generator, side: int, masks: Sequence[Mask]) -> Mask:
-    mask = masks[rng.integers(len(masks))]
+    mask = masks[int(rng.integers(len(masks)))]
     mask = np.rot90(mask, int(rng.integers(4)))[:, :: 1 - 2 * int(rng.integers(2))]
     return np.asarray(Image.fromarray(mask).resize((side, side), Image.Resampling.NEAREST))
