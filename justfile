@@ -28,6 +28,7 @@ bench:
     python benchmarks/upscale.py
     python benchmarks/batch.py
     python benchmarks/edit.py
+    python benchmarks/pipeline.py
 
 # train a recipe, or go on where it stopped: just train dcgan celeba --steps 100
 train recipe data *settings:

@@ -1,6 +1,6 @@
 """The operations that ship, typed. Made by tests/stubs.py; a test keeps it in step."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ __version__: str
 Picturable = str | Path | bytes | Image.Image | NDArray[np.uint8]
 """What is taken for a picture."""
 
-def open(name: str, /, *, device: str = ..., **options: Any) -> Opened: ...
+def open(
+    name: str | Path | Sequence[Mapping[str, Any]], /, *, device: str = ..., **options: Any
+) -> Opened: ...
 def adjust(
     image: Picturable | Sequence[Picturable],
     /,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from imgan.errors import Failure, Misuse
 from imgan.operations import Operation, Runtime, Takes
-from imgan.options import build
+from imgan.options import build, field_words
 from imgan.plugins import registry
 
 if TYPE_CHECKING:
@@ -19,6 +18,11 @@ if TYPE_CHECKING:
 
     from imgan.batch.run import Outcome
     from imgan.images import Picture
+
+
+Named = str | Path | Sequence[Mapping[str, Any]]
+"""An operation by its name, or a pipeline: its file as a Path, or its steps, such as
+[{"op": "edit", "add": ["bangs"]}, {"op": "upscale"}]."""
 
 
 class Opened:
@@ -71,7 +75,7 @@ def call(name: str, image: object = None, /, *, device: str = "auto", **options:
         return operation(image)
 
 
-def open_operation(name: str, /, *, device: str = "auto", **options: Any) -> Opened:
+def open_operation(name: Named, /, *, device: str = "auto", **options: Any) -> Opened:
     """An operation that stays warm over many pictures: `with imgan.open("upscale") as upscale:`.
 
     Raises Misuse for options that are not there or contradict each other.
@@ -81,7 +85,7 @@ def open_operation(name: str, /, *, device: str = "auto", **options: Any) -> Ope
 
 
 def run(
-    name: str,
+    name: Named,
     inputs: str | Path | Iterable[str | Path] = (),
     /,
     *,
@@ -122,11 +126,22 @@ def run(
         device=device,
     )
     with in_python():
+        if isinstance(name, Path):
+            from imgan.pipeline import load, with_output
+
+            job = with_output(job, load(name)[1])
         return Batch(job, operation_of(name, options), listener).run()
 
 
-def operation_of(name: str, options: dict[str, Any]) -> Operation:
-    """An operation with its options. Raises Misuse, with the nearest name, for unknown ones."""
+def operation_of(name: Named, options: dict[str, Any]) -> Operation:
+    """An operation with its options, or a pipeline, which has none. Raises Misuse, with the nearest
+    name, for unknown ones."""
+    if not isinstance(name, str):
+        from imgan.pipeline import load, of_steps
+
+        if options:
+            raise Misuse(f"a pipeline has its options in its steps, not {next(iter(options))}=")
+        return load(name)[0] if isinstance(name, Path) else of_steps(name)
     known = registry().operations
     if name not in known:
         near = get_close_matches(name, known, n=1)
@@ -141,9 +156,7 @@ def in_python() -> Iterator[None]:
     try:
         yield
     except Failure as failure:
-        told = re.sub(
-            r"--([a-z]+(?:-[a-z]+)*)", lambda m: m[1].replace("-", "_") + "=", str(failure)
-        )
+        told = field_words(str(failure), "=")
         raise type(failure)(told, code=failure.code) from failure.__cause__
 
 

@@ -46,6 +46,7 @@ def build(found: Registry, only: str | None = None) -> typer.Typer:
         **{name: partial(_add_app, app, part) for name, part in found.commands.items()},
     }
     core: dict[str, Callable[[], object]] = {
+        "run": partial(_add_run, app),
         "train": lambda: app.add_typer(
             train.group(found), name="train", rich_help_panel="Training"
         ),
@@ -65,6 +66,12 @@ def build(found: Registry, only: str | None = None) -> typer.Typer:
 
 def _add_operation(app: typer.Typer, kind: type[Operation]) -> None:
     app.command(kind.name)(operation.command(kind))
+
+
+def _add_run(app: typer.Typer) -> None:
+    from imgan.commands import run
+
+    app.command("run")(run.command())
 
 
 def _add_app(app: typer.Typer, part: typer.Typer) -> None:

@@ -158,6 +158,11 @@ class Operation(ABC):
         """The suffixes of results that are no pictures, the usual one first; empty for pictures."""
         return ()
 
+    @property
+    def operations(self) -> Sequence[Operation]:
+        """The operations that it is made of, in order: a pipeline has several."""
+        return (self,)
+
     def stated(self, picture: Picture) -> Picture:
         """A result that says in its XMP how it was made, if that is to be said."""
         return replace(picture, source=replace(picture.source, made=self.states))

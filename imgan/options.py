@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 import types
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import MISSING, dataclass, fields
@@ -127,6 +128,15 @@ def canonical(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [canonical(one) for one in value]
     return str(value) if isinstance(value, Path) else value
+
+
+def field_words(message: str, after: str = "") -> str:
+    """A message of the command line with fields by their names: "--keep-color" is "keep_color".
+
+    `after` is put behind each name.
+    """
+    words = r"--([a-z]+(?:-[a-z]+)*)"
+    return re.sub(words, lambda found: found[1].replace("-", "_") + after, message)
 
 
 def option(name: str) -> str:

@@ -168,4 +168,6 @@ def registry() -> Registry:
     return found
 
 
-CORE_COMMANDS = frozenset({"train", "export", "evaluate", "models", "plugins", "doctor", "help"})
+CORE_COMMANDS = frozenset(
+    {"run", "train", "export", "evaluate", "models", "plugins", "doctor", "help"}
+)

@@ -14,7 +14,7 @@ FILE = Path(imgan.__file__).with_suffix(".pyi")
 
 HEAD = '''"""The operations that ship, typed. Made by tests/stubs.py; a test keeps it in step."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,9 @@ __version__: str
 Picturable = str | Path | bytes | Image.Image | NDArray[np.uint8]
 """What is taken for a picture."""
 
-def open(name: str, /, *, device: str = ..., **options: Any) -> Opened: ...
+def open(
+    name: str | Path | Sequence[Mapping[str, Any]], /, *, device: str = ..., **options: Any
+) -> Opened: ...
 '''
 
 

@@ -41,18 +41,23 @@ def recipe(job: Job, operation: Operation, models: Models) -> str:
     The version of imgan and of the package that the operation comes from; every field, of pictures
     their content; SHA-256 and traits of every network; how the result is written.
     """
-    kind = type(operation)
-    fields = {f.name: canonical(getattr(operation, f.name)) for f in fields_of(kind)}
     cards = [(card.sha256, dict(card.traits)) for card in operation.cards(models)]
     decisive = {
         "imgan": imgan.__version__,
-        "plugin": registry().version_of(kind),
-        "operation": operation.name,
-        "settings": fields,
+        "operations": [_described(part) for part in operation.operations],
         "models": cards,
         "write": [job.format, job.quality, job.strip_metadata, job.no_provenance],
     }
     return json.dumps(decisive, sort_keys=True)
+
+
+def _described(operation: Operation) -> dict[str, object]:
+    kind = type(operation)
+    return {
+        "plugin": registry().version_of(kind),
+        "operation": operation.name,
+        "settings": {f.name: canonical(getattr(operation, f.name)) for f in fields_of(kind)},
+    }
 
 
 def fingerprint(recipe: str, inputs: Sequence[str], number: int = 0) -> str:

@@ -9,12 +9,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
 
-from imgan.batch.job import Job
-from imgan.errors import Misuse
+from imgan.batch.job import PANEL, Job
+from imgan.errors import Failure, Misuse
 from imgan.operations import Operation
 from imgan.options import fields_of, option, unfold
 from imgan.tables import show
@@ -24,30 +25,72 @@ if TYPE_CHECKING:
     from imgan.batch.run import Batch
 
 
+SavePipeline = Annotated[
+    Path | None,
+    Option(
+        "--save-pipeline",
+        metavar="FILE.toml",
+        help="Write a file by which `imgan run FILE.toml` repeats this on other pictures. Without "
+        "an input that is all.",
+        show_default=False,
+        rich_help_panel=PANEL,
+    ),
+]
+
+
 def command(kind: type[Operation]) -> Callable[..., None]:
     """The typer command of an operation."""
     without = set() if kind.source_type else {"no_provenance"}
     if not kind.inputs:
         without |= {"inputs", "recursive", "strict"}
 
-    def run(job: Job, operation: Operation) -> None:
+    def run(job: Job, operation: Operation, save_pipeline: SavePipeline = None) -> None:
         taken, words = kind.take_words(job.inputs or [])
-        execute(replace(job, inputs=words or None), _with_words(operation, taken))
+        job, operation = replace(job, inputs=words or None), _with_words(operation, taken)
+        if save_pipeline is not None:
+            save(operation, job, save_pipeline)
+            if kind.inputs and not words:
+                return
+        execute(job, operation)
 
     def run_or_list(
         job: Job,
         operation: Operation,
+        save_pipeline: SavePipeline = None,
         show_list: Annotated[bool, Option("--list", help="List what there is.")] = False,
     ) -> None:
         if show_list:
             list_values(operation, job.json)
         else:
-            run(job, operation)
+            run(job, operation, save_pipeline)
 
     lists = kind.listing is not Operation.listing
     made = unfold(run_or_list if lists else run, without=without, job=Job, operation=kind)
     made.__name__, made.__doc__ = kind.name, kind.__doc__
     return made
+
+
+def save(operation: Operation, job: Job, path: Path) -> None:
+    """Write the pipeline file of one step that repeats a command on other pictures.
+
+    Raises Failure for a file that is there already, unless --overwrite says so.
+    """
+    from imgan.files import whole_file
+    from imgan.pipeline import WRITING, to_toml
+
+    operation.check()
+    if job.dry_run:
+        return
+    defaults = {field.name: field.default for field in fields_of(Job)}
+    output = {key: getattr(job, key) for key in WRITING if getattr(job, key) != defaults[key]}
+    text = to_toml([operation], output, path.parent)
+    try:
+        with whole_file(path, job.overwrite) as file:
+            file.write(text.encode())
+    except OSError as error:
+        raise Failure(f"{path} cannot be written: {error.strerror}", code="unwritable") from error
+    except Failure as failure:
+        raise type(failure)(f"{path} {failure}", code=failure.code) from failure
 
 
 def execute(job: Job, operation: Operation) -> None:
