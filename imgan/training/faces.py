@@ -19,7 +19,8 @@ class Faces:
     """Square faces in memory, with their attributes where the folder has CelebA's list.
 
     `pixels` is [N, size, size, 3] bytes; `labels` is [N, 40] with 1 for "has it" and 0 for "has
-    not", or None. Of CelebA, the last 500 faces by file name are held out, or `held_out`.
+    not", or None; `names` are those of the attributes. Of CelebA, the last 500 faces by file name
+    are held out, or `held_out`.
 
     Raises Failure when no face is left, or one has no line in the list.
     """
@@ -34,8 +35,9 @@ class Faces:
             raise Failure(f"{folder}: {held_out} faces are held out and none is left to train on")
         self.pixels: Bytes = read_faces(paths, size)
         self.labels: NDArray[np.float32] | None = None
+        self.names: list[str] = []
         if listing.exists():
-            _, table = read_attributes(listing)
+            self.names, table = read_attributes(listing)
             try:
                 self.labels = np.stack([table[path.name] for path in paths])
             except KeyError as missing:

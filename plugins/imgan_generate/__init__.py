@@ -15,7 +15,7 @@ from imgan.errors import Misuse
 from imgan.hookspecs import hookimpl
 from imgan.models.cards import ModelCard, read_cards
 from imgan.operations import TRAINED, Operation, Process, Runtime
-from imgan.recipes import Evaluation, Recipe, Settings
+from imgan.recipes import Evaluation, Exporter, Recipe, Settings
 
 if TYPE_CHECKING:
     from imgan.models.store import Models
@@ -34,6 +34,31 @@ class DCGANSettings(Settings):
     average: Annotated[float, Option(help="Decay of the moving average that is shipped.")] = 0.998
     width: Annotated[int, Option(help="Channels of the generator's last hidden layer.")] = 128
     critic_width: Annotated[int, Option(help="Channels of the discriminator's first layer.")] = 128
+
+
+@dataclass(frozen=True)
+class ICGANSettings(DCGANSettings):
+    """Small, for a CPU and some thousand faces; as published is `--width 64 --critic-width 64`."""
+
+    steps: Annotated[int, Option(help="Updates in the whole run.")] = 7_100
+    batch: Annotated[int, Option(help="Pictures a step, over all processes.")] = 64
+    width: Annotated[int, Option(help="Channels of the generator's last hidden layer.")] = 32
+    critic_width: Annotated[int, Option(help="Channels of the discriminator's first layer.")] = 32
+
+
+@dataclass(frozen=True)
+class ICGANEncoderSettings(Settings):
+    """Two encoders for one generator."""
+
+    steps: Annotated[int, Option(help="Updates in the whole run.")] = 3_000
+    rate: Annotated[float, Option(help="Learning rate at the start.")] = 1e-3
+    batch: Annotated[int, Option(help="Pictures a step, over all processes.")] = 64
+    generator: Annotated[str, Option(help="The generator: its .onnx file, or a run.")] = ""
+    width: Annotated[int, Option(help="Channels of the encoders' first layer.")] = 24
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.absolute("generator")
 
 
 @dataclass(frozen=True)
@@ -154,11 +179,46 @@ def register_recipes() -> Iterable[Recipe]:
             data="CelebA's folder, or any folder of aligned faces (the last 500 are held out).",
         ),
         Recipe(
+            name="icgan",
+            summary="IcGAN's generator: faces out of noise and attributes.",
+            entry="imgan_generate.training.icgan:ICGANTask",
+            settings=ICGANSettings,
+            data="CelebA's folder, with list_attr_celeba.txt (the last 500 faces are held out).",
+        ),
+        Recipe(
+            name="icgan-encoder",
+            summary="IcGAN's encoders: from a face to the noise and the attributes.",
+            entry="imgan_generate.training.icgan:ICGANEncoderTask",
+            settings=ICGANEncoderSettings,
+            data="CelebA's folder, with list_attr_celeba.txt (the last 500 faces are held out).",
+        ),
+        Recipe(
             name="stylegan",
             summary="StyleGAN2, small: pictures out of styles, to sample, invert and move.",
             entry="imgan_generate.training.stylegan:StyleGANTask",
             settings=StyleGANSettings,
             data="A folder of aligned square pictures (the last --held-out by name are held out).",
+        ),
+    ]
+
+
+@hookimpl
+def register_exporters() -> Iterable[Exporter]:
+    paper = "Perarnau et al. 2016, arXiv:1611.06355"
+    return [
+        Exporter(
+            name="icgan",
+            entry="imgan_generate.training.icgan:export",
+            operation="generate",
+            input="100 numbers from N(0, 1), and 18 attributes, 1 or -1",
+            paper=paper,
+        ),
+        Exporter(
+            name="icgan-encoder",
+            entry="imgan_generate.training.icgan:export_encoders",
+            operation="edit",
+            input="faces aligned as CelebA's, RGB -1..1, 64x64",
+            paper=paper,
         ),
     ]
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 LATENT = 100
 
 
-def _initialise(module: nn.Module) -> None:
+def initialise(module: nn.Module) -> None:
     """Weights from N(0, 0.02), as the paper has them; batch normalisation's from N(1, 0.02)."""
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.normal_(module.weight, std=0.02)
@@ -35,7 +35,7 @@ class Generator(nn.Module):
             channels = power * width
         layers += [nn.ConvTranspose2d(channels, 3, 4, 2, 1), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
-        self.apply(_initialise)
+        self.apply(initialise)
 
     def forward(self, z: Tensor) -> Tensor:
         return self.layers(z[:, :, None, None])
@@ -56,7 +56,7 @@ class Discriminator(nn.Module):
             ]
             channels = power * width
         self.layers = nn.Sequential(*layers, nn.Conv2d(channels, 1, 4))
-        self.apply(_initialise)
+        self.apply(initialise)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x).flatten()

@@ -1,0 +1,86 @@
+"""IcGAN's networks (Perarnau et al. 2016, arXiv:1611.06355): a conditional DCGAN, and encoders.
+
+z is 100 numbers from N(0, 1); y is [N, A], 1 for "has it" and -1 for "has not" of each attribute;
+faces are [N, 3, 64, 64] RGB in -1..1, aligned as CelebA's.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from imgan_generate import net
+from imgan_generate.net import initialise
+
+
+class Generator(net.Generator):
+    """DCGAN's generator with y beside z at its input: [N, 100] and [N, A] -> [N, 3, 64, 64].
+
+    The first layer of both, side by side, is the sum of a layer of z and one of y; so the weights
+    of a DCGAN fit, to start from.
+    """
+
+    def __init__(self, width: int, attributes: int) -> None:
+        super().__init__(width)
+        self.label = nn.ConvTranspose2d(attributes, 8 * width, 4, bias=False)
+        self.apply(initialise)
+
+    def forward(self, z: Tensor, y: Tensor) -> Tensor:  # type: ignore[override]
+        first = self.layers[0](z[:, :, None, None]) + self.label(y[:, :, None, None])
+        return self.layers[1:](first)
+
+
+class Discriminator(net.Discriminator):
+    """DCGAN's discriminator with y, the same at every place, beside what its first layer gives:
+    [N, 3, 64, 64] and [N, A] -> [N] logits."""
+
+    FIRST = 2
+    """Layers before y is joined: a convolution and its ReLU."""
+
+    def __init__(self, width: int, attributes: int) -> None:
+        super().__init__(width)
+        self.layers[self.FIRST] = nn.Conv2d(width + attributes, 2 * width, 4, 2, 1, bias=False)
+        self.apply(initialise)
+
+    def forward(self, x: Tensor, y: Tensor) -> Tensor:  # type: ignore[override]
+        seen = self.layers[: self.FIRST](x)
+        label = y[:, :, None, None].expand(-1, -1, *seen.shape[2:])
+        joined = torch.cat([seen, label], 1).contiguous(memory_format=torch.channels_last)
+        return self.layers[self.FIRST :](joined).flatten()
+
+
+class Encoder(nn.Module):
+    """Four strided convolutions and a linear layer: [N, 3, 64, 64] -> [N, `outputs`]."""
+
+    def __init__(self, width: int, outputs: int) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels = 3
+        for power in (1, 2, 4, 8):
+            layers += [
+                nn.Conv2d(channels, power * width, 4, 2, 1, bias=False),
+                nn.BatchNorm2d(power * width),
+                nn.ReLU(inplace=True),
+            ]
+            channels = power * width
+        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * 16, outputs))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layers(x)
+
+
+class Encoders(nn.Module):
+    """E_z and E_y, independent of each other, the paper's best variant: a face to z and y."""
+
+    def __init__(self, latent: nn.Module, label: nn.Module) -> None:
+        super().__init__()
+        self.latent, self.label = latent, label
+
+    def forward(self, face: Tensor) -> tuple[Tensor, Tensor]:
+        return self.latent(face), self.label(face).clamp(-1, 1)
+
+
+def build(weights: dict[str, Tensor]) -> Generator:
+    """A generator that such weights fit. Raises LookupError for those of another network."""
+    attributes, channels = weights["label.weight"].shape[:2]
+    return Generator(channels // 8, attributes)

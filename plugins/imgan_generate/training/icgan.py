@@ -1,0 +1,196 @@
+"""IcGAN's training (Perarnau et al. 2016): a conditional GAN, and then what inverts it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.nn.functional import mse_loss, softplus
+
+from imgan.errors import Failure
+from imgan.models import store
+from imgan.models.cards import Description
+from imgan.recipes import Settings
+from imgan.training.celeba import ATTRIBUTES_FILE
+from imgan.training.data import shuffled
+from imgan.training.faces import Faces
+from imgan.training.loop import cosine, set_rate
+from imgan.training.optim import Descent
+from imgan.training.task import Task
+from imgan.training.weights import frozen
+from imgan_exporters.onnx import Form, Parity, Port
+from imgan_generate import ICGANEncoderSettings, ICGANSettings
+from imgan_generate.conditional import (
+    Discriminator,
+    Encoder,
+    Encoders,
+    Generator,
+    build,
+)
+from imgan_generate.labels import ATTRIBUTES, slug
+from imgan_generate.net import LATENT
+
+SIZE = 64
+SHEET = 8
+"""Faces a side of a sample sheet."""
+
+S = TypeVar("S", bound=Settings)
+
+
+class _Labelled(Task[S]):
+    """What both trainings share: faces with their attributes."""
+
+    def __init__(self, data: Path, settings: S) -> None:
+        super().__init__(settings)
+        self.data = data
+
+    @cached_property
+    def faces(self) -> Faces:
+        """Read at the first step: an export needs no pictures."""
+        return Faces(self.data, SIZE)
+
+    @cached_property
+    def labels(self) -> NDArray[np.float32]:
+        """y of every face, [N, 18], 1 or -1. Raises Failure without a list of attributes."""
+        if self.faces.labels is None:
+            raise Failure(f"{self.data}: no {ATTRIBUTES_FILE} in it, of which y is made")
+        missing = [name for name in ATTRIBUTES if name not in self.faces.names]
+        if missing:
+            raise Failure(f"{self.data / ATTRIBUTES_FILE}: no column {', '.join(missing)}")
+        columns = [self.faces.names.index(name) for name in ATTRIBUTES]
+        y: NDArray[np.float32] = 2 * self.faces.labels[:, columns] - 1
+        return y
+
+    def batch(self, step: int) -> tuple[Tensor, ...]:
+        """Faces [N, 3, 64, 64], their y, and the y of others, as they are in the data."""
+        seed, count = self.settings.seed, self.settings.batch
+        indices = shuffled(len(self.faces), count, seed, step)
+        draw = np.random.default_rng([seed, step])
+        mirror, others = draw.random(count) < 0.5, draw.integers(len(self.faces), size=count)
+        faces = self.faces.take(indices, mirror)
+        return faces, *(torch.from_numpy(self.labels[chosen]) for chosen in (indices, others))
+
+
+class ICGANTask(_Labelled[ICGANSettings]):
+    """G(z, y) against D(x, y), by Adam with DCGAN's rate and beta1.
+
+    D sees real faces with their y, generated ones with the y that they were made of (equation 2),
+    and real ones with the y of others: those count as not real, too, half of them all (Reed et
+    al. 2016, section 4.2), or so short a training would leave D no reason to look at y.
+    """
+
+    shipped = "generator"
+
+    def __init__(self, data: Path, settings: ICGANSettings) -> None:
+        super().__init__(data, settings)
+        count = len(ATTRIBUTES)
+        self.networks["generator"] = Generator(settings.width, count)
+        self.networks["discriminator"] = Discriminator(settings.critic_width, count)
+        for name, network in self.networks.items():
+            self.optimizers[name] = torch.optim.Adam(
+                network.parameters(), settings.rate, betas=(0.5, 0.999)
+            )
+        self.average("generator")
+
+    def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
+        real, y, others = batch
+        generator, discriminator = self.networks["generator"], self.networks["discriminator"]
+        z = torch.randn(len(real), LATENT, device=real.device)
+        with descent.autocast():
+            fake = generator(z, others)
+            on_real, on_fake = discriminator(real, y), discriminator(fake.detach(), others)
+            on_wrong = discriminator(real, others)
+            wrong = (softplus(on_fake).mean() + softplus(on_wrong).mean()) / 2
+            loss_d = softplus(-on_real).mean() + wrong
+        descent.minimise(loss_d, self.optimizers["discriminator"])
+        with descent.autocast():
+            loss_g = softplus(-discriminator(fake, others)).mean()
+        descent.minimise(loss_g, self.optimizers["generator"])
+        return {"discriminator": loss_d.detach(), "generator": loss_g.detach()}
+
+    def sample(self) -> Tensor:
+        """Faces of the averaged generator: a row of each y, a column of each z."""
+        generator = self.trained("generator")
+        device = next(generator.parameters()).device
+        z = torch.randn(SHEET, LATENT, generator=torch.Generator().manual_seed(0)).to(device)
+        y = torch.from_numpy(self.labels[np.arange(SHEET) % len(self.faces)]).to(device)
+        rows = generator(z.repeat(SHEET, 1), y.repeat_interleave(SHEET, 0)) / 2 + 0.5
+        return torch.cat([torch.cat(list(row), dim=2) for row in rows.split(SHEET)], dim=1)
+
+
+class ICGANEncoderTask(_Labelled[ICGANEncoderSettings]):
+    """E_z learns, by L2, the z of generated faces (equation 3), whose y is as the data has it, and
+    E_y the y of real ones (equation 4)."""
+
+    shipped = "encoders"
+
+    def __init__(self, data: Path, settings: ICGANEncoderSettings) -> None:
+        super().__init__(data, settings)
+        self.generator = frozen("--generator", settings.generator, "icgan", "generator", build)
+        for name, outputs in (("latent", LATENT), ("label", len(ATTRIBUTES))):
+            network = Encoder(settings.width, outputs)
+            self.networks[name] = network
+            self.optimizers[name] = torch.optim.Adam(network.parameters(), settings.rate)
+            self.average(name)
+
+    def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
+        real, y, others = batch
+        self.generator.to(real.device)
+        for optimizer in self.optimizers.values():
+            set_rate(optimizer, cosine(self.settings, step))
+        z = torch.randn(len(real), LATENT, device=real.device)
+        with descent.autocast():
+            with torch.no_grad():
+                made = self.generator(z, others)
+            latent = mse_loss(self.networks["latent"](made), z)
+        descent.minimise(latent, self.optimizers["latent"])
+        with descent.autocast():
+            label = mse_loss(self.networks["label"](real), y)
+        descent.minimise(label, self.optimizers["label"])
+        return {"latent": latent.detach(), "label": label.detach()}
+
+    def product(self) -> nn.Module:
+        """Both encoders in one network, on the CPU."""
+        return Encoders(*(self.trained(name).cpu() for name in ("latent", "label"))).eval()
+
+    def sample(self) -> Tensor:
+        """Rows of faces, each above what the generator makes of its z and y."""
+        faces = self.faces.take(np.arange(3 * SHEET) % len(self.faces))
+        faces = faces.to(next(self.networks["latent"].parameters()).device)
+        z, y = self.trained("latent")(faces), self.trained("label")(faces).clamp(-1, 1)
+        pairs = torch.cat([faces, self.generator.to(faces.device)(z, y)], dim=2) / 2 + 0.5
+        return torch.cat([torch.cat(list(row), dim=2) for row in pairs.split(SHEET)], dim=1)
+
+
+generator_form = Form(
+    (Port("z", ("batch", LATENT), -2, 2), Port("y", ("batch", len(ATTRIBUTES)), -1, 1))
+)
+"""z and y to faces in -1..1."""
+
+encoder_form = Form((Port("face", ("batch", 3, SIZE, SIZE), -1, 1),), ("z", "y"), magnitude=4)
+"""Faces in -1..1 to z and y."""
+
+
+def export(
+    task: Task[Any], target: Path, card: Description, *, half: bool, overwrite: bool
+) -> Parity:
+    """Write a generator; its card names the attributes of y."""
+    known = replace(card, traits={"attributes": ",".join(map(slug, ATTRIBUTES)), **card.traits})
+    return generator_form(task, target, known, half=half, overwrite=overwrite)
+
+
+def export_encoders(
+    task: Task[Any], target: Path, card: Description, *, half: bool, overwrite: bool
+) -> Parity:
+    """Write the encoders; the card names the generator's file by its SHA-256, when it is a file."""
+    source, known = Path(task.settings.generator), card
+    if source.is_file():
+        known = replace(card, traits={"generator": store.sha256(source), **card.traits})
+    return encoder_form(task, target, known, half=half, overwrite=overwrite)
