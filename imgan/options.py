@@ -140,7 +140,7 @@ def field_words(message: str, after: str = "") -> str:
 
 
 def option(name: str) -> str:
-    """A field's name as it is typed: "save_every" is "--save-every"."""
+    """A field's name as it is typed: "checkpoint_every" is "--checkpoint-every"."""
     return "--" + name.replace("_", "-")
 
 

@@ -32,12 +32,12 @@ class Settings:
     """
 
     steps: Annotated[int, Option(help="Updates in the whole run.")] = 10_000
-    batch: Annotated[int, Option(help="Pictures a step, over all processes.")] = 16
-    rate: Annotated[float, Option(help="Learning rate at the start.")] = 2e-4
-    average: Annotated[float, Option(help="Decay of the moving average that is shipped.")] = 0.999
+    batch_size: Annotated[int, Option(help="Pictures a step, over all processes.")] = 16
+    lr: Annotated[float, Option(help="Learning rate at the start.")] = 2e-4
+    ema_decay: Annotated[float, Option(help="Decay of the moving average that is shipped.")] = 0.999
     seed: Annotated[int, Option(help="Same seed, same weights (float32, on the CPU).")] = 0
     precision: Annotated[Precision, Option(help="Autocast to it.")] = Precision.float32
-    save_every: Annotated[int, Option(help="Steps between checkpoints.")] = 500
+    checkpoint_every: Annotated[int, Option(help="Steps between checkpoints.")] = 500
     sample_every: Annotated[int, Option(help="Steps between sample sheets.")] = 500
 
     def __post_init__(self) -> None:
@@ -46,8 +46,8 @@ class Settings:
             if isinstance(value, int) and not isinstance(value, bool):
                 least = 0 if field.name == "seed" else 1
                 self.require(value >= least, field.name, f"{least} or more")
-        self.require(self.rate > 0, "rate", "above 0")
-        self.require(0 <= self.average < 1, "average", "0 or more, and below 1")
+        self.require(self.lr > 0, "lr", "above 0")
+        self.require(0 <= self.ema_decay < 1, "ema_decay", "0 or more, and below 1")
         self.require(self.precision in set(Precision), "precision", " or ".join(Precision))
 
     def require(self, holds: bool, name: str, wanted: str) -> None:

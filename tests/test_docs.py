@@ -190,7 +190,7 @@ def test_the_plugin_of_the_guide_trains_exports_measures_and_runs(
     for line in lines:
         words = shlex.split(line)[1:]
         if words[0] == "train":
-            words += ["--steps", "2", "--batch", "2"]
+            words += ["--steps", "2", "--batch-size", "2"]
         result = imgan(words, site, tmp_path)
         assert result.returncode == 0, f"{line}\n{result.stderr}"
     with Image.open(tmp_path / "photo-denoised.jpg") as denoised:

@@ -30,7 +30,7 @@ from imgan_edit.train_occlusion import OcclusionTask
 
 MAGENTA = (255, 0, 255)
 GREY = 100
-TINY = OcclusionSettings(steps=4, batch=4, width=8, save_every=4, sample_every=4)
+TINY = OcclusionSettings(steps=4, batch_size=4, width=8, checkpoint_every=4, sample_every=4)
 
 
 def cpu() -> Runtime:
@@ -162,7 +162,7 @@ def folder(tmp_path: Path) -> Path:
 
 def test_the_finder_learns_what_is_covered(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
-    task = OcclusionTask(folder, OcclusionSettings(steps=30, batch=8, width=8, rate=1e-2))
+    task = OcclusionTask(folder, OcclusionSettings(steps=30, batch_size=8, width=8, lr=1e-2))
     losses: list[float] = []
     # The same things before the same faces, so that a few steps are enough.
     batch = task.batch(0)

@@ -50,7 +50,13 @@ from imgan_edit.train_residual import (
 
 TRAINED = 24
 TINY = ResidualSettings(
-    steps=4, batch=4, average=0.5, width=3, critic_width=2, save_every=2, sample_every=4
+    steps=4,
+    batch_size=4,
+    ema_decay=0.5,
+    width=3,
+    critic_width=2,
+    checkpoint_every=2,
+    sample_every=4,
 )
 
 
@@ -72,7 +78,9 @@ def celeba(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def guide(celeba: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run of a guide, beside the faces."""
     run = celeba.with_name("guide")
-    train(registry().recipes["edit-guide"], GuideSettings(steps=1, batch=2, width=8), celeba, run)
+    train(
+        registry().recipes["edit-guide"], GuideSettings(steps=1, batch_size=2, width=8), celeba, run
+    )
     return run
 
 
@@ -269,7 +277,7 @@ def _places(faces: Tensor) -> Tensor:
 def test_the_edits_of_a_batch_are_learnt(
     celeba: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = replace(TINY, steps=64, rate=4e-3, width=6, adversarial=0.0, cycle=1.0)
+    settings = replace(TINY, steps=64, lr=4e-3, width=6, adversarial=0.0, cycle=1.0)
     task = _task(celeba, settings)
     task.guides = [Places()]
     # One whose wishes do not come true in the noise by themselves.
@@ -508,7 +516,7 @@ def test_an_exported_guide_guides_as_its_run_does(
     celeba: Path, tmp_path: Path, pooled: bool, fine: bool
 ) -> None:
     recipe, guide = registry().recipes["edit-guide"], tmp_path / "guide"
-    settings = GuideSettings(steps=1, batch=2, width=16, pooled=pooled, fine=fine)
+    settings = GuideSettings(steps=1, batch_size=2, width=16, pooled=pooled, fine=fine)
     train(recipe, settings, celeba, guide)
     task = restore(recipe, Record.read(guide), guide)
     target = tmp_path / "guide.onnx"

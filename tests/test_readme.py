@@ -35,7 +35,7 @@ BLOCKS = re.findall(r"^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
 LINES = [line for block in BLOCKS for line in block.splitlines() if line]
 SHORT = {
     "imgan train stylegan ": " --held-out 1 --size 16 --feature-weight 0",
-    "imgan train ": " --steps 2 --batch 2",
+    "imgan train ": " --steps 2 --batch-size 2",
     "imgan texture ": " --steps 2",
     "imgan invert ": " --steps 2",
     "imgan interpolate ": " --frames 5",

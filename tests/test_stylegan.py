@@ -27,16 +27,16 @@ from imgan_generate.training.stylegan import StyleGANTask
 
 TINY = StyleGANSettings(
     steps=3,
-    batch=4,
-    average=0.5,
+    batch_size=4,
+    ema_decay=0.5,
     size=16,
     channel_base=64,
-    critic_base=64,
+    discriminator_base=64,
     channel_max=8,
     penalty_every=2,
     held_out=2,
     feature_weight=0.0,
-    save_every=2,
+    checkpoint_every=2,
     sample_every=3,
 )
 

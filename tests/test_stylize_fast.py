@@ -36,7 +36,9 @@ from imgan_stylize.train import StylizeTask, recolour
 
 SLOPE = Models.installed().find("stylize-slope")
 
-TINY = FastSettings(steps=6, batch=2, average=0.5, crop=24, save_every=3, sample_every=3)
+TINY = FastSettings(
+    steps=6, batch_size=2, ema_decay=0.5, crop=24, checkpoint_every=3, sample_every=3
+)
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -270,7 +272,7 @@ def test_a_few_steps_lower_the_loss(tmp_path: Path, rebuild: float, names: set[s
     """Dark pictures: a decoder begins with grey ones."""
     Image.fromarray(_picture(40, 52) // 4).save(tmp_path / "dark.png")
     losses: list[dict[str, float]] = []
-    settings = replace(TINY, steps=12, rate=3e-3, rebuild=rebuild, recolour=0.0)
+    settings = replace(TINY, steps=12, lr=3e-3, rebuild=rebuild, recolour=0.0)
     fit(_task(tmp_path, settings), tmp_path, report=lambda _, figures: losses.append(figures))
     assert {name for name, value in losses[0].items() if value} - {"images_per_second"} == names
     for name in names:

@@ -19,6 +19,7 @@ from typer.testing import CliRunner
 
 from imgan import cli
 from imgan.errors import Failure, Misuse
+from imgan.options import option
 from imgan.plugins import registry
 from imgan.recipes import Settings
 from imgan.training import run as runs
@@ -34,17 +35,23 @@ from imgan_upscale.train import CompactTask
 
 COMPACT = CompactSettings(
     steps=4,
-    batch=4,
-    rate=1e-3,
-    average=0.5,
+    batch_size=4,
+    lr=1e-3,
+    ema_decay=0.5,
     width=4,
     blocks=1,
     crop=8,
-    save_every=2,
+    checkpoint_every=2,
     sample_every=2,
 )
 DCGAN = DCGANSettings(
-    steps=4, batch=4, average=0.5, width=4, critic_width=4, save_every=2, sample_every=4
+    steps=4,
+    batch_size=4,
+    ema_decay=0.5,
+    width=4,
+    discriminator_width=4,
+    checkpoint_every=2,
+    sample_every=4,
 )
 
 
@@ -78,7 +85,7 @@ def _dcgan(faces: Path, settings: DCGANSettings = DCGAN) -> DCGANTask:
 
 
 def test_the_average_of_a_short_run_forgets_its_first_weights(photos: Path) -> None:
-    task = _compact(photos, replace(COMPACT, average=0.999))
+    task = _compact(photos, replace(COMPACT, ema_decay=0.999))
     weights = task.networks["upscaler"].head.weight
     first, last = 5.0, 1.0
     torch.nn.init.constant_(weights, first)
@@ -147,12 +154,21 @@ def test_another_seed_gives_other_weights(photos: Path, tmp_path: Path) -> None:
 def test_two_processes_give_the_weights_of_one(photos: Path, tmp_path: Path) -> None:
     # A small rate: where a gradient cancels, Adam's first step divides rounding by rounding. The
     # moments of Adam, compared too, are the averaged gradients themselves.
-    fit(_compact(photos, replace(COMPACT, rate=1e-5)), _folder(tmp_path / "one"))
+    fit(_compact(photos, replace(COMPACT, lr=1e-5)), _folder(tmp_path / "one"))
     launch = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    options = ["--steps", "4", "--batch", "4", "--rate", "1e-5", "--average", "0.5", "--width", "4"]
-    options += ["--blocks", "1", "--crop", "8", "--save-every", "2", "--sample-every", "2"]
+    options = "--steps 4 --batch-size 4 --lr 1e-5 --ema-decay 0.5 --width 4 --blocks 1 --crop 8"
+    options += " --checkpoint-every 2 --sample-every 2"
     place = ["--data", str(photos), "--out", str(tmp_path / "two"), "--threads", "1"]
-    command = [sys.executable, *launch, "-m", "imgan.cli", "train", "upscale", *place, *options]
+    command = [
+        sys.executable,
+        *launch,
+        "-m",
+        "imgan.cli",
+        "train",
+        "upscale",
+        *place,
+        *options.split(),
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
     result = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert result.returncode == 0, result.stderr
@@ -189,7 +205,7 @@ class _Poisoned(CompactTask):
 def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(
     photos: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(Failure, match=r"step 3: the loss became nan.*checkpoint\.pt.*--rate"):
+    with pytest.raises(Failure, match=r"step 3: the loss became nan.*checkpoint\.pt.*--lr"):
         fit(_Poisoned(photos, COMPACT), tmp_path)
     assert _state(tmp_path)["step"] == 2
     assert all(tensor.isfinite().all() for tensor in _weights(tmp_path).values())
@@ -278,9 +294,9 @@ def test_every_epoch_is_another_permutation() -> None:
     "wrong",
     [
         {"steps": 0},
-        {"batch": -1},
-        {"rate": 0.0},
-        {"average": 1.0},
+        {"batch_size": -1},
+        {"lr": 0.0},
+        {"ema_decay": 1.0},
         {"seed": -1},
         {"precision": "float8"},
         {"scale": 3},
@@ -289,7 +305,7 @@ def test_every_epoch_is_another_permutation() -> None:
 )
 def test_settings_that_mean_nothing_are_misuse(wrong: dict[str, Any]) -> None:
     (name,) = wrong
-    with pytest.raises(Misuse, match=f"--{name} .*it must be"):
+    with pytest.raises(Misuse, match=f"{option(name)} .*it must be"):
         CompactSettings(**wrong)
 
 
@@ -301,8 +317,8 @@ def test_a_run_goes_on_only_as_it_was_begun(photos: Path, faces: Path, tmp_path:
     run = tmp_path / "run"
     _train(photos, run)
     _train(photos, run)
-    with pytest.raises(Misuse, match=r"begun with --rate 0\.001, not 0\.01"):
-        _train(photos, run, replace(COMPACT, rate=0.01))
+    with pytest.raises(Misuse, match=r"begun with --lr 0\.001, not 0\.01"):
+        _train(photos, run, replace(COMPACT, lr=0.01))
     with pytest.raises(Misuse, match="begun with --data"):
         _train(faces, run)
     with pytest.raises(Misuse, match="begun with recipe upscale, not dcgan"):
@@ -324,6 +340,16 @@ def test_a_run_without_its_record_is_a_failure(photos: Path, tmp_path: Path) -> 
     fit(_compact(photos), tmp_path)
     with pytest.raises(Failure, match=r"no run\.json"):
         _train(photos, tmp_path)
+
+
+def test_a_run_with_settings_that_its_recipe_lacks_is_a_failure(
+    photos: Path, tmp_path: Path
+) -> None:
+    fit(_compact(photos), tmp_path)
+    recipe = registry().recipes["upscale"]
+    record = runs.Record(recipe.name, str(photos), {"steps": 4, "patch": 8}, "")
+    with pytest.raises(Failure, match="settings that upscale does not have: --patch"):
+        runs.restore(recipe, record, tmp_path)
 
 
 def test_an_interrupted_run_says_how_to_go_on(photos: Path, tmp_path: Path) -> None:
@@ -365,7 +391,7 @@ def test_pictures_that_are_too_small_are_one_line(photos: Path, tmp_path: Path) 
 
 
 def test_the_command_trains_and_is_quiet_in_a_pipe(photos: Path, tmp_path: Path) -> None:
-    options = ["--steps", "2", "--batch", "2", "--width", "4", "--blocks", "1", "--crop", "8"]
+    options = ["--steps", "2", "--batch-size", "2", "--width", "4", "--blocks", "1", "--crop", "8"]
     place = ["--data", str(photos), "--out", str(tmp_path / "run")]
     app = cli.build(registry())
     result = CliRunner().invoke(app, ["train", "upscale", *place, *options])

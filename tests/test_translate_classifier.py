@@ -22,10 +22,10 @@ from imgan_translate.evaluate import evaluate_judge
 
 TINY = ClassifierSettings(
     steps=4,
-    batch=4,
+    batch_size=4,
     width=2,
-    average=0.5,
-    save_every=2,
+    ema_decay=0.5,
+    checkpoint_every=2,
     sample_every=4,
     source="night",
     target="day",
@@ -48,7 +48,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_batch_has_crops_of_both_domains_and_is_a_function_of_the_step(data: Path) -> None:
-    task = ClassifierTask(data, replace(TINY, batch=32))
+    task = ClassifierTask(data, replace(TINY, batch_size=32))
     crops, labels = task.batch(3)
     assert crops.shape == (32, 3, 64, 64)
     assert crops.min() >= 0
@@ -98,7 +98,7 @@ def test_what_is_plain_to_see_is_learnt_exported_and_found_by_its_domains(
     data: Path, tmp_path: Path
 ) -> None:
     torch.manual_seed(0)
-    task = ClassifierTask(data, replace(TINY, steps=40, batch=16, width=4, rate=1e-2))
+    task = ClassifierTask(data, replace(TINY, steps=40, batch_size=16, width=4, lr=1e-2))
     fit(task, tmp_path)
     file = tmp_path / "night-or-day.onnx"
     exporter = registry().exporters["translate-classifier"]

@@ -30,8 +30,8 @@ from imgan_translate.palette import monge
 from imgan_translate.unpaired import Codes, CycleGANTask, Pool, apart, contrast
 
 SMALL: dict[str, Any] = {
-    "steps": 4, "crop": 32, "load": 36, "width": 4, "blocks": 2, "critic_width": 4,
-    "average": 0.5, "save_every": 2, "sample_every": 2,
+    "steps": 4, "crop": 32, "load": 36, "width": 4, "blocks": 2, "discriminator_width": 4,
+    "ema_decay": 0.5, "checkpoint_every": 2, "sample_every": 2,
 }  # fmt: skip
 
 
@@ -331,7 +331,7 @@ def test_augmentation_shifts_and_makes_a_hole() -> None:
 
 
 def test_the_rate_is_constant_and_then_falls_along_a_line() -> None:
-    settings = Settings(steps=100, rate=1.0)
+    settings = Settings(steps=100, lr=1.0)
     assert [linear(settings, step) for step in (0, 50, 75, 99)] == pytest.approx([1, 1, 0.5, 0.02])
 
 
@@ -355,9 +355,9 @@ def test_pix2pix_learns_a_negative(pairs: Path, tmp_path: Path) -> None:
         generator=Network.resnet,
         width=8,
         blocks=1,
-        rate=2e-3,
+        lr=2e-3,
         sample_every=60,
-        save_every=60,
+        checkpoint_every=60,
     )
     fit(task, tmp_path)
     inputs, targets = task.batch(0)

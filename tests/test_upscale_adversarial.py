@@ -47,9 +47,16 @@ from imgan_upscale.adversarial import (
 from imgan_upscale.run import Blend, Upscaler
 from imgan_upscale.train import SRResNetTask
 
-TINY = {"batch": 2, "average": 0.5, "width": 4, "blocks": 1, "critic_width": 4, "crop": 8}
-SRGAN = AdversarialSettings(steps=4, save_every=2, sample_every=4, **TINY)
-PERCEPTUAL = PerceptualSettings(steps=4, save_every=2, sample_every=4, **TINY)
+TINY = {
+    "batch_size": 2,
+    "ema_decay": 0.5,
+    "width": 4,
+    "blocks": 1,
+    "discriminator_width": 4,
+    "crop": 8,
+}
+SRGAN = AdversarialSettings(steps=4, checkpoint_every=2, sample_every=4, **TINY)
+PERCEPTUAL = PerceptualSettings(steps=4, checkpoint_every=2, sample_every=4, **TINY)
 
 Make = Callable[[Path], SRGANTask | PerceptualTask]
 
@@ -159,11 +166,11 @@ def test_the_rate_of_srgan_falls_to_a_tenth_halfway(photos: Path) -> None:
     for step in range(SRGAN.steps):
         task.step(step, batch, descent)
         rates.append([o.param_groups[0]["lr"] for o in task.optimizers.values()])
-    assert rates == [[SRGAN.rate] * 2] * 2 + [[SRGAN.rate * 0.1] * 2] * 2
+    assert rates == [[SRGAN.lr] * 2] * 2 + [[SRGAN.lr * 0.1] * 2] * 2
 
 
 def test_srgan_starts_from_a_run_of_srresnet(photos: Path, tmp_path: Path) -> None:
-    settings = SRResNetSettings(steps=1, batch=2, width=4, blocks=1, crop=8)
+    settings = SRResNetSettings(steps=1, batch_size=2, width=4, blocks=1, crop=8)
     fit(SRResNetTask(photos, settings), tmp_path)
     task = _srgan(photos)
     assert start_from(task, read_weights(tmp_path, task.shipped)) == []

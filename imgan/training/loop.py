@@ -46,8 +46,10 @@ def fit(
     for network in networks:
         network.to(device, memory_format=torch.channels_last)
     descent = Descent(settings.precision, device)
-    if settings.batch % descent.world:
-        raise Misuse(f"--batch {settings.batch} cannot be shared by {descent.world} processes")
+    if settings.batch_size % descent.world:
+        raise Misuse(
+            f"--batch-size {settings.batch_size} cannot be shared by {descent.world} processes"
+        )
     checkpoint = run / CHECKPOINT
     first = load(task, checkpoint, descent) if checkpoint.exists() else 0
     last = min(settings.steps, until or settings.steps)
@@ -78,7 +80,7 @@ def fit(
             if descent.rank == 0:
                 figures = {name: float(loss) for name, loss in losses.items()}
                 seconds = time.perf_counter() - started
-                figures["images_per_second"] = settings.batch / seconds
+                figures["images_per_second"] = settings.batch_size / seconds
                 recent.append(figures)
                 if report:
                     report(done, figures)
@@ -87,7 +89,7 @@ def fit(
                     means = {name: fmean(f[name] for f in recent) for name in figures}
                     _log(run, done, means, board)
                     recent.clear()
-                if done % settings.save_every == 0 or done == last:
+                if done % settings.checkpoint_every == 0 or done == last:
                     save(task, checkpoint, done, descent)
 
 
@@ -95,7 +97,7 @@ def _stopped(step: int, why: Failure | str, checkpoint: Path) -> str:
     kept = (
         f"{checkpoint} is from before it" if checkpoint.exists() else "there is no checkpoint yet"
     )
-    return f"step {step}: {why}; {kept}; try a lower --rate with another --out"
+    return f"step {step}: {why}; {kept}; try a lower --lr with another --out"
 
 
 def seed_step(seed: int, step: int, rank: int) -> None:
@@ -104,13 +106,13 @@ def seed_step(seed: int, step: int, rank: int) -> None:
 
 
 def cosine(settings: Settings, step: int) -> float:
-    """The learning rate at a step: half a cosine from `settings.rate` to zero."""
-    return settings.rate * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
+    """The learning rate at a step: half a cosine from `settings.lr` to zero."""
+    return settings.lr * 0.5 * (1 + math.cos(math.pi * step / settings.steps))
 
 
 def linear(settings: Settings, step: int) -> float:
     """The learning rate at a step: constant in the first half, then a line to 0."""
-    return settings.rate * min(1.0, 2 * (1 - step / settings.steps))
+    return settings.lr * min(1.0, 2 * (1 - step / settings.steps))
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

@@ -6,7 +6,7 @@ import json
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +43,7 @@ class Record:
         usual = asdict(recipe.settings())
         words = ["imgan", "train", recipe.name, "--data", data.name, "--out", "RUN"]
         for name, value in given.items():
-            if value != usual[name] and name not in ("save_every", "sample_every"):
+            if value != usual[name] and name not in ("checkpoint_every", "sample_every"):
                 names = ",".join(Path(part).name for part in str(value).split(","))
                 words += [option(name)] if value is True else [option(name), names]
         if init_from:
@@ -130,11 +130,16 @@ def train(
 def restore(recipe: Recipe, record: Record, run: Path) -> Task[Any]:
     """The task of a run as its checkpoint has it, on the CPU.
 
-    Raises Failure when there is no checkpoint, and what the recipe's task raises.
+    Raises Failure when there is no checkpoint or the run has settings that the recipe lacks, and
+    what the recipe's task raises.
     """
     checkpoint = run / CHECKPOINT
     if not checkpoint.exists():
         raise Failure(f"{run}: no {CHECKPOINT} in it yet; the same `imgan train` goes on with it")
+    strange = record.settings.keys() - {field.name for field in fields(recipe.settings)}
+    if strange:
+        names = ", ".join(map(option, sorted(strange)))
+        raise Failure(f"{run} was begun with settings that {recipe.name} does not have: {names}")
     task: Task[Any] = resolve(recipe.entry)(Path(record.data), recipe.settings(**record.settings))
     load(task, checkpoint)
     return task

@@ -44,7 +44,7 @@ class Task(ABC, Generic[S]):
         """
 
         def update(averaged: Any, current: Any, count: Any) -> None:
-            decay = min(self.settings.average, (1 + int(count)) / (10 + int(count)))
+            decay = min(self.settings.ema_decay, (1 + int(count)) / (10 + int(count)))
             get_ema_multi_avg_fn(decay)(averaged, current, count)
 
         self.averages[name] = AveragedModel(

@@ -58,8 +58,8 @@ class Engine(StrEnum):
 
 @dataclass(frozen=True)
 class EncoderSettings(Settings):
-    rate: Annotated[float, Option(help="Learning rate at the start.")] = 5e-4
-    batch: Annotated[int, Option(help="Pictures a step, over all processes.")] = 64
+    lr: Annotated[float, Option(help="Learning rate at the start.")] = 5e-4
+    batch_size: Annotated[int, Option(help="Pictures a step, over all processes.")] = 64
     width: Annotated[int, Option(help="Channels of the encoder's first layer.")] = 48
     generator: Annotated[str, Option(help="The DCGAN to invert: its run or .onnx file.")] = ""
     latent_weight: Annotated[float, Option(help="Weight of the losses on z.")] = 0.1
@@ -71,8 +71,8 @@ class EncoderSettings(Settings):
 
 @dataclass(frozen=True)
 class ClassifierSettings(Settings):
-    rate: Annotated[float, Option(help="Learning rate at the start.")] = 1e-3
-    batch: Annotated[int, Option(help="Pictures a step, over all processes.")] = 64
+    lr: Annotated[float, Option(help="Learning rate at the start.")] = 1e-3
+    batch_size: Annotated[int, Option(help="Pictures a step, over all processes.")] = 64
     width: Annotated[int, Option(help="Channels of the first layer.")] = 24
 
 
@@ -102,8 +102,8 @@ class GuideSettings(ClassifierSettings):
 @dataclass(frozen=True)
 class OcclusionSettings(Settings):
     steps: Annotated[int, Option(help="Updates in the whole run.")] = 6000
-    rate: Annotated[float, Option(help="Learning rate at the start.")] = 1e-3
-    batch: Annotated[int, Option(help="Pictures a step, over all processes.")] = 64
+    lr: Annotated[float, Option(help="Learning rate at the start.")] = 1e-3
+    batch_size: Annotated[int, Option(help="Pictures a step, over all processes.")] = 64
     width: Annotated[int, Option(help="Channels of the first layer, a multiple of 8.")] = 16
 
     def __post_init__(self) -> None:

@@ -40,7 +40,7 @@ class EncoderTask(Task[EncoderSettings]):
         self.generator = _load_generator(settings.generator)
         self.networks["encoder"] = Encoder(settings.width)
         self.optimizers["encoder"] = torch.optim.Adam(
-            self.networks["encoder"].parameters(), settings.rate
+            self.networks["encoder"].parameters(), settings.lr
         )
         self.average("encoder")
 
@@ -115,7 +115,7 @@ class ClassifierTask(Task[ClassifierSettings]):
         self.data = data
         self.networks["classifier"] = self.network()
         self.optimizers["classifier"] = torch.optim.AdamW(
-            self.networks["classifier"].parameters(), settings.rate, weight_decay=0.05
+            self.networks["classifier"].parameters(), settings.lr, weight_decay=0.05
         )
         self.average("classifier")
 
@@ -177,8 +177,8 @@ class ClassifierTask(Task[ClassifierSettings]):
 
 def mirrored_batch(faces: Faces, settings: Settings, step: int) -> tuple[Tensor, ...]:
     """The faces of a step, each mirrored or not, and their labels where there are any."""
-    indices = shuffled(len(faces), settings.batch, settings.seed, step)
-    mirror = np.random.default_rng([settings.seed, step]).random(settings.batch) < 0.5
+    indices = shuffled(len(faces), settings.batch_size, settings.seed, step)
+    mirror = np.random.default_rng([settings.seed, step]).random(settings.batch_size) < 0.5
     labels = () if faces.labels is None else (torch.from_numpy(faces.labels[indices]),)
     return (faces.take(indices, mirror), *labels)
 

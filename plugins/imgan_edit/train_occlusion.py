@@ -70,7 +70,7 @@ class OcclusionTask(Task[OcclusionSettings]):
         self.data = data
         finder = self.networks["finder"] = OcclusionFinder(settings.width)
         self.optimizers["finder"] = torch.optim.AdamW(
-            finder.parameters(), settings.rate, weight_decay=0.05
+            finder.parameters(), settings.lr, weight_decay=0.05
         )
         self.average("finder")
 

@@ -88,7 +88,7 @@ class ResidualTask(Task[ResidualSettings]):
         self.networks["critic"] = Critic(LAYERS, settings.critic_width, 2 * len(EDITED))
         for name, network in self.networks.items():
             self.optimizers[name] = torch.optim.Adam(
-                network.parameters(), settings.rate, betas=(0.5, 0.999)
+                network.parameters(), settings.lr, betas=(0.5, 0.999)
             )
         self.average("editor")
 
@@ -117,7 +117,7 @@ class ResidualTask(Task[ResidualSettings]):
         # And what is built in a step would draw from its random numbers.
         _ = self.guides, self.features
         rng = np.random.default_rng([self.settings.seed, step])
-        return self.wishes.draw(rng, self.settings.batch)
+        return self.wishes.draw(rng, self.settings.batch_size)
 
     def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
         rate = cosine(self.settings, step)

@@ -17,16 +17,14 @@ from imgan.recipes import Evaluation, Recipe, Settings
 @dataclass(frozen=True)
 class FeaturesSettings(Settings):
     steps: Annotated[int, Option(help="Updates in the whole run.")] = 500
-    batch: Annotated[int, Option(help="Pairs of crops a step, over all processes.")] = 4
-    rate: Annotated[float, Option(help="Learning rate at the start; a cosine takes it to 0.")] = (
-        3e-4
-    )
-    average: Annotated[float, Option(help="Decay of the moving average that is shipped.")] = 0.98
+    batch_size: Annotated[int, Option(help="Pairs of crops a step, over all processes.")] = 4
+    lr: Annotated[float, Option(help="Learning rate at the start; a cosine takes it to 0.")] = 3e-4
+    ema_decay: Annotated[float, Option(help="Decay of the moving average that is shipped.")] = 0.98
     crop: Annotated[int, Option(help="Side of a crop, in pixels; a multiple of 16.")] = 128
     sample: Annotated[int, Option(help="Crops that the first, closed-form weights come from.")] = (
         384
     )
-    save_every: Annotated[int, Option(help="Steps between checkpoints.")] = 50
+    checkpoint_every: Annotated[int, Option(help="Steps between checkpoints.")] = 50
     sample_every: Annotated[int, Option(help="Steps between sample sheets.")] = 100
 
     def __post_init__(self) -> None:

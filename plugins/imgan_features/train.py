@@ -51,7 +51,7 @@ class FeaturesTask(Task[FeaturesSettings]):
         self.choice = Choice(self.student)
         self.networks["features"] = self.student
         self.networks["choice"] = self.choice
-        self.optimizers["features"] = torch.optim.Adam(self.student.parameters(), settings.rate)
+        self.optimizers["features"] = torch.optim.Adam(self.student.parameters(), settings.lr)
         self.average("features")
         self.data = data
 
@@ -74,7 +74,7 @@ class FeaturesTask(Task[FeaturesSettings]):
         # Here, so that a missing teacher is not taken for a step that went wrong.
         _ = self.teacher
         rng = np.random.default_rng([self.settings.seed, step])
-        return self.crops.pairs(rng, self.settings.batch)
+        return self.crops.pairs(rng, self.settings.batch_size)
 
     def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
         self.teacher.to(descent.device)

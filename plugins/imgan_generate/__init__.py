@@ -26,14 +26,16 @@ GENERATOR = "generate-dcgan"
 
 @dataclass(frozen=True)
 class DCGANSettings(Settings):
-    """As published; `--width 32 --critic-width 32` trains sixteen times as fast."""
+    """As published; `--width 32 --discriminator-width 32` trains sixteen times as fast."""
 
     # 7,100 updates of 128 are a hundred passes over 9,000 faces.
     steps: Annotated[int, Option(help="Updates in the whole run.")] = 7_100
-    batch: Annotated[int, Option(help="Pictures a step, over all processes.")] = 128
-    average: Annotated[float, Option(help="Decay of the moving average that is shipped.")] = 0.998
+    batch_size: Annotated[int, Option(help="Pictures a step, over all processes.")] = 128
+    ema_decay: Annotated[float, Option(help="Decay of the moving average that is shipped.")] = 0.998
     width: Annotated[int, Option(help="Channels of the generator's last hidden layer.")] = 128
-    critic_width: Annotated[int, Option(help="Channels of the discriminator's first layer.")] = 128
+    discriminator_width: Annotated[
+        int, Option(help="Channels of the discriminator's first layer.")
+    ] = 128
 
 
 @dataclass(frozen=True)
@@ -67,11 +69,11 @@ class StyleGANSettings(Settings):
     --channel-max 512`."""
 
     steps: Annotated[int, Option(help="Updates in the whole run.")] = 30_000
-    rate: Annotated[float, Option(help="Learning rate of the generator.")] = 2e-3
-    critic_rate: Annotated[float, Option(help="Learning rate of the discriminator.")] = 4e-4
+    lr: Annotated[float, Option(help="Learning rate of the generator.")] = 2e-3
+    discriminator_lr: Annotated[float, Option(help="Learning rate of the discriminator.")] = 4e-4
     size: Annotated[int, Option(help="Pixels a side: a power of 2, 8 or more.")] = 64
     channel_base: Annotated[int, Option(help="Channels of the generator times resolution.")] = 1536
-    critic_base: Annotated[int, Option(help="The same of the discriminator.")] = 1024
+    discriminator_base: Annotated[int, Option(help="The same of the discriminator.")] = 1024
     channel_max: Annotated[int, Option(help="Channels of both, at most.")] = 192
     gamma: Annotated[float, Option(help="Weight of the gradient penalties R1 and R2.")] = 0.5
     penalty_every: Annotated[int, Option(help="Steps from one penalty to the next.")] = 16
@@ -87,7 +89,7 @@ class StyleGANSettings(Settings):
         super().__post_init__()
         power = self.size >= 8 and self.size & (self.size - 1) == 0
         self.require(power, "size", "a power of 2, 8 or more")
-        self.require(self.critic_rate > 0, "critic_rate", "above 0")
+        self.require(self.discriminator_lr > 0, "discriminator_lr", "above 0")
         for name in ("gamma", "feature_weight"):
             self.require(getattr(self, name) >= 0, name, "0 or more")
 

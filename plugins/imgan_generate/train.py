@@ -30,10 +30,10 @@ class DCGANTask(Task[DCGANSettings]):
         super().__init__(settings)
         self.data = data
         self.networks["generator"] = Generator(settings.width)
-        self.networks["discriminator"] = Discriminator(settings.critic_width)
+        self.networks["discriminator"] = Discriminator(settings.discriminator_width)
         for name, network in self.networks.items():
             self.optimizers[name] = torch.optim.Adam(
-                network.parameters(), settings.rate, betas=(0.5, 0.999)
+                network.parameters(), settings.lr, betas=(0.5, 0.999)
             )
         self.average("generator")
 
@@ -43,7 +43,7 @@ class DCGANTask(Task[DCGANSettings]):
         return Faces(self.data, SIZE)
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
-        seed, count = self.settings.seed, self.settings.batch
+        seed, count = self.settings.seed, self.settings.batch_size
         indices = shuffled(len(self.faces), count, seed, step)
         mirror = np.random.default_rng([seed, step]).random(count) < 0.5
         return (self.faces.take(indices, mirror),)

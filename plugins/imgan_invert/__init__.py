@@ -100,7 +100,7 @@ class EncoderSettings(Settings):
     """An encoder for one generator."""
 
     steps: Annotated[int, Option(help="Updates in the whole run.")] = 6_000
-    rate: Annotated[float, Option(help="Learning rate at the start.")] = 1e-3
+    lr: Annotated[float, Option(help="Learning rate at the start.")] = 1e-3
     generator: Annotated[str, Option(help="The generator: its .onnx file, or a run.")] = ""
     width: Annotated[int, Option(help="Channels of the first layer.")] = 32
     real_weight: Annotated[float, Option(help="Weight of photos made again.")] = 1.0

@@ -150,8 +150,8 @@ class Parse(Operation):
 @dataclass(frozen=True)
 class ParserSettings(Settings):
     steps: Annotated[int, Option(help="Updates in the whole run.")] = 3000
-    rate: Annotated[float, Option(help="Learning rate at the start.")] = 2e-3
-    average: Annotated[float, Option(help="Decay of the moving average that is shipped.")] = 0.995
+    lr: Annotated[float, Option(help="Learning rate at the start.")] = 2e-3
+    ema_decay: Annotated[float, Option(help="Decay of the moving average that is shipped.")] = 0.995
     width: Annotated[int, Option(help="Channels of the first layer.")] = 16
     size: Annotated[int, Option(help="Side of the pictures in pixels, a multiple of 32.")] = 128
     more: Annotated[

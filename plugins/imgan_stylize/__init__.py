@@ -40,10 +40,10 @@ REFINE = 16
 
 @dataclass(frozen=True)
 class FastSettings(Settings):
-    rate: Annotated[float, Option(help="Learning rate at the start; a cosine takes it to 0.")] = (
-        1e-3
-    )
-    batch: Annotated[int, Option(help="Pairs of photo and style a step, over all processes.")] = 8
+    lr: Annotated[float, Option(help="Learning rate at the start; a cosine takes it to 0.")] = 1e-3
+    batch_size: Annotated[
+        int, Option(help="Pairs of photo and style a step, over all processes.")
+    ] = 8
     styles: Annotated[
         str, Option(help="A folder of paintings. Default: other photos are the styles.")
     ] = ""

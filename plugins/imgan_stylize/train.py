@@ -60,7 +60,7 @@ class StylizeTask(Task[FastSettings]):
         # Among the networks, so that a run keeps the encoder that its decoder was made for.
         self.encoder = self.networks["encoder"] = perceptual.load()
         decoder = self.networks["decoder"] = Decoder()
-        self.optimizers["decoder"] = torch.optim.Adam(decoder.parameters(), settings.rate)
+        self.optimizers["decoder"] = torch.optim.Adam(decoder.parameters(), settings.lr)
         self.average("decoder")
 
     @cached_property
@@ -70,7 +70,7 @@ class StylizeTask(Task[FastSettings]):
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
         rng = np.random.default_rng([self.settings.seed, step])
-        return self.pairs.draw(rng, self.settings.batch)
+        return self.pairs.draw(rng, self.settings.batch_size)
 
     def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
         photos, styles = batch

@@ -59,8 +59,8 @@ class DomainSettings(Settings):
 class TranslateSettings(DomainSettings):
     """What both recipes have; the defaults are as published, CycleGAN and pix2pix alike."""
 
-    batch: Annotated[int, Option(help="Pictures a step, over all processes.")] = 1
-    rate: Annotated[
+    batch_size: Annotated[int, Option(help="Pictures a step, over all processes.")] = 1
+    lr: Annotated[
         float, Option(help="Learning rate of the first half; in the second it falls to 0.")
     ] = 2e-4
     crop: Annotated[int, Option(help="Side of what the networks see, in pixels.")] = 256
@@ -80,7 +80,7 @@ class TranslateSettings(DomainSettings):
     residual: Annotated[
         bool, Option(help="The generator makes what is added to the picture, not the picture.")
     ] = False
-    critic_width: Annotated[int, Option(help="Channels of the critics' first layer.")] = 64
+    discriminator_width: Annotated[int, Option(help="Channels of the critics' first layer.")] = 64
     augment: Annotated[
         bool, Option(help="Differentiable augmentation of what the critics see.")
     ] = False
@@ -178,10 +178,8 @@ class Pix2PixSettings(TranslateSettings):
 @dataclass(frozen=True)
 class ClassifierSettings(DomainSettings):
     steps: Annotated[int, Option(help="Updates in the whole run.")] = 1500
-    batch: Annotated[int, Option(help="Crops a step, over all processes.")] = 32
-    rate: Annotated[float, Option(help="Learning rate at the start; a cosine takes it to 0.")] = (
-        1e-3
-    )
+    batch_size: Annotated[int, Option(help="Crops a step, over all processes.")] = 32
+    lr: Annotated[float, Option(help="Learning rate at the start; a cosine takes it to 0.")] = 1e-3
     width: Annotated[int, Option(help="Channels of the first layer.")] = 16
     perturbation: Annotated[
         float,

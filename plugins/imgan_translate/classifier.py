@@ -45,7 +45,7 @@ class ClassifierTask(Task[ClassifierSettings]):
         self.data = data
         self.networks["classifier"] = Classifier(settings.width, 1)
         self.optimizers["classifier"] = torch.optim.AdamW(
-            self.networks["classifier"].parameters(), settings.rate, weight_decay=0.05
+            self.networks["classifier"].parameters(), settings.lr, weight_decay=0.05
         )
         self.average("classifier")
 
@@ -55,7 +55,9 @@ class ClassifierTask(Task[ClassifierSettings]):
         return tuple(read(self.data / f"train{side}", ZOOM * SIDE) for side in "AB")
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
-        return self._draw(np.random.default_rng([self.settings.seed, step]), self.settings.batch)
+        return self._draw(
+            np.random.default_rng([self.settings.seed, step]), self.settings.batch_size
+        )
 
     def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
         crops, labels = batch

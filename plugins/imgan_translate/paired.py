@@ -47,11 +47,11 @@ class Pix2PixTask(Task[Pix2PixSettings]):
             self.networks["generator"] = UNet(settings.width, settings.crop.bit_length() - 1)
         else:
             self.networks["generator"] = resnet(settings)
-        self.networks["critic"] = Patch(6, settings.critic_width)
+        self.networks["critic"] = Patch(6, settings.discriminator_width)
         for name, network in self.networks.items():
             begin(network)
             self.optimizers[name] = torch.optim.Adam(
-                network.parameters(), settings.rate, betas=(0.5, 0.999)
+                network.parameters(), settings.lr, betas=(0.5, 0.999)
             )
         self.average("generator")
 
@@ -62,7 +62,7 @@ class Pix2PixTask(Task[Pix2PixSettings]):
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
         settings = self.settings
-        chosen = shuffled(len(self.pairs), settings.batch, settings.seed, step)
+        chosen = shuffled(len(self.pairs), settings.batch_size, settings.seed, step)
         rng = np.random.default_rng([settings.seed, step])
         return cropped([self.pairs[i] for i in chosen], settings, rng)
 

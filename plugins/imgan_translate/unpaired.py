@@ -97,8 +97,8 @@ class CycleGANTask(Task[CycleGANSettings]):
 
     def _new_critic(self) -> nn.Module:
         if self.settings.projected:
-            return Critic(LAYERS, self.settings.critic_width)
-        critic = Patch(3, self.settings.critic_width)
+            return Critic(LAYERS, self.settings.discriminator_width)
+        critic = Patch(3, self.settings.discriminator_width)
         begin(critic)
         return critic
 
@@ -154,7 +154,7 @@ class CycleGANTask(Task[CycleGANSettings]):
         """A generator and, with `--palette`, the palette of where it leads."""
         generator = super().product()
         if self.settings.palette:
-            crops = map(self._crops, range(math.ceil(PALETTE / self.settings.batch)))
+            crops = map(self._crops, range(math.ceil(PALETTE / self.settings.batch_size)))
             pairs = (pair if self.shipped == "forward" else pair[::-1] for pair in crops)
             generator.palette = monge(
                 (_bordered(generator, inputs).clamp(-1, 1), targets) for inputs, targets in pairs
@@ -172,7 +172,7 @@ class CycleGANTask(Task[CycleGANSettings]):
         crops: list[Tensor] = []
         for seed, photos in enumerate(self.photos):
             # Another seed for each, or equally many photos of A and B would always meet.
-            chosen = shuffled(len(photos), settings.batch, 2 * settings.seed + seed, step)
+            chosen = shuffled(len(photos), settings.batch_size, 2 * settings.seed + seed, step)
             crops += cropped([[photos[i]] for i in chosen], settings, rng)
         return tuple(crops)
 
@@ -366,4 +366,4 @@ def resnet(settings: TranslateSettings) -> ResNet:
 
 
 def _adam(parameters: list[nn.Parameter], settings: CycleGANSettings) -> torch.optim.Adam:
-    return torch.optim.Adam(parameters, settings.rate, betas=(0.5, 0.999))
+    return torch.optim.Adam(parameters, settings.lr, betas=(0.5, 0.999))

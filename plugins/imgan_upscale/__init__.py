@@ -36,9 +36,7 @@ SHARPNESS = ("upscale-x4", "upscale-x4-sharp")
 class UpscaleSettings(Settings):
     """What every recipe for an upscaler has."""
 
-    rate: Annotated[float, Option(help="Learning rate at the start; a cosine takes it to 0.")] = (
-        5e-4
-    )
+    lr: Annotated[float, Option(help="Learning rate at the start; a cosine takes it to 0.")] = 5e-4
     scale: Annotated[int, Option(help="How much larger the output is: 2, 4 or 8.")] = 4
     width: Annotated[int, Option(help="Channels of the residual blocks.")] = 64
     blocks: Annotated[int, Option(help="Residual blocks; more than --init-from's may be.")] = 8
@@ -57,9 +55,7 @@ class CompactSettings(UpscaleSettings):
 
 @dataclass(frozen=True)
 class SRResNetSettings(CompactSettings):
-    rate: Annotated[float, Option(help="Learning rate at the start; a cosine takes it to 0.")] = (
-        1e-4
-    )
+    lr: Annotated[float, Option(help="Learning rate at the start; a cosine takes it to 0.")] = 1e-4
     blocks: Annotated[int, Option(help="Residual blocks.")] = 16
     squared: Annotated[bool, Option(help="Mean squared error as the loss, not L1.")] = True
 
@@ -68,14 +64,16 @@ class SRResNetSettings(CompactSettings):
 class AdversarialSettings(UpscaleSettings):
     """What the recipes with a discriminator have; the defaults are SRGAN's as published."""
 
-    rate: Annotated[float, Option(help="Learning rate; a tenth of it in the second half.")] = 1e-4
+    lr: Annotated[float, Option(help="Learning rate; a tenth of it in the second half.")] = 1e-4
     blocks: Annotated[int, Option(help="Residual blocks.")] = 16
     crop: Annotated[int, Option(help="Side of the small crop, in pixels.")] = 24
     features: Annotated[
         str, Option(help="Deep features of the content loss: bundled, or vgg19.")
     ] = "bundled"
     adversarial: Annotated[float, Option(help="Weight of the adversarial loss.")] = 1e-3
-    critic_width: Annotated[int, Option(help="Channels of the discriminator's first layer.")] = 64
+    discriminator_width: Annotated[
+        int, Option(help="Channels of the discriminator's first layer.")
+    ] = 64
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -87,14 +85,14 @@ class AdversarialSettings(UpscaleSettings):
 
 @dataclass(frozen=True)
 class PerceptualSettings(AdversarialSettings):
-    rate: Annotated[float, Option(help="Learning rate at the start; a cosine takes it to 0.")] = (
-        1e-4
-    )
+    lr: Annotated[float, Option(help="Learning rate at the start; a cosine takes it to 0.")] = 1e-4
     steps: Annotated[int, Option(help="Updates in the whole run.")] = 2_500
-    batch: Annotated[int, Option(help="Pictures a step, over all processes.")] = 4
+    batch_size: Annotated[int, Option(help="Pictures a step, over all processes.")] = 4
     blocks: Annotated[int, Option(help="Residual blocks; more than --init-from's may be.")] = 8
     adversarial: Annotated[float, Option(help="Weight of the adversarial loss.")] = 0.1
-    critic_width: Annotated[int, Option(help="Channels of the discriminator's first layer.")] = 32
+    discriminator_width: Annotated[
+        int, Option(help="Channels of the discriminator's first layer.")
+    ] = 32
     l1: Annotated[float, Option(help="Weight of the L1 loss on pixels.")] = 2.0
     grid: Annotated[
         float, Option(help="Weight of the L1 loss on the pixel shuffle's phases, smoothed.")

@@ -77,9 +77,7 @@ class _AdversarialTask(UpscalerTask[A], Generic[A]):
     ) -> None:
         super().__init__(data, settings, network)
         self.networks["discriminator"] = discriminator
-        self.optimizers["discriminator"] = torch.optim.Adam(
-            discriminator.parameters(), settings.rate
-        )
+        self.optimizers["discriminator"] = torch.optim.Adam(discriminator.parameters(), settings.lr)
 
     @cached_property
     def features(self) -> Features:
@@ -102,13 +100,13 @@ class SRGANTask(_AdversarialTask[AdversarialSettings]):
     def __init__(self, data: Path, settings: AdversarialSettings) -> None:
         network = SRResNet(settings.scale, settings.width, settings.blocks)
         side = settings.crop * settings.scale
-        super().__init__(data, settings, network, Discriminator(side, settings.critic_width))
+        super().__init__(data, settings, network, Discriminator(side, settings.discriminator_width))
 
     def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
         small, large = batch
         upscaler, discriminator = self.networks["upscaler"], self.networks["discriminator"]
         for optimizer in self.optimizers.values():
-            set_rate(optimizer, self.settings.rate * (1 if 2 * step < self.settings.steps else 0.1))
+            set_rate(optimizer, self.settings.lr * (1 if 2 * step < self.settings.steps else 0.1))
         with descent.autocast():
             fake = upscaler(small)
             on_real, on_fake = discriminator(large), discriminator(fake.detach())
@@ -136,7 +134,7 @@ class PerceptualTask(_AdversarialTask[PerceptualSettings]):
 
     def __init__(self, data: Path, settings: PerceptualSettings) -> None:
         network = Compact(settings.scale, settings.width, settings.blocks)
-        super().__init__(data, settings, network, PatchDiscriminator(settings.critic_width))
+        super().__init__(data, settings, network, PatchDiscriminator(settings.discriminator_width))
 
     def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
         small, large = batch

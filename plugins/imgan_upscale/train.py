@@ -39,7 +39,7 @@ class UpscalerTask(Task[U], Generic[U]):
     def __init__(self, data: Path, settings: U, network: nn.Module) -> None:
         super().__init__(settings)
         self.networks["upscaler"] = network
-        self.optimizers["upscaler"] = torch.optim.Adam(network.parameters(), settings.rate)
+        self.optimizers["upscaler"] = torch.optim.Adam(network.parameters(), settings.lr)
         self.average("upscaler")
         self.data = data
 
@@ -50,7 +50,7 @@ class UpscalerTask(Task[U], Generic[U]):
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
         rng = np.random.default_rng([self.settings.seed, step])
-        return self.crops.draw(rng, self.settings.batch)
+        return self.crops.draw(rng, self.settings.batch_size)
 
     def sample(self) -> Tensor:
         """Rows of nearest-neighbour input, output and truth."""

@@ -54,12 +54,12 @@ class StyleGANTask(Task[StyleGANSettings]):
             _channels(settings.size, settings.channel_base, settings.channel_max)
         )
         self.networks["discriminator"] = Discriminator(
-            _channels(settings.size, settings.critic_base, settings.channel_max)
+            _channels(settings.size, settings.discriminator_base, settings.channel_max)
         )
         if settings.feature_weight:
             self.networks["feature_discriminator"] = Critic(LAYERS)
         for name, network in self.networks.items():
-            rate = settings.rate if name == "generator" else settings.critic_rate
+            rate = settings.lr if name == "generator" else settings.discriminator_lr
             self.optimizers[name] = torch.optim.Adam(network.parameters(), rate, betas=(0.0, 0.99))
         self.average("generator")
 
@@ -75,7 +75,7 @@ class StyleGANTask(Task[StyleGANSettings]):
     def batch(self, step: int) -> tuple[Tensor, ...]:
         if self.settings.feature_weight:
             _ = self.features  # here and not in a step, whose random numbers it would draw
-        seed, count = self.settings.seed, self.settings.batch
+        seed, count = self.settings.seed, self.settings.batch_size
         indices = shuffled(len(self.pixels), count, seed, step)
         mirror = np.random.default_rng([seed, step]).random(count) < 0.5
         return (centred(taken(self.pixels, indices, mirror)),)

@@ -52,7 +52,7 @@ class EncoderTask(Task[EncoderSettings]):
         encoder = Encoder(synthesis.sides[-1], synthesis.styles, generator.w, settings.width)
         encoder.mean.copy_(generator.mapping.w_avg)
         self.networks["encoder"] = encoder
-        self.optimizers["encoder"] = torch.optim.Adam(encoder.parameters(), settings.rate)
+        self.optimizers["encoder"] = torch.optim.Adam(encoder.parameters(), settings.lr)
         self.average("encoder")
 
     @cached_property
@@ -72,7 +72,7 @@ class EncoderTask(Task[EncoderSettings]):
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
         _ = self.features  # here and not in a step, whose random numbers it would draw
-        seed, count = self.settings.seed, self.settings.batch
+        seed, count = self.settings.seed, self.settings.batch_size
         indices = shuffled(len(self.pixels), count, seed, step)
         mirror = np.random.default_rng([seed, step]).random(count) < 0.5
         return (centred(taken(self.pixels, indices, mirror)),)

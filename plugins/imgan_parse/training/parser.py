@@ -40,7 +40,7 @@ class ParserTask(Task[ParserSettings]):
         self.data = data
         parser = self.networks["parser"] = Parser(settings.width)
         self.optimizers["parser"] = torch.optim.AdamW(
-            parser.parameters(), settings.rate, weight_decay=0.02
+            parser.parameters(), settings.lr, weight_decay=0.02
         )
         self.average("parser")
 
@@ -70,7 +70,7 @@ class ParserTask(Task[ParserSettings]):
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
         rng = np.random.default_rng([self.settings.seed, step])
-        drawn = rng.choice(len(self.chances), self.settings.batch, p=self.chances)
+        drawn = rng.choice(len(self.chances), self.settings.batch_size, p=self.chances)
         pairs = []
         for index in drawn:
             faces, place = self.sets[0], int(index)
