@@ -22,8 +22,8 @@ from imgan_inpaint.net import Discriminator, Generator
 from imgan_inpaint.training.pggan import PGGANTask
 
 TINY: dict[str, Any] = {
-    "steps": 4, "batch": 2, "crop": 32, "width": 4, "blocks": 2, "critic_width": 4,
-    "save_every": 2, "sample_every": 2,
+    "steps": 4, "batch_size": 2, "crop": 32, "width": 4, "blocks": 2, "discriminator_width": 4,
+    "checkpoint_every": 2, "sample_every": 2,
 }  # fmt: skip
 
 
@@ -105,10 +105,10 @@ def test_it_learns_to_go_on_with_a_colour(photos: Path, tmp_path: Path) -> None:
     changed = {
         "steps": 30,
         "batch": 4,
-        "rate": 3e-3,
-        "average": 0.8,
+        "lr": 3e-3,
+        "ema_decay": 0.8,
         "sample_every": 30,
-        "save_every": 30,
+        "checkpoint_every": 30,
     }
     task = _task(photos, InpaintSettings(**TINY | changed))
     image, hole = task.batch(0)

@@ -38,7 +38,7 @@ Box = tuple[int, int, int, int]
 class InpaintSettings(Settings):
     """PG-GAN's; the weights of its three losses are as published (Demir and Unal 2018)."""
 
-    rate: Annotated[
+    lr: Annotated[
         float, Option(help="Learning rate; in the second half of the run it falls to 0.")
     ] = 2e-4
     crop: Annotated[int, Option(help="Side of a training crop, in pixels.")] = 128
@@ -47,7 +47,9 @@ class InpaintSettings(Settings):
     ] = 1.2
     width: Annotated[int, Option(help="Channels of the generator's first layer.")] = 24
     blocks: Annotated[int, Option(help="Dilated residual blocks of the generator.")] = 5
-    critic_width: Annotated[int, Option(help="Channels of the discriminator's first layer.")] = 24
+    discriminator_width: Annotated[
+        int, Option(help="Channels of the discriminator's first layer.")
+    ] = 24
     hole: Annotated[float, Option(help="The largest part of a crop that a hole takes.")] = 0.4
     masks: Annotated[
         str,

@@ -38,10 +38,10 @@ class PGGANTask(Task[InpaintSettings]):
         super().__init__(settings)
         self.data = data
         self.networks["generator"] = Generator(settings.width, settings.blocks)
-        self.networks["discriminator"] = Discriminator(settings.critic_width)
+        self.networks["discriminator"] = Discriminator(settings.discriminator_width)
         for name, network in self.networks.items():
             self.optimizers[name] = torch.optim.Adam(
-                network.parameters(), settings.rate, betas=(0.5, 0.99)
+                network.parameters(), settings.lr, betas=(0.5, 0.99)
             )
         self.average("generator")
 
@@ -68,7 +68,7 @@ class PGGANTask(Task[InpaintSettings]):
         settings = self.settings
         if settings.features:
             _ = self.features  # what is missing is told here, not as a step that failed
-        chosen = shuffled(len(self.photos), settings.batch, settings.seed, step)
+        chosen = shuffled(len(self.photos), settings.batch_size, settings.seed, step)
         rng = np.random.default_rng([settings.seed, step])
         crops = to_tensor([self._crop(self.photos[i], rng) for i in chosen])
         return crops, self._holes(rng, len(crops))
