@@ -29,7 +29,7 @@ from imgan_generate.training.icgan import (
 )
 
 TRAINED = 12
-TINY = ICGANSettings(steps=2, batch=4, width=4, critic_width=4)
+TINY = ICGANSettings(steps=2, batch_size=4, width=4, discriminator_width=4)
 DESCENT = Descent("float32", torch.device("cpu"))
 
 
@@ -56,7 +56,7 @@ def run(celeba: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _encoder(celeba: Path, run: Path) -> ICGANEncoderTask:
-    settings = ICGANEncoderSettings(steps=2, batch=4, width=4, rate=0.01, generator=str(run))
+    settings = ICGANEncoderSettings(steps=2, batch_size=4, width=4, lr=0.01, generator=str(run))
     torch.manual_seed(0)
     return ICGANEncoderTask(celeba, settings)
 
@@ -100,7 +100,7 @@ def test_a_dcgan_is_a_start_that_makes_its_own_faces_where_y_says_nothing(celeba
 
 def test_a_step_trains_both_and_the_discriminator_learns_whose_y_it_is(celeba: Path) -> None:
     torch.manual_seed(0)
-    settings = ICGANSettings(steps=20, batch=12, width=4, critic_width=8, rate=2e-3)
+    settings = ICGANSettings(steps=20, batch_size=12, width=4, discriminator_width=8, lr=2e-3)
     task = ICGANTask(celeba, settings)
     before = {n: [p.clone() for p in net.parameters()] for n, net in task.networks.items()}
     for step in range(20):

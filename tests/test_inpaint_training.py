@@ -104,7 +104,7 @@ def _task(photos: Path, settings: InpaintSettings) -> PGGANTask:
 def test_it_learns_to_go_on_with_a_colour(photos: Path, tmp_path: Path) -> None:
     changed = {
         "steps": 30,
-        "batch": 4,
+        "batch_size": 4,
         "lr": 3e-3,
         "ema_decay": 0.8,
         "sample_every": 30,

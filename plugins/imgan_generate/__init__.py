@@ -40,12 +40,14 @@ class DCGANSettings(Settings):
 
 @dataclass(frozen=True)
 class ICGANSettings(DCGANSettings):
-    """Small, for a CPU and some thousand faces; as published is `--width 64 --critic-width 64`."""
+    """Small, for a CPU and some thousand faces; as published is `--width 64 --discriminator-width 64`."""
 
     steps: Annotated[int, Option(help="Updates in the whole run.")] = 7_100
-    batch: Annotated[int, Option(help="Pictures a step, over all processes.")] = 64
+    batch_size: Annotated[int, Option(help="Pictures a step, over all processes.")] = 64
     width: Annotated[int, Option(help="Channels of the generator's last hidden layer.")] = 32
-    critic_width: Annotated[int, Option(help="Channels of the discriminator's first layer.")] = 32
+    discriminator_width: Annotated[
+        int, Option(help="Channels of the discriminator's first layer.")
+    ] = 32
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,8 @@ class ICGANEncoderSettings(Settings):
     """Two encoders for one generator."""
 
     steps: Annotated[int, Option(help="Updates in the whole run.")] = 3_000
-    rate: Annotated[float, Option(help="Learning rate at the start.")] = 1e-3
-    batch: Annotated[int, Option(help="Pictures a step, over all processes.")] = 64
+    lr: Annotated[float, Option(help="Learning rate at the start.")] = 1e-3
+    batch_size: Annotated[int, Option(help="Pictures a step, over all processes.")] = 64
     generator: Annotated[str, Option(help="The generator: its .onnx file, or a run.")] = ""
     width: Annotated[int, Option(help="Channels of the encoders' first layer.")] = 24
 

@@ -70,7 +70,7 @@ class _Labelled(Task[S]):
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
         """Faces [N, 3, 64, 64], their y, and the y of others, as they are in the data."""
-        seed, count = self.settings.seed, self.settings.batch
+        seed, count = self.settings.seed, self.settings.batch_size
         indices = shuffled(len(self.faces), count, seed, step)
         draw = np.random.default_rng([seed, step])
         mirror, others = draw.random(count) < 0.5, draw.integers(len(self.faces), size=count)
@@ -92,10 +92,10 @@ class ICGANTask(_Labelled[ICGANSettings]):
         super().__init__(data, settings)
         count = len(ATTRIBUTES)
         self.networks["generator"] = Generator(settings.width, count)
-        self.networks["discriminator"] = Discriminator(settings.critic_width, count)
+        self.networks["discriminator"] = Discriminator(settings.discriminator_width, count)
         for name, network in self.networks.items():
             self.optimizers[name] = torch.optim.Adam(
-                network.parameters(), settings.rate, betas=(0.5, 0.999)
+                network.parameters(), settings.lr, betas=(0.5, 0.999)
             )
         self.average("generator")
 
@@ -137,7 +137,7 @@ class ICGANEncoderTask(_Labelled[ICGANEncoderSettings]):
         for name, outputs in (("latent", LATENT), ("label", len(ATTRIBUTES))):
             network = Encoder(settings.width, outputs)
             self.networks[name] = network
-            self.optimizers[name] = torch.optim.Adam(network.parameters(), settings.rate)
+            self.optimizers[name] = torch.optim.Adam(network.parameters(), settings.lr)
             self.average(name)
 
     def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
