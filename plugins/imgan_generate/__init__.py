@@ -40,7 +40,10 @@ class DCGANSettings(Settings):
 
 @dataclass(frozen=True)
 class ICGANSettings(DCGANSettings):
-    """Small, for a CPU and some thousand faces; as published is `--width 64 --discriminator-width 64`."""
+    """Small, for a CPU and some thousand faces.
+
+    As published is `--width 64 --discriminator-width 64`.
+    """
 
     steps: Annotated[int, Option(help="Updates in the whole run.")] = 7_100
     batch_size: Annotated[int, Option(help="Pictures a step, over all processes.")] = 64
