@@ -42,6 +42,7 @@ SHORT = {
     "imgan scribble ": " --steps 2 --seeds 1",
     "imgan reconstruct ": " --steps 2",
     "imgan stylize photo.jpg --style painting.jpg --method gram ": " --steps 2",
+    "imgan serve ": " --help",  # it would not end
 }
 """What is added to the commands that begin so."""
 

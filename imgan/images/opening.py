@@ -37,21 +37,22 @@ for _plugin in ("Avif", "Bmp", "Gif", "Jpeg", "Mpo", "Png", "Tiff", "WebP"):
 pillow_heif.register_heif_opener()
 
 
-def open_picture(source: Path | bytes, name: str = "") -> Picture:
+def open_picture(source: Path | bytes, name: str = "", *, max_pixels: int = MAX_PIXELS) -> Picture:
     """Open a picture file, or the bytes of one.
 
     Args:
         source: path, or the whole file as read from standard input.
         name: what messages call it; the path, or "standard input", when empty.
+        max_pixels: what the picture may have at most; it is looked at before any is decoded.
 
     Raises:
         Failure: missing, unreadable, empty, no picture, broken, truncated, of an unsupported kind,
-            or over `MAX_PIXELS`.
+            or, with the code "too-large", over `max_pixels`.
     """
     name = name or (str(source) if isinstance(source, Path) else "standard input")
     try:
         with BytesIO(source) if isinstance(source, bytes) else source.open("rb") as stream:
-            picture = _decode(stream)
+            picture = _decode(stream, max_pixels)
         own = source.name if isinstance(source, Path) else ""
         return replace(picture, source=replace(picture.source, name=own))
     except OSError as error:
@@ -61,16 +62,18 @@ def open_picture(source: Path | bytes, name: str = "") -> Picture:
     except Image.DecompressionBombError as error:
         raise Failure(f"{name}: too many pixels: {line(error)}") from error
     except Failure as error:
-        raise Failure(f"{name}: {error}") from error
+        raise Failure(f"{name}: {error}", code=error.code) from error
     except Exception as error:  # decoders raise almost anything when fed malformed bytes
         raise Failure(f"{name}: {_BROKEN}: {line(error)}") from error
 
 
-def _decode(stream: BinaryIO) -> Picture:
+def _decode(stream: BinaryIO, max_pixels: int) -> Picture:
     image = _identify(stream)
     width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise Failure(f"{width:,} x {height:,} pixels; imgan opens at most {MAX_PIXELS:,}")
+    if width * height > max_pixels:
+        raise Failure(
+            f"{width:,} x {height:,} pixels; imgan opens at most {max_pixels:,}", code="too-large"
+        )
     form = "JPEG" if image.format == "MPO" else str(image.format)
     stream.seek(0)
     header = stream.read(4096)
