@@ -356,11 +356,9 @@ def test_the_page_in_a_browser(here: Path) -> None:
             expected = imgan.adjust(photo(), contrast=1.3)
             assert np.abs(np.asarray(image).astype(int) - np.asarray(expected)).mean() < 2
 
-        page.select_option("#operation", "stylize")
-        Path("style.png").write_bytes(encoded(noise(40, 40), "PNG"))
-        page.set_input_files("#field-style", "style.png")
+        page.select_option("#operation", "inpaint")
         page.click("summary")
-        page.fill("#field-refine", "0")
+        page.fill("#field-model", "patches")
         page.fill("#field-format", "png")
         page.click("#paint")
         drag(page, "#canvas", (0.1, 0.2), (0.4, 0.2))
