@@ -163,7 +163,8 @@ def in_python() -> Iterator[None]:
 def _picture(value: object) -> Picture:
     from imgan.images import open_picture
     from imgan.images.memory import picture_of
+    from imgan.remote import path_of
 
     if value is None:
         raise Misuse("name the picture: a path, bytes, a Pillow image or an array")
-    return open_picture(Path(value)) if isinstance(value, str | Path) else picture_of(value)
+    return open_picture(path_of(value)) if isinstance(value, str | Path) else picture_of(value)

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import BinaryIO, NoReturn
 
 from imgan.errors import Failure
+from imgan.remote import is_remote, version, whole_object
 
 if os.name == "posix":
     import fcntl
@@ -37,7 +38,12 @@ class WholeFile(BufferedRandom):
 
 
 def digest(source: Path | bytes) -> str:
-    """SHA-256, in hexadecimal, of a file, which is read in pieces, or of bytes."""
+    """SHA-256, in hexadecimal, of a file, which is read in pieces, or of bytes.
+
+    Of an object beyond this machine it is what its store tells it by, so that it need not be read.
+    """
+    if not isinstance(source, bytes) and is_remote(source):
+        return version(source)
     with BytesIO(source) if isinstance(source, bytes) else source.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -55,6 +61,10 @@ def whole_file(target: Path, overwrite: bool) -> Iterator[BinaryIO]:
         Failure: the target exists and `overwrite` is false, or it is not a regular file.
         OSError: the folder is missing, read-only or full.
     """
+    if is_remote(target):
+        with whole_object(target, overwrite) as file:
+            yield file
+        return
     target = Path(os.path.realpath(target))
     if target.exists() and not target.is_file():
         raise Failure("is not a regular file")
@@ -77,8 +87,16 @@ def whole_file(target: Path, overwrite: bool) -> Iterator[BinaryIO]:
         temporary.unlink(missing_ok=True)
 
 
+def make_folder(folder: Path) -> None:
+    """With those above it. Stores of objects have none."""
+    if not is_remote(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+
+
 def sweep(folder: Path) -> None:
     """Delete what a killed run left half-written in a folder: files that no process holds."""
+    if is_remote(folder):
+        return
     for part in folder.glob(PART):
         with suppress(OSError), FileIO(part, "r+") as raw:
             _hold(raw)

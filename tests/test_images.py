@@ -703,9 +703,9 @@ def test_decompression_bombs_are_not_opened_and_large_pictures_are(
     saved(tmp_path / "a.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)  # Pillow's own limit does not matter
     assert open_picture(tmp_path / "a.png").pixels.shape == (24, 36, 3)
-    monkeypatch.setattr("imgan.images.opening.MAX_PIXELS", 24 * 36 - 1)
-    with pytest.raises(Failure):
-        open_picture(tmp_path / "a.png")
+    with pytest.raises(Failure, match="36 x 24 pixels") as failure:
+        open_picture(tmp_path / "a.png", max_pixels=24 * 36 - 1)
+    assert failure.value.code == "too-large"
 
 
 def test_an_existing_file_stays_unless_overwriting(tmp_path: Path) -> None:

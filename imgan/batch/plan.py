@@ -14,6 +14,7 @@ from imgan.batch.job import Job
 from imgan.errors import Failure, Misuse
 from imgan.images import SUFFIXES, format_of
 from imgan.operations import Operation, Takes
+from imgan.remote import entries, is_folder, path_of, place
 from imgan.terminal import looks_on
 
 STREAM = "-"
@@ -108,7 +109,7 @@ class Suffixes:
 
     def file(self, output: str) -> Path:
         """The file that -o names. Raises Misuse for another suffix than is known or wanted."""
-        target = Path(output)
+        target = path_of(output)
         suffix = target.suffix.lower()
         if suffix not in self.known:
             known = " ".join(self.known)
@@ -160,8 +161,8 @@ def _of_each(inputs: Sequence[str], job: Job, suffix: str, suffixes: Suffixes) -
     found = _Found()
     tasks: list[Task] = []
     into = _output_folder(inputs, job)
-    for path in map(Path, inputs):
-        if not os.path.isdir(path):
+    for path in map(path_of, inputs):
+        if not is_folder(path):
             tasks.append(Task((path,), _beside(path, into, suffix, job, suffixes)))
             continue
         named = path.resolve() if path.name in ("", "..") else path
@@ -171,7 +172,7 @@ def _of_each(inputs: Sequence[str], job: Job, suffix: str, suffixes: Suffixes) -
             root = named.with_name(f"{named.name}-{suffix}")
         else:
             raise Misuse(f"{path} has no folder beside it: say where to write with -o DIR")
-        for file in found.pictures(path, job.recursive, root.resolve()):
+        for file in found.pictures(path, job.recursive, place(root)):
             tasks.append(Task((file,), suffixes.named(root / file.relative_to(path))))
     if not tasks:
         raise found.nothing(inputs, job)
@@ -186,12 +187,12 @@ def _of_all(inputs: Sequence[str], job: Job, suffixes: Suffixes) -> Plan:
         _to_no_terminal()
     found = _Found()
     sources: dict[str, Path] = {}
-    for path in map(Path, inputs):
-        listed = found.pictures(path, job.recursive, Path()) if os.path.isdir(path) else [path]
-        sources |= {_place(file): file for file in listed}
+    for path in map(path_of, inputs):
+        listed = found.pictures(path, job.recursive, "") if is_folder(path) else [path]
+        sources |= {place(file): file for file in listed}
     if not sources:
         raise found.nothing(inputs, job)
-    if target is not None and _place(target) in sources:
+    if target is not None and place(target) in sources:
         raise Misuse(f"nothing was done: -o {target} is one of the inputs: write elsewhere")
     task = Task(tuple(sources.values()), target)
     return Plan((task,), found.passed_over, tuple(found.unlisted))
@@ -207,7 +208,7 @@ def _made(job: Job, names: Sequence[str], suffixes: Suffixes) -> tuple[Task, ...
         _to_no_terminal()
         return (Task((), None),)
     if job.output is not None:
-        folder = Path(job.output)
+        folder = path_of(job.output)
         if _names_folder(job.output) or (several and not folder.suffix):
             files = [folder / file for file in files]
         elif several:
@@ -237,14 +238,14 @@ def with_receipts(plan: Plan, receipt: str | None) -> Plan:
             if task.target is not None
         )
         return replace(plan, tasks=tasks)
-    if Path(receipt).suffix.lower() != ".json":
+    if path_of(receipt).suffix.lower() != ".json":
         raise Misuse(f"--receipt {receipt}: name a file that ends in .json, or say each")
     if len(plan.tasks) > 1:
         raise Misuse(
             f"--receipt {receipt} is one file, for {len(plan.tasks)} pictures: --receipt each "
             "writes one beside every output"
         )
-    return replace(plan, tasks=(replace(plan.tasks[0], receipt=Path(receipt)),))
+    return replace(plan, tasks=(replace(plan.tasks[0], receipt=path_of(receipt)),))
 
 
 def _piped() -> list[str]:
@@ -262,8 +263,8 @@ def _piped() -> list[str]:
 def _stream(inputs: Sequence[str], job: Job, suffixes: Suffixes) -> Task:
     if len(inputs) > 1:
         raise Misuse("- stands for one picture: it takes no other input, and no folder, beside it")
-    source = None if inputs == [STREAM] else Path(inputs[0])
-    if source is not None and os.path.isdir(source):
+    source = None if inputs == [STREAM] else path_of(inputs[0])
+    if source is not None and is_folder(source):
         raise Misuse(f"{source} is a folder: standard output takes one picture")
     if source is None and sys.stdin is None:
         raise Misuse("standard input is closed: name a picture")
@@ -290,17 +291,17 @@ def _output_folder(inputs: Sequence[str], job: Job) -> Path | None:
     """The folder that `-o` names; None when it names a file or is not given."""
     if job.output is None:
         return None
-    many = len(inputs) > 1 or os.path.isdir(inputs[0])
+    many = len(inputs) > 1 or is_folder(path_of(inputs[0]))
     if not many:
-        return Path(job.output) if _names_folder(job.output) else None
-    folder = Path(job.output)
-    if not os.path.isdir(folder) and (os.path.exists(folder) or folder.suffix.lower() in SUFFIXES):
+        return path_of(job.output) if _names_folder(job.output) else None
+    folder = path_of(job.output)
+    if not is_folder(folder) and (folder.exists() or folder.suffix.lower() in SUFFIXES):
         raise Misuse(f"-o {folder} names a file, for more than one picture: name a folder")
     return folder
 
 
 def _names_folder(output: str) -> bool:
-    return output.endswith(("/", os.sep)) or os.path.isdir(output)
+    return output.endswith(("/", os.sep)) or is_folder(path_of(output))
 
 
 def _beside(path: Path, into: Path | None, suffix: str, job: Job, suffixes: Suffixes) -> Path:
@@ -320,23 +321,23 @@ class _Found:
     passed_over: int = 0
     unlisted: list[str] = field(default_factory=list)
 
-    def pictures(self, folder: Path, recursive: bool, output: Path) -> Iterator[Path]:
+    def pictures(self, folder: Path, recursive: bool, output: str) -> Iterator[Path]:
         """The pictures of a folder, by their suffix, in order, without hidden ones and without
         those of its own output."""
         try:
-            entries = sorted(folder.iterdir())
+            found = entries(folder)
         except OSError as error:
             self.unlisted.append(f"{folder}: cannot be listed ({error.strerror})")
             return
-        for entry in entries:
+        for entry, holds in found:
             if entry.name.startswith("."):
                 continue
-            if not os.path.isdir(entry):
+            if not holds:
                 if entry.suffix.lower() in SUFFIXES:
                     yield entry
                 else:
                     self.passed_over += 1
-            elif recursive and not entry.is_symlink() and entry.resolve() != output:
+            elif recursive and not entry.is_symlink() and place(entry) != output:
                 yield from self.pictures(entry, recursive, output)
 
     def nothing(self, inputs: Sequence[str], job: Job) -> Failure:
@@ -352,12 +353,12 @@ def _without_clashes(tasks: Sequence[Task], finished: Callable[[Task], bool]) ->
 
     An input that is another task's finished output is none: `imgan adjust *.jpg` given again.
     """
-    inputs = {_place(source): source for task in tasks for source in task.sources if source}
+    inputs = {place(source): source for task in tasks for source in task.sources if source}
     makers: defaultdict[str, dict[str, Task]] = defaultdict(dict)
     for task in tasks:
         (source,) = task.sources
         if source and task.target:
-            makers[_place(task.target)].setdefault(_place(source), task)
+            makers[place(task.target)].setdefault(place(source), task)
     clashes, made = [], set()
     for target, tasks_by_source in makers.items():
         first, *others = tasks_by_source.values()
@@ -379,8 +380,3 @@ def _without_clashes(tasks: Sequence[Task], finished: Callable[[Task], bool]) ->
         for source, task in by_source.items()
         if source not in made
     )
-
-
-def _place(path: Path) -> str:
-    """One name for one file, however it is spelt."""
-    return os.path.normcase(path.resolve())

@@ -25,6 +25,7 @@ from imgan.models.store import Models
 from imgan.operations import Operation
 from imgan.options import canonical, fields_of
 from imgan.plugins import registry
+from imgan.remote import place
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS finished (
@@ -76,12 +77,12 @@ class Finished:
     def holds(self, output: Path, made_from: str) -> bool:
         """Whether `output` was made from just this and has not changed since."""
         query = "SELECT sha256 FROM finished WHERE output = ? AND made_from = ?"
-        row = self._execute(query, (os.fsencode(output.resolve()), made_from))
+        row = self._execute(query, (os.fsencode(place(output)), made_from))
         return row is not None and output.is_file() and row[0] == digest(output)
 
     def record(self, output: Path, made_from: str) -> None:
         """Remember that `output` is finished."""
-        values = (os.fsencode(output.resolve()), made_from, digest(output))
+        values = (os.fsencode(place(output)), made_from, digest(output))
         self._execute("INSERT OR REPLACE INTO finished VALUES (?, ?, ?)", values)
 
     def _execute(self, query: str, values: tuple[str | bytes, ...]) -> tuple[str, ...] | None:

@@ -20,10 +20,11 @@ from imgan.batch.job import Job
 from imgan.batch.plan import Plan, Task, make_plan
 from imgan.batch.resume import Finished, fingerprint, recipe
 from imgan.errors import Failure, Skip, reason
-from imgan.files import SameThere, digest, sweep, whole_file
+from imgan.files import SameThere, digest, make_folder, sweep, whole_file
 from imgan.images import Picture, format_of, open_picture, save_picture
 from imgan.models.store import Models
 from imgan.operations import Meter, Operation, Process, Product, Result, Runtime, Takes
+from imgan.remote import is_remote
 
 DEPTH = 4  # pictures decoded ahead, and results waiting to be encoded, at most ...
 AHEAD = 256 * 2**20  # ... and the bytes of either; a larger picture goes through alone
@@ -172,7 +173,7 @@ class Batch:
             return False
         try:
             inputs = [digest(source) for source in task.sources if source is not None]
-        except OSError:
+        except (OSError, Failure):
             return False
         made_from = fingerprint(self.recipe, inputs, task.number)
         return self.finished.holds(task.target, made_from)
@@ -285,7 +286,7 @@ class Batch:
     def _save(self, result: Picture | Product, target: Path | None) -> tuple[str, ...]:
         job = self.job
         if target is not None:
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_folder(target.parent)
         if isinstance(result, Picture):
             save = partial(
                 save_picture,
@@ -335,6 +336,8 @@ def _once(source: Path | None, piped: bytes) -> Path | bytes:
     """A source that can be read twice: what is no file, such as a pipe with a name, is read now."""
     if source is None:
         return piped
+    if is_remote(source):
+        return source
     return source.read_bytes() if source.exists() and not source.is_file() else source
 
 
@@ -357,7 +360,7 @@ def _read_ahead(
 def _beside(stack: ExitStack, path: Path, overwrite: bool) -> BinaryIO:
     """A file that takes its name when the stack is left well."""
     stack.enter_context(_named(path))
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     return stack.enter_context(whole_file(path, overwrite))
 
 

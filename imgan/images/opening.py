@@ -24,6 +24,7 @@ from imgan.images.picture import (
     Source,
     line,
 )
+from imgan.remote import is_remote, read_object
 
 MAX_PIXELS = 400_000_000
 """Pictures with more pixels than this are taken for decompression bombs and not opened."""
@@ -49,11 +50,13 @@ def open_picture(source: Path | bytes, name: str = "", *, max_pixels: int = MAX_
         Failure: missing, unreadable, empty, no picture, broken, truncated, of an unsupported kind,
             or, with the code "too-large", over `max_pixels`.
     """
-    name = name or (str(source) if isinstance(source, Path) else "standard input")
+    name = name or ("standard input" if isinstance(source, bytes) else str(source))
+    own = "" if isinstance(source, bytes) else source.name
+    if not isinstance(source, bytes) and is_remote(source):
+        source = read_object(source)
     try:
         with BytesIO(source) if isinstance(source, bytes) else source.open("rb") as stream:
             picture = _decode(stream, max_pixels)
-        own = source.name if isinstance(source, Path) else ""
         return replace(picture, source=replace(picture.source, name=own))
     except OSError as error:
         if error.errno is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, cast
 
 import numpy as np
 from PIL import Image, PngImagePlugin
@@ -27,6 +27,7 @@ from imgan.images.picture import (
     line,
     to_srgb,
 )
+from imgan.remote import is_path
 
 _JPEG_SEGMENT = 65_533  # bytes
 
@@ -61,8 +62,8 @@ def save_picture(
         Misuse: unknown suffix or format, quality out of range.
         Failure: the file exists, cannot be written, or cannot hold the picture.
     """
-    form = format_of(target if isinstance(target, Path) else None, format or picture.source.format)
-    name = str(target) if isinstance(target, Path) else "standard output"
+    form = format_of(target if is_path(target) else None, format or picture.source.format)
+    name = str(target) if is_path(target) else "standard output"
     if quality is not None and not 1 <= quality <= 100:
         raise Misuse(f"--quality {quality}: give a number from 1 to 100")
     height, width = picture.pixels.shape[:2]
@@ -74,13 +75,13 @@ def save_picture(
     if form.name == "HEIF" and form.name not in Image.SAVE:
         raise Failure(f"{name}: this build of pillow-heif cannot write HEIC: choose another format")
     try:
-        if isinstance(target, Path):
+        if is_path(target):
             with whole_file(target, overwrite) as file:
                 return _encode(picture, form, file, quality, strip_metadata)
-        encoded = BytesIO()
+        stream, encoded = cast(BinaryIO, target), BytesIO()
         notes = _encode(picture, form, encoded, quality, strip_metadata)
-        target.write(encoded.getbuffer())
-        target.flush()
+        stream.write(encoded.getbuffer())
+        stream.flush()
         return notes
     except Failure as error:
         raise type(error)(f"{name}: {error}", code=error.code) from error
