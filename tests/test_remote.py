@@ -39,7 +39,7 @@ def memory() -> Iterator[str]:
 def s3() -> Iterator[str]:
     """The same on a server that speaks S3."""
     if any(importlib.util.find_spec(name) is None for name in ("moto", "s3fs")):
-        pytest.skip('needs pip install "moto[server]" s3fs')
+        pytest.skip('needs pip install "imgan[testscale]"')
     with pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
             patch.setenv(name, "testing")
