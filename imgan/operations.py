@@ -163,6 +163,13 @@ class Operation(ABC):
         """The operations that it is made of, in order: a pipeline has several."""
         return (self,)
 
+    def result_size(self, height: int, width: int) -> tuple[int, int]:
+        """Height and width, in pixels, of the result for a picture of this size.
+
+        What the output's format cannot hold is refused by it before the work.
+        """
+        return height, width
+
     def stated(self, picture: Picture) -> Picture:
         """A result that says in its XMP how it was made, if that is to be said."""
         return replace(picture, source=replace(picture.source, made=self.states))

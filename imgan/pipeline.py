@@ -110,6 +110,11 @@ class Pipeline(Operation):
     def results(self) -> Sequence[str]:
         return self.steps[0].results()
 
+    def result_size(self, height: int, width: int) -> tuple[int, int]:
+        for step in self.steps:
+            height, width = step.result_size(height, width)
+        return height, width
+
     def side_files(self) -> Sequence[Path]:
         return [file for step in self.steps for file in step.side_files()]
 

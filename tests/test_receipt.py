@@ -22,7 +22,7 @@ from imgan.commands.operation import execute
 from imgan.errors import Failure, Misuse
 from imgan.files import digest
 from imgan.images import Picture, Source, open_picture, save_picture
-from imgan.images.metadata import with_source_type
+from imgan.images.xmp import with_source_type
 from imgan.metrics import perceptual
 from imgan.models import store
 from imgan.models.cards import Description

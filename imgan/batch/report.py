@@ -130,12 +130,15 @@ class Report(Listener):
 
     def close(self, outcomes: list[Outcome]) -> None:
         """The sum, on a terminal. What failed is listed, and raised as one Failure."""
-        if looks_on(sys.stderr) and not self.job.quiet:
+        if not self.job.quiet:
             sums = [f"{count} {status}" for status, count in self.counts.items()]
+            if not looks_on(sys.stderr):  # scripts have the lines, of each picture
+                sums = []
             if self.plan.passed_over:
                 others = "other file" if self.plan.passed_over == 1 else "other files"
                 sums.append(f"{self.plan.passed_over} {others} passed over")
-            self.say(", ".join(sums))
+            if sums:
+                self.say(", ".join(sums))
         if not self.failures:
             if self.plan.unlisted:
                 raise Failure(f"{len(self.plan.unlisted)} folders cannot be read")

@@ -235,7 +235,11 @@ class Batch:
                 picture = open_picture(sources[0], task.name)
                 if not self.operation.formats:
                     # Refused before the work.
-                    format_of(task.target, job.format or picture.source.format)
+                    form = format_of(
+                        task.target,
+                        job.format or (picture.source.format if task.target else PIPE_FORMAT),
+                    )
+                    form.require_room(*self.operation.result_size(*picture.pixels.shape[:2]))
                 outcome.picture, outcome.notes = picture, picture.source.notes
             outcome.ready = True
         return outcome

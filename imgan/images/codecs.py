@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from imgan.errors import Failure
-from imgan.images.metadata import byte_order, directory, first_directory
+from imgan.images.exif import byte_order, directory, first_directory
 
 Samples = NDArray[np.uint8 | np.uint16]
 
@@ -89,7 +89,13 @@ def xmp_chunk(xmp: bytes) -> bytes:
 
 
 def write_deep_png(
-    file: BinaryIO, samples: Samples, *, exif: bytes, xmp: bytes, icc: bytes, dpi: float
+    file: BinaryIO,
+    samples: Samples,
+    *,
+    exif: bytes,
+    xmp: bytes,
+    icc: bytes,
+    dpi: tuple[float, float],
 ) -> None:
     """Write [H, W] or [H, W, C] samples of 16 bits as PNG."""
     import imagecodecs
@@ -98,9 +104,9 @@ def write_deep_png(
     file.write(png[:_PNG_IHDR_END])
     if icc:
         _write_chunk(file, b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc))
-    if dpi:
-        per_metre = round(dpi / 0.0254)
-        _write_chunk(file, b"pHYs", struct.pack(">IIB", per_metre, per_metre, 1))
+    if dpi[0]:
+        across, down = (round(value / 0.0254) for value in dpi)
+        _write_chunk(file, b"pHYs", struct.pack(">IIB", across, down, 1))
     if exif:
         _write_chunk(file, b"eXIf", exif)
     if xmp:
@@ -114,7 +120,13 @@ def _write_chunk(file: BinaryIO, kind: bytes, body: bytes) -> None:
 
 
 def write_tiff(
-    file: BinaryIO, planes: list[Samples], *, exif: bytes, xmp: bytes, icc: bytes, dpi: float
+    file: BinaryIO,
+    planes: list[Samples],
+    *,
+    exif: bytes,
+    xmp: bytes,
+    icc: bytes,
+    dpi: tuple[float, float],
 ) -> None:
     """Write a TIFF of 8 or 16 bits, deflated with horizontal differencing.
 
@@ -176,10 +188,11 @@ def write_tiff(
     add_numbers(317, _SHORT, 2)  # horizontal differencing
     if channels in (2, 4):
         add_numbers(338, _SHORT, 2)  # alpha, not premultiplied
-    if dpi and 282 not in entries:
-        ratio = struct.pack(f"{order}II", round(dpi * 1000), 1000)
-        add(282, _RATIONAL, 1, ratio)
-        add(283, _RATIONAL, 1, ratio)
+    for tag in (282, 283, 296):
+        entries.pop(tag, None)
+    if dpi[0]:
+        for tag, value in zip((282, 283), dpi, strict=True):
+            add(tag, _RATIONAL, 1, struct.pack(f"{order}II", round(value * 1000), 1000))
         add_numbers(296, _SHORT, 2)  # inch
     if xmp:
         add(700, _BYTE, len(xmp), xmp)

@@ -37,13 +37,19 @@ class Space:
 
 
 @lru_cache(maxsize=16)
-def space(profile: bytes) -> Space:
-    """Read an RGB or grey profile. No profile (`b""`) is sRGB, as on the web."""
+def space(profile: bytes, grey: bool) -> Space:
+    """Read the profile of an RGB picture, or of a grey one.
+
+    No profile (`b""`) is sRGB, as on the web. One of another colour space than the picture's cannot
+    be used, except that sRGB in a grey picture means what it says.
+    """
     if not profile:
         return Space("srgb")
     try:
         opened = ImageCms.ImageCmsProfile(BytesIO(profile))
-        if opened.profile.xcolor_space.strip() == "GRAY":
+        if kind_of(profile) == "GRAY":
+            if not grey:
+                return Space("unusable")
             forward = _transform(opened, _srgb(), "L", "RGB")
             levels = np.arange(256, dtype=np.uint8)[None]
             curve = _apply(forward, levels)[0, :, 1].copy()
@@ -54,14 +60,20 @@ def space(profile: bytes) -> Space:
         probe = _probe()
         if np.abs(_apply(forward, probe).astype(int) - probe).max() <= _SAME:
             return Space("srgb")
+        if grey:
+            return Space("unusable")
         return Space("rgb", forward, _transform(_srgb(), opened, "RGB", "RGB"))
     except _UNUSABLE:
         return Space("unusable")
 
 
-def to_srgb(pixels: NDArray[np.uint8], profile: bytes) -> NDArray[np.uint8]:
-    """Convert [H, W, 3] pixels from `profile` to sRGB; the same object where nothing changes."""
-    own = space(profile)
+def kind_of(profile: bytes) -> str:
+    """The colour space that a profile says it is of: "RGB", "GRAY", "CMYK", ..."""
+    return profile[16:20].decode("latin-1").strip()
+
+
+def to_srgb(pixels: NDArray[np.uint8], own: Space) -> NDArray[np.uint8]:
+    """Convert [H, W, 3] pixels from a space to sRGB; the same object where nothing changes."""
     if own.forward is not None:
         return _apply(own.forward, pixels)
     if own.curve is not None:
@@ -69,9 +81,8 @@ def to_srgb(pixels: NDArray[np.uint8], profile: bytes) -> NDArray[np.uint8]:
     return pixels
 
 
-def from_srgb(pixels: NDArray[np.uint8], profile: bytes) -> NDArray[np.uint8]:
-    """Convert [H, W, 3] sRGB pixels to `profile`; the same object where nothing changes."""
-    own = space(profile)
+def from_srgb(pixels: NDArray[np.uint8], own: Space) -> NDArray[np.uint8]:
+    """Convert [H, W, 3] sRGB pixels to a space; the same object where nothing changes."""
     if own.back is not None:
         return _apply(own.back, pixels)
     if own.curve is not None:

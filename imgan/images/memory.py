@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 
 from imgan.errors import Misuse
-from imgan.images.metadata import with_source_type
 from imgan.images.opening import open_picture
 from imgan.images.picture import EXIF_HEADER, Picture, eight_bits
+from imgan.images.xmp import with_source_type
 
 
 def picture_of(value: object) -> Picture:
@@ -52,8 +52,8 @@ def image_of(picture: Picture) -> Image.Image:
     exif = EXIF_HEADER + source.exif if source.exif else b""
     facts = {"exif": exif, "xmp": xmp, "icc_profile": source.icc}
     image.info.update({key: value for key, value in facts.items() if value})
-    if source.dpi:
-        image.info["dpi"] = (source.dpi, source.dpi)
+    if source.dpi[0]:
+        image.info["dpi"] = source.dpi
     return image
 
 

@@ -14,11 +14,10 @@ import pillow_heif
 from PIL import Image
 
 from imgan.errors import Failure
-from imgan.images import codecs, colour
+from imgan.images import codecs, colour, facts, heif, jpeg, png
 from imgan.images.codecs import Samples, rows
 from imgan.images.metadata import upright
 from imgan.images.picture import (
-    EXIF_HEADER,
     FORMATS,
     Picture,
     Source,
@@ -28,7 +27,6 @@ from imgan.remote import is_remote, read_object
 
 MAX_PIXELS = 400_000_000
 """Pictures with more pixels than this are taken for decompression bombs and not opened."""
-
 
 _BROKEN = "broken, truncated or unsupported picture"
 
@@ -71,7 +69,9 @@ def open_picture(source: Path | bytes, name: str = "", *, max_pixels: int = MAX_
 
 
 def _decode(stream: BinaryIO, max_pixels: int) -> Picture:
+    stream, told = _cleaned(stream)
     image = _identify(stream)
+    boxes = heif.meta(stream) if image.format in ("HEIF", "AVIF") else b""
     width, height = image.size
     if width * height > max_pixels:
         raise Failure(
@@ -81,19 +81,28 @@ def _decode(stream: BinaryIO, max_pixels: int) -> Picture:
     stream.seek(0)
     header = stream.read(4096)
     direct = codecs.decodes(image, header)
-    quantisation = _quantisation(image)
-    notes = _frame_notes(image, form) + _depth_notes(image, form, header, direct)
+    quantisation = facts.quantisation(image)
+    notes = (
+        told.notes + facts.frame_notes(image, form) + facts.depth_notes(image, form, boxes, direct)
+    )
     if not (direct and form == "TIFF"):
         image.load()  # PNG may keep its metadata at the end; Pillow turns TIFF upright by this
-    orientation, exif, xmp = upright(_exif(image), _bytes(image.info.get("xmp")))
-    icc = _bytes(image.info.get("icc_profile"))
-    dpi = image.info.get("dpi", (0.0,))[0]
+    dpi = facts.resolution(image)
+    orientation, exif, xmp, lost = upright(facts.exif(image, dpi), facts.xmp(image))
+    notes += dict.fromkeys([*lost, *facts.other_parts(image, boxes)])
+    icc = image.info.get("icc_profile") or b""
+    dpi = dpi[::-1] if orientation >= 5 else dpi
 
-    if image.mode in ("CMYK", "LAB"):
+    converted = image.mode in ("CMYK", "LAB")
+    if converted:
         notes.append(f"{image.mode} colours converted to sRGB")
-        image = (
-            colour.cmyk_to_srgb(image, icc) if image.mode == "CMYK" else colour.lab_to_srgb(image)
-        )
+        if image.mode == "LAB":
+            image = colour.lab_to_srgb(image)
+        elif icc and colour.kind_of(icc) != "CMYK":
+            notes.append(facts.UNUSABLE)
+            image = colour.cmyk_to_srgb(image, b"")
+        else:
+            image = colour.cmyk_to_srgb(image, icc)
         icc = b""
     if direct:
         stream.seek(0)
@@ -103,15 +112,46 @@ def _decode(stream: BinaryIO, max_pixels: int) -> Picture:
     else:
         grey = image.mode in ("1", "L", "LA", "La")
         pixels, alpha = _planes(_plain(image, grey), grey)
-    if colour.space(icc).kind == "unusable":
-        notes.append("colour profile cannot be used: pixels taken as sRGB")
+    if not converted:
+        icc, note = facts.profile(icc, grey, told, image, boxes, exif)
+        notes += [note] if note else []
 
-    depth = pixels.itemsize * 8
+    pixels = _turned(pixels, orientation)
     source = Source(
-        form, grey, depth, exif, xmp, icc, float(dpi or 0.0), tuple(notes), quantisation
+        format=form,
+        grey=grey,
+        depth=pixels.itemsize * 8,
+        exif=exif,
+        xmp=xmp,
+        icc=icc,
+        dpi=dpi,
+        notes=tuple(notes),
+        quantisation=quantisation,
+        size=pixels.shape[:2],
     )
-    turned_alpha = None if alpha is None else _turned(alpha, orientation)
-    return Picture(_turned(pixels, orientation), turned_alpha, source)
+    return Picture(pixels, None if alpha is None else _turned(alpha, orientation), source)
+
+
+def _cleaned(stream: BinaryIO) -> tuple[BinaryIO, png.Told]:
+    """The file, at its start, without what its picture can be decoded without, where that is
+    damaged; with what it tells of colours and notes on what is left out."""
+    start = stream.read(len(png.SIGNATURE))
+    stream.seek(0)
+    if start == png.SIGNATURE:
+        return png.read(stream)
+    told = png.Told()
+    if start.startswith(b"\xff\xd8\xff"):
+        try:
+            _open_jpeg(stream)
+        except Exception:
+            stream = jpeg.without_damage(stream, _open_jpeg)
+            told.notes.append("JPEG: damaged metadata is left out")
+        stream.seek(0)
+    return stream, told
+
+
+def _open_jpeg(stream: BinaryIO) -> Image.Image:
+    return Image.OPEN["JPEG"][0](stream, "")
 
 
 def _identify(stream: BinaryIO) -> Image.Image:
@@ -120,9 +160,13 @@ def _identify(stream: BinaryIO) -> Image.Image:
     if not prefix:
         raise Failure("the file is empty")
     broken: Exception | None = None
+    boxed = heif.kind(stream) if prefix[4:8] == b"ftyp" else None
     for form in FORMATS:
         factory, accept = Image.OPEN[form.name]
-        if accept is None or accept(prefix) is not True:
+        fits = (
+            accept is not None and accept(prefix) is True if boxed is None else form.name == boxed
+        )
+        if not fits:
             continue
         stream.seek(0)
         try:
@@ -133,47 +177,6 @@ def _identify(stream: BinaryIO) -> Image.Image:
         raise broken
     known = ", ".join("HEIC" if form.name == "HEIF" else form.name for form in FORMATS)
     raise Failure(f"not a picture that imgan reads ({known})")
-
-
-def _quantisation(image: Image.Image) -> float:
-    """The mean step of the nine lowest frequencies but the mean, in zigzag order, of luma."""
-    tables: dict[int, list[int]] = getattr(image, "quantization", None) or {}
-    return sum(tables[0][1:10]) / 9 if 0 in tables and len(tables[0]) == 64 else 0.0
-
-
-def _frame_notes(image: Image.Image, form: str) -> list[str]:
-    frames = getattr(image, "n_frames", 1)
-    moving = form in ("GIF", "PNG", "WEBP", "AVIF")
-    return [f"{form}: first of {frames} {'frames' if moving else 'pictures'}"] if frames > 1 else []
-
-
-def _depth_notes(image: Image.Image, form: str, header: bytes, direct: bool) -> list[str]:
-    depth = 8
-    if form == "HEIF":
-        depth = image.info.get("bit_depth", 8)
-    elif form == "AVIF" and (at := header.find(b"pixi")) >= 0:
-        depth = header[at + 9]
-    elif form == "TIFF" and not direct:
-        depth = max(image.tag_v2.get(258, (1,)))  # type: ignore[attr-defined]
-    return [f"{form}: {depth} bits a channel read as 8"] if depth > 8 else []
-
-
-def _exif(image: Image.Image) -> bytes:
-    """EXIF from its TIFF header on. TIFF has none of its own: its directory is written anew."""
-    if block := _bytes(image.info.get("exif")):
-        return block.removeprefix(EXIF_HEADER)
-    if image.format != "TIFF" and "Raw profile type exif" not in image.info:
-        return b""
-    exif = image.getexif()
-    exif.bigtiff = False
-    for tag in list(exif):
-        if tag in codecs.STORAGE_TAGS:
-            del exif[tag]
-    return exif.tobytes().removeprefix(EXIF_HEADER) if exif else b""
-
-
-def _bytes(value: str | bytes | None) -> bytes:
-    return value.encode() if isinstance(value, str) else value or b""
 
 
 def _plain(image: Image.Image, grey: bool) -> Image.Image:

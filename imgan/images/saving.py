@@ -12,9 +12,9 @@ from PIL import Image, PngImagePlugin
 
 from imgan.errors import Failure, Misuse
 from imgan.files import whole_file
-from imgan.images import codecs, colour
+from imgan.images import codecs
 from imgan.images.codecs import Samples, rows
-from imgan.images.metadata import with_source_type
+from imgan.images.metadata import sized
 from imgan.images.picture import (
     EXIF_HEADER,
     XMP_HEADER,
@@ -27,6 +27,7 @@ from imgan.images.picture import (
     line,
     to_srgb,
 )
+from imgan.images.xmp import with_source_type
 from imgan.remote import is_path
 
 _JPEG_SEGMENT = 65_533  # bytes
@@ -67,14 +68,10 @@ def save_picture(
     if quality is not None and not 1 <= quality <= 100:
         raise Misuse(f"--quality {quality}: give a number from 1 to 100")
     height, width = picture.pixels.shape[:2]
-    if max(height, width) > form.longest_side:
-        raise Failure(
-            f"{name}: {form.name} holds at most {form.longest_side:,} pixels a side, not "
-            f"{width:,} x {height:,}: choose PNG or TIFF"
-        )
     if form.name == "HEIF" and form.name not in Image.SAVE:
         raise Failure(f"{name}: this build of pillow-heif cannot write HEIC: choose another format")
     try:
+        form.require_room(height, width)
         if is_path(target):
             with whole_file(target, overwrite) as file:
                 return _encode(picture, form, file, quality, strip_metadata)
@@ -96,8 +93,11 @@ def _encode(
 ) -> tuple[str, ...]:
     if strip_metadata:
         own = picture.source
-        kept = own.icc if colour.space(own.icc).kind != "srgb" else b""
+        kept = own.icc if own.space.kind != "srgb" else b""
         picture = replace(picture, source=replace(own, exif=b"", xmp=b"", icc=kept))
+    size = picture.pixels.shape[0], picture.pixels.shape[1]
+    exif, xmp = sized(picture.source.exif, picture.source.xmp, size, picture.source.size)
+    picture = replace(picture, source=replace(picture.source, exif=exif, xmp=xmp))
     planes, source, notes = _fitted(picture, form)
     metadata = {"exif": source.exif, "xmp": source.xmp, "icc": source.icc}
     if form.name == "TIFF":
@@ -115,8 +115,9 @@ def _encode(
 
 def _pillow_metadata(form: Format, source: Source) -> dict[str, object]:
     options: dict[str, object] = {}
-    if source.dpi and form.name in ("JPEG", "PNG", "BMP"):
-        options["dpi"] = (source.dpi, source.dpi)
+    # Pillow writes 96 into BMP where nothing is given.
+    if form.name == "BMP" or (source.dpi[0] and form.name in ("JPEG", "PNG")):
+        options["dpi"] = source.dpi
     if not form.metadata:
         return options
     if source.exif:
@@ -148,10 +149,12 @@ def _fitted(picture: Picture, form: Format) -> tuple[list[Samples], Source, tupl
     # Pillow does not know the one TIFF layout of deep grey with alpha, so it is written as RGB.
     unknown = form.name == "TIFF" and alpha is not None and pixels.dtype == np.uint16
     grey = source.grey and not unknown and _is_grey(pixels)
-    kind = colour.space(source.icc).kind
+    kind = source.space.kind
     colour_in_grey_space = kind == "grey" and not grey
     if colour_in_grey_space or (not form.metadata and kind in ("rgb", "grey")):
         pixels, source = _whole_in_srgb(pixels, source)
+    elif source.grey and not grey and kind == "unusable":
+        source = replace(source, icc=b"")  # it might be one that fits the colours by chance
     if not form.metadata and (source.exif or source.xmp or source.icc):
         notes.append(f"{form.name} holds no EXIF, XMP or colour profile: left out")
     if source.made and form.metadata:

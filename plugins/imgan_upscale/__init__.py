@@ -142,6 +142,9 @@ class Upscale(Operation):
         """How many times as large pictures become."""
         return self.scale or 4
 
+    def result_size(self, height: int, width: int) -> tuple[int, int]:
+        return height * self.factor, width * self.factor
+
     @property
     def suffix(self) -> str:
         return f"x{self.factor}"
