@@ -36,6 +36,34 @@ class Job:
             rich_help_panel=PANEL,
         ),
     ] = None
+    from_file: Annotated[
+        str | None,
+        Option(
+            metavar="LIST",
+            help="A file with a name of a picture or folder a line, or - for standard input.",
+            show_default=False,
+            rich_help_panel=PANEL,
+        ),
+    ] = None
+    null: Annotated[
+        bool,
+        Option(
+            "--null",
+            "-0",
+            help="In --from-file names end with a zero byte, as `find -print0` writes them.",
+            rich_help_panel=PANEL,
+        ),
+    ] = False
+    name: Annotated[
+        str | None,
+        Option(
+            metavar="TEMPLATE",
+            help='What outputs are called, such as "{stem}-{op}" or "{folder}-{number:03}.png"; '
+            "fields: stem, op, number, folder. Without a suffix they have the usual one.",
+            show_default=False,
+            rich_help_panel=PANEL,
+        ),
+    ] = None
     recursive: Annotated[
         bool,
         Option(

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import os
-import stat
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from imgan.batch.inputs import STREAM, inputs_of
 from imgan.batch.job import Job
+from imgan.batch.naming import Template
 from imgan.errors import Failure, Misuse
 from imgan.images import SUFFIXES, format_of
 from imgan.operations import Operation, Takes
 from imgan.remote import entries, is_folder, path_of, place
 from imgan.terminal import looks_on
 
-STREAM = "-"
 EACH = "each"
 LISTED = 5  # clashes that are spelt out in one message
 
@@ -102,10 +102,10 @@ class Suffixes:
             return target.with_suffix(self.known[0])
         return target
 
-    def made(self, name: str) -> Path:
-        """The file of a result without an input."""
-        usual = self.known[0] if self.products else ".png"
-        return Path(name + (self.wanted[0] if self.wanted else usual))
+    @property
+    def made(self) -> str:
+        """The suffix of a result without an input."""
+        return self.wanted[0] if self.wanted else self.known[0] if self.products else ".png"
 
     def file(self, output: str) -> Path:
         """The file that -o names. Raises Misuse for another suffix than is known or wanted."""
@@ -122,6 +122,46 @@ class Suffixes:
         return target
 
 
+@dataclass(frozen=True)
+class _Naming:
+    """The names of outputs, without their folders."""
+
+    operation: str
+    suffixes: Suffixes
+    template: Template | None = None
+
+    @classmethod
+    def of(cls, job: Job, operation: Operation, suffixes: Suffixes) -> _Naming:
+        """Raises Misuse for a template that cannot be, or where -o gives the one name."""
+        if job.name is None:
+            return cls(operation.suffix, suffixes)
+        if operation.takes is Takes.ALL:
+            raise Misuse("--name is for several outputs, and this makes one: name it with -o FILE")
+        if job.output is not None and not _names_folder(job.output):
+            given = path_of(job.output)
+            if job.output == STREAM or given.suffix.lower() in suffixes.known:
+                raise Misuse(f"-o {job.output} and --name contradict each other: leave one out")
+        return cls(operation.suffix, suffixes, Template.of(job.name))
+
+    def kept(self, source: Path, number: int) -> str:
+        """For an output in another folder than its input, which keeps its name there."""
+        return self._named(source, "{stem}", source.suffix, number)
+
+    def beside(self, source: Path, number: int) -> str:
+        return self._named(source, "{stem}-{op}", source.suffix, number)
+
+    def made(self, name: str, number: int) -> Path:
+        return Path(
+            self._named(Path(name + self.suffixes.made), "{stem}", self.suffixes.made, number)
+        )
+
+    def _named(self, source: Path, usual: str, suffix: str, number: int) -> str:
+        template = self.template or Template(usual)
+        name = template.fill(source, self.operation, number)
+        own = Path(template.text).suffix.lower() in self.suffixes.known
+        return self.suffixes.named(Path(name if own else name + suffix)).name
+
+
 def make_plan(
     job: Job, operation: Operation, finished: Callable[[Task], bool] = lambda task: False
 ) -> Plan:
@@ -134,6 +174,7 @@ def make_plan(
     - Standard input goes to standard output, or to `-o FILE`.
     - One result of all inputs has the name that -o gives it; results without an input have the
       names that the operation gives them, here or in the folder of -o.
+    - `--name` gives other names, in the same folders.
 
     `finished` says of a task whether this very result is there already: then that file is no input.
 
@@ -141,15 +182,18 @@ def make_plan(
     outputs meet, and Failure for a folder that cannot be listed or holds no picture.
     """
     suffixes = Suffixes.of(job, operation)
+    naming = _Naming.of(job, operation, suffixes)
     if operation.takes is Takes.NONE:
-        return with_receipts(Plan(_made(job, operation.results(), suffixes)), job.receipt)
-    inputs = job.inputs or _piped()
+        return with_receipts(Plan(_made(job, operation.results(), naming)), job.receipt)
+    inputs = inputs_of(job)
     if STREAM in inputs or (job.output == STREAM and operation.takes is Takes.EACH):
+        if job.name is not None:
+            raise Misuse("--name is for files beside their inputs: a stream has none")
         plan = Plan((_stream(inputs, job, suffixes),))
     elif operation.takes is Takes.ALL:
         plan = _of_all(inputs, job, suffixes)
     else:
-        plan = _of_each(inputs, job, operation.suffix, suffixes)
+        plan = _of_each(inputs, job, naming)
         plan = replace(plan, tasks=_without_clashes(plan.tasks, finished))
     if operation.side_files() and len(plan.tasks) > 1:
         files = ", ".join(map(str, operation.side_files()))
@@ -157,23 +201,24 @@ def make_plan(
     return with_receipts(plan, job.receipt)
 
 
-def _of_each(inputs: Sequence[str], job: Job, suffix: str, suffixes: Suffixes) -> Plan:
+def _of_each(inputs: Sequence[str], job: Job, naming: _Naming) -> Plan:
     found = _Found()
     tasks: list[Task] = []
     into = _output_folder(inputs, job)
     for path in map(path_of, inputs):
         if not is_folder(path):
-            tasks.append(Task((path,), _beside(path, into, suffix, job, suffixes)))
+            tasks.append(Task((path,), _beside(path, into, job, naming, len(tasks) + 1)))
             continue
         named = path.resolve() if path.name in ("", "..") else path
         if into is not None:
             root = into / named.name if len(inputs) > 1 else into
         elif named.name:
-            root = named.with_name(f"{named.name}-{suffix}")
+            root = named.with_name(f"{named.name}-{naming.operation}")
         else:
             raise Misuse(f"{path} has no folder beside it: say where to write with -o DIR")
         for file in found.pictures(path, job.recursive, place(root)):
-            tasks.append(Task((file,), suffixes.named(root / file.relative_to(path))))
+            folder = root / file.relative_to(path).parent
+            tasks.append(Task((file,), folder / naming.kept(file, len(tasks) + 1)))
     if not tasks:
         raise found.nothing(inputs, job)
     return Plan(tuple(tasks), found.passed_over, tuple(found.unlisted))
@@ -198,9 +243,11 @@ def _of_all(inputs: Sequence[str], job: Job, suffixes: Suffixes) -> Plan:
     return Plan((task,), found.passed_over, tuple(found.unlisted))
 
 
-def _made(job: Job, names: Sequence[str], suffixes: Suffixes) -> tuple[Task, ...]:
+def _made(job: Job, names: Sequence[str], naming: _Naming) -> tuple[Task, ...]:
     """A task for each result without an input."""
-    files = [suffixes.made(name) for name in names]
+    files = [naming.made(name, number) for number, name in enumerate(names, 1)]
+    if len(set(files)) < len(files):
+        raise Misuse(f"--name {job.name}: several would be {files[0]}: add {{number}} to it")
     several = len(names) > 1
     if job.output == STREAM:
         if several:
@@ -214,7 +261,7 @@ def _made(job: Job, names: Sequence[str], suffixes: Suffixes) -> tuple[Task, ...
         elif several:
             raise Misuse(f"-o {job.output} names a file, for {len(names)}: name a folder")
         else:
-            files = [suffixes.file(job.output)]
+            files = [naming.suffixes.file(job.output)]
     return tuple(Task((), file, number=number) for number, file in enumerate(files))
 
 
@@ -246,18 +293,6 @@ def with_receipts(plan: Plan, receipt: str | None) -> Plan:
             "writes one beside every output"
         )
     return replace(plan, tasks=(replace(plan.tasks[0], receipt=path_of(receipt)),))
-
-
-def _piped() -> list[str]:
-    """Standard input, if something is piped or redirected into it."""
-    if sys.stdin is not None and not sys.stdin.closed and not sys.stdin.isatty():
-        try:
-            mode = os.fstat(sys.stdin.fileno()).st_mode
-        except OSError:  # a stand-in without a file
-            return [STREAM]
-        if not stat.S_ISCHR(mode):  # neither a terminal nor /dev/null
-            return [STREAM]
-    raise Misuse("no input: name pictures or folders, or pipe one picture in")
 
 
 def _stream(inputs: Sequence[str], job: Job, suffixes: Suffixes) -> Task:
@@ -304,14 +339,14 @@ def _names_folder(output: str) -> bool:
     return output.endswith(("/", os.sep)) or is_folder(path_of(output))
 
 
-def _beside(path: Path, into: Path | None, suffix: str, job: Job, suffixes: Suffixes) -> Path:
+def _beside(path: Path, into: Path | None, job: Job, naming: _Naming, number: int) -> Path:
     if into is not None:
-        return suffixes.named(into / path.name)
+        return into / naming.kept(path, number)
     if job.output is not None:
-        return suffixes.file(job.output)
+        return naming.suffixes.file(job.output)
     if path.exists() and not path.is_file():
         raise Misuse(f"{path} is no file that lies somewhere: say where to write with -o FILE")
-    return suffixes.named(path.with_name(f"{path.stem}-{suffix}{path.suffix}"))
+    return path.with_name(naming.beside(path, number))
 
 
 @dataclass

@@ -42,14 +42,14 @@ def command(kind: type[Operation]) -> Callable[..., None]:
     """The typer command of an operation."""
     without = set() if kind.source_type else {"no_provenance"}
     if not kind.inputs:
-        without |= {"inputs", "recursive", "strict"}
+        without |= {"inputs", "from_file", "null", "recursive", "strict"}
 
     def run(job: Job, operation: Operation, save_pipeline: SavePipeline = None) -> None:
         taken, words = kind.take_words(job.inputs or [])
         job, operation = replace(job, inputs=words or None), _with_words(operation, taken)
         if save_pipeline is not None:
             save(operation, job, save_pipeline)
-            if kind.inputs and not words:
+            if kind.inputs and not words and job.from_file is None:
                 return
         execute(job, operation)
 

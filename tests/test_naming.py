@@ -1,0 +1,138 @@
+"""Inputs from lists, and outputs called by templates."""
+
+from __future__ import annotations
+
+import io
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from imgan.batch.job import Job
+from imgan.batch.plan import make_plan
+from imgan.errors import Failure, Misuse
+from imgan.operations import Operation, Process, Runtime
+
+
+@dataclass(frozen=True, kw_only=True)
+class Negative(Operation):
+    """Light is dark."""
+
+    name = "invert"
+    suffix = "neg"
+
+    def open(self, runtime: Runtime) -> Process:
+        raise NotImplementedError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drawn(Negative):
+    """Of nothing."""
+
+    inputs = False
+
+    def results(self) -> list[str]:
+        return ["face-1", "face-2"]
+
+
+@pytest.fixture(autouse=True)
+def files(here: Path) -> None:
+    for name in ("a.jpg", "b.png", "dir/a.jpg", "dir/c.webp", "dir/below/d.jpg", "- x {1}.jpg"):
+        Path(name).parent.mkdir(parents=True, exist_ok=True)
+        Path(name).touch()
+
+
+def outputs(job: Job, operation: Operation | None = None) -> list[str]:
+    return [task.output for task in make_plan(job, operation or Negative()).tasks]
+
+
+def piped(monkeypatch: pytest.MonkeyPatch, content: bytes) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(content)))
+
+
+def test_a_list_has_a_name_a_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("list").write_bytes(b"a.jpg\r\n\n- x {1}.jpg\ndir\n")
+    expected = ["b-neg.png", "a-neg.jpg", "- x {1}-neg.jpg", "dir-neg/a.jpg", "dir-neg/c.webp"]
+    assert outputs(Job(["b.png"], from_file="list")) == expected
+    piped(monkeypatch, b"a.jpg\nb.png")
+    assert outputs(Job(from_file="-")) == ["a-neg.jpg", "b-neg.png"]
+
+
+def test_names_may_end_in_zeros(monkeypatch: pytest.MonkeyPatch) -> None:
+    piped(monkeypatch, b"a.jpg\0new\nline.png\0")
+    assert outputs(Job(from_file="-", null=True)) == ["a-neg.jpg", "new\nline-neg.png"]
+
+
+@pytest.mark.parametrize(
+    ("job", "message"),
+    [
+        (Job(null=True), "-0 says how --from-file is written"),
+        (Job(from_file="empty"), "there is no name in empty"),
+        (Job(["-"], from_file="empty"), "takes no --from-file"),
+    ],
+)
+def test_lists_that_make_no_sense(job: Job, message: str) -> None:
+    Path("empty").write_text("\n\n")
+    with pytest.raises(Misuse, match=message):
+        make_plan(job, Negative())
+
+
+def test_a_list_that_is_not_there() -> None:
+    with pytest.raises(Failure, match="--from-file no: cannot be read: No such file"):
+        make_plan(Job(from_file="no"), Negative())
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("{stem}-{op}", ["a-neg.jpg", "b-neg.png"]),
+        ("{op}_{number:03}", ["neg_001.jpg", "neg_002.png"]),
+        ("{stem}.tiff", ["a.tiff", "b.tiff"]),
+        ("{{{stem}}} v1.0", ["{a} v1.0.jpg", "{b} v1.0.png"]),
+    ],
+)
+def test_a_template_names_outputs_beside_their_inputs(template: str, expected: list[str]) -> None:
+    assert outputs(Job(["a.jpg", "b.png"], name=template)) == expected
+
+
+def test_a_template_names_outputs_in_folders() -> None:
+    job = Job(["dir"], name="{folder}-{stem}", recursive=True)
+    assert outputs(job) == ["dir-neg/dir-a.jpg", "dir-neg/below/below-d.jpg", "dir-neg/dir-c.webp"]
+    assert outputs(Job(["a.jpg"], output="out/", name="{stem}-{op}")) == ["out/a-neg.jpg"]
+    assert outputs(Job(["a.jpg"], name="{stem}-{op}", format="png")) == ["a-neg.png"]
+    assert outputs(Job(["- x {1}.jpg"], name="{stem}!")) == ["- x {1}!.jpg"]
+
+
+def test_a_template_names_what_comes_from_nothing() -> None:
+    assert outputs(Job(output="out/", name="{number}"), Drawn()) == ["out/1.png", "out/2.png"]
+    assert outputs(Job(name="{op}-{stem}"), Drawn()) == ["neg-face-1.png", "neg-face-2.png"]
+    with pytest.raises(Misuse, match=r"several would be neg.png: add \{number\}"):
+        outputs(Job(name="{op}"), Drawn())
+
+
+@pytest.mark.parametrize(
+    ("template", "message"),
+    [
+        ("{stm}", r"there is no \{stm\}; known are \{stem\}, \{op\}, \{number\}, \{folder\}"),
+        ("{stem.name}", "there is no"),
+        ("{0}", "there is no"),
+        ("{stem", "a brace is written twice"),
+        ("{stem:d}", "Unknown format code"),
+        ("x/{stem}", "it names a file; -o names the folder"),
+        ("..", "no name for a file"),
+        ("", "no name for a file"),
+    ],
+)
+def test_templates_that_cannot_be(template: str, message: str) -> None:
+    with pytest.raises(Misuse, match=message):
+        make_plan(Job(["a.jpg"], name=template), Negative())
+
+
+def test_a_template_does_not_let_outputs_meet() -> None:
+    with pytest.raises(Misuse, match=r"a.jpg and dir/a.jpg would all be written to out/x.jpg"):
+        outputs(Job(["a.jpg", "dir/a.jpg"], output="out/", name="x"))
+    with pytest.raises(Misuse, match=r"would be written over the input a\.jpg"):
+        outputs(Job(["a.jpg"], name="{stem}"))
+    with pytest.raises(Misuse, match=r"-o b\.jpg and --name contradict each other"):
+        outputs(Job(["a.jpg"], output="b.jpg", name="{stem}"))
