@@ -217,8 +217,8 @@ def _of_each(inputs: Sequence[str], job: Job, naming: _Naming) -> Plan:
         else:
             raise Misuse(f"{path} has no folder beside it: say where to write with -o DIR")
         for file in found.pictures(path, job.recursive, place(root)):
-            folder = root / file.relative_to(path).parent
-            tasks.append(Task((file,), folder / naming.kept(file, len(tasks) + 1)))
+            kept = root / file.relative_to(path)
+            tasks.append(Task((file,), kept.with_name(naming.kept(file, len(tasks) + 1))))
     if not tasks:
         raise found.nothing(inputs, job)
     return Plan(tuple(tasks), found.passed_over, tuple(found.unlisted))
