@@ -51,6 +51,23 @@ class ICGANSettings(DCGANSettings):
     discriminator_width: Annotated[
         int, Option(help="Channels of the discriminator's first layer.")
     ] = 32
+    editor: Annotated[
+        str,
+        Option(
+            help="Start from the DCGAN and the attribute vectors in an .onnx file of `imgan train "
+            "edit`."
+        ),
+    ] = ""
+    head_start: Annotated[
+        int,
+        Option(
+            help="The update from which the generator learns, too: later where it starts ahead."
+        ),
+    ] = 1
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.absolute("editor")
 
 
 @dataclass(frozen=True)

@@ -22,12 +22,24 @@ class Generator(net.Generator):
 
     def __init__(self, width: int, attributes: int) -> None:
         super().__init__(width)
-        self.label = nn.ConvTranspose2d(attributes, 8 * width, 4, bias=False)
-        self.apply(initialise)
+        self.label = nn.Linear(attributes, 8 * width * 16)
+        nn.init.normal_(self.label.weight, std=0.02)
+        nn.init.zeros_(self.label.bias)
 
     def forward(self, z: Tensor, y: Tensor) -> Tensor:  # type: ignore[override]
-        first = self.layers[0](z[:, :, None, None]) + self.label(y[:, :, None, None])
-        return self.layers[1:](first)
+        of_z = self.layers[0](z[:, :, None, None])
+        return self.layers[1:](of_z + self.label(y).view_as(of_z))
+
+    @torch.no_grad()
+    def start(self, dcgan: dict[str, Tensor], shifts: Tensor, mean: Tensor) -> None:
+        """Make the faces that a DCGAN makes of z + (y - `mean`) `shifts`, [A] and [A, 100].
+
+        Raises RuntimeError when the weights are of another width.
+        """
+        self.load_state_dict(dcgan, strict=False)
+        first = dcgan["layers.0.weight"].flatten(1)  # [100, 8 width 16]
+        self.label.weight.copy_((shifts @ first).T)
+        self.label.bias.copy_(-mean @ shifts @ first)
 
 
 class Discriminator(net.Discriminator):
@@ -82,5 +94,5 @@ class Encoders(nn.Module):
 
 def build(weights: dict[str, Tensor]) -> Generator:
     """A generator that such weights fit. Raises LookupError for those of another network."""
-    attributes, channels = weights["label.weight"].shape[:2]
-    return Generator(channels // 8, attributes)
+    inputs, attributes = weights["label.weight"].shape
+    return Generator(inputs // (8 * 16), attributes)

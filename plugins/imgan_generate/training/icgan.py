@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn.functional import mse_loss, softplus
 
-from imgan.errors import Failure
+from imgan.errors import Failure, Misuse
 from imgan.models import store
 from imgan.models.cards import Description
 from imgan.recipes import Settings
@@ -24,7 +24,7 @@ from imgan.training.faces import Faces
 from imgan.training.loop import cosine, set_rate
 from imgan.training.optim import Descent
 from imgan.training.task import Task
-from imgan.training.weights import frozen
+from imgan.training.weights import frozen, read_weights
 from imgan_exporters.onnx import Form, Parity, Port
 from imgan_generate import ICGANEncoderSettings, ICGANSettings
 from imgan_generate.conditional import (
@@ -97,7 +97,39 @@ class ICGANTask(_Labelled[ICGANSettings]):
             self.optimizers[name] = torch.optim.Adam(
                 network.parameters(), settings.lr, betas=(0.5, 0.999)
             )
+        if settings.editor:
+            self._start()
         self.average("generator")
+
+    def _start(self) -> None:
+        """Begin with an editor's generator, and with y moving faces as its attribute vectors do.
+
+        V, its vectors, are differences of the mean z of faces with and without an attribute, and
+        many attributes come together. What each does by itself is B, of z = B (y - mean) + rest: V
+        = M B, where M are the same differences of y.
+        """
+        source = Path(self.settings.editor)
+        weights = read_weights(source, "")[""]
+        dcgan = {
+            name.removeprefix("generator."): weight.float()
+            for name, weight in weights.items()
+            if name.startswith("generator.")
+        }
+        y = torch.from_numpy(self.labels)
+        has, mean = y > 0, y.mean(0)
+        together = torch.stack([y[one].mean(0) - y[~one].mean(0) for one in has.T])
+        try:
+            columns = [self.faces.names.index(name) for name in ATTRIBUTES]
+            # An attribute that nobody has, or everybody, moves nothing.
+            shifts = torch.linalg.pinv(together.nan_to_num()) @ weights["vectors"].float()[columns]
+            generator = self.networks["generator"]
+            assert isinstance(generator, Generator)
+            generator.start(dcgan, shifts, mean)
+        except (LookupError, RuntimeError):
+            raise Misuse(
+                f"--editor {source}: name the .onnx file of an editor of `imgan train edit` whose "
+                f"generator has --width {self.settings.width}"
+            ) from None
 
     def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
         real, y, others = batch
@@ -112,7 +144,8 @@ class ICGANTask(_Labelled[ICGANSettings]):
         descent.minimise(loss_d, self.optimizers["discriminator"])
         with descent.autocast():
             loss_g = softplus(-discriminator(fake, others)).mean()
-        descent.minimise(loss_g, self.optimizers["generator"])
+        if step + 1 >= self.settings.head_start:
+            descent.minimise(loss_g, self.optimizers["generator"])
         return {"discriminator": loss_d.detach(), "generator": loss_g.detach()}
 
     def sample(self) -> Tensor:
