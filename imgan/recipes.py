@@ -124,12 +124,14 @@ class Evaluation:
     """One entry of `imgan evaluate`: figures of shipped weights on a folder of pictures.
 
     `entry` names a function (data, model, device) -> (header, rows), all of them text. `model` is
-    the name of a card, or None for the model that the operation uses by default.
+    the name of a card, or None for the model that the operation uses by default. One that `draws`
+    gives a picture, too, for `--picture`: (header, rows, pixels [H, W, 3]).
     """
 
     name: str
     summary: str
     entry: str
+    draws: bool = False
 
 
 def resolve(entry: str) -> Any:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from imgan.metrics.perceptual import SCALES
+from imgan.models import store
 from imgan.models.cards import Description
 from imgan.training.task import Task
 from imgan_exporters.onnx import Form, Parity, Port
@@ -48,11 +49,23 @@ def style_form(generator: Generator) -> Form:
     )
 
 
-editor = Form(
+_editor = Form(
     (Port("face", _FACE, -1, 1), Port("change", ("batch", 40), -1, 1)),
-    ("reconstruction", "edited"),
+    ("reconstruction", "edited", "z"),
+    magnitude=4,
 )
-"""Faces in -1..1, and how much of each attribute to add, to two faces."""
+"""Faces in -1..1, and how much of each attribute to add, to two faces and the z of the first."""
+
+
+def editor(
+    task: Task[Any], target: Path, card: Description, *, half: bool, overwrite: bool
+) -> Parity:
+    """An editor, whose encoder says z of a DCGAN: the card names that by its SHA-256, when it is a
+    file."""
+    source, known = Path(task.settings.generator), card
+    if source.is_file():
+        known = replace(card, traits={"generator": store.sha256(source), **card.traits})
+    return _editor(task, target, known, half=half, overwrite=overwrite)
 
 
 def residual_editor(

@@ -33,7 +33,7 @@ class VectorEditor(nn.Module):
     """Encode, move along the attribute vectors, decode; the network that the engine runs.
 
     `change` [N, 40] is how much of each attribute to add (1), remove (-1) or leave (0). Returns the
-    reconstruction G(z) and the edited face G(z + change V), where row a of V [40, 100] is
+    reconstruction G(z), the edited face G(z + change V), and z, where row a of V [40, 100] is
     mean(z of faces with a) - mean(z of faces without), as DCGAN's vector arithmetic
     (Radford et al. 2016, section 6.3.2).
     """
@@ -44,9 +44,9 @@ class VectorEditor(nn.Module):
         self.generator = generator
         self.vectors = nn.Parameter(vectors, requires_grad=False)
 
-    def forward(self, face: Tensor, change: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, face: Tensor, change: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         z = self.encoder(face)
-        return self.generator(z), self.generator(z + change @ self.vectors)
+        return self.generator(z), self.generator(z + change @ self.vectors), z
 
 
 class Classifier(nn.Module):

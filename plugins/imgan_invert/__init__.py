@@ -16,7 +16,7 @@ from imgan.hookspecs import hookimpl
 from imgan.models.cards import ModelCard
 from imgan.operations import TRAINED, Operation, Process, Runtime, Takes
 from imgan.options import unfold
-from imgan.recipes import Exporter, Recipe, Settings
+from imgan.recipes import Evaluation, Exporter, Recipe, Settings
 
 if TYPE_CHECKING:
     from imgan.models.store import Models
@@ -319,5 +319,17 @@ def register_exporters() -> Iterable[Exporter]:
             operation=OPERATION,
             input="RGB -1..1, as large as the generator's pictures",
             paper="Richardson et al. 2021, arXiv:2008.00951; Tov et al. 2021, arXiv:2102.02766",
+        )
+    ]
+
+
+@hookimpl
+def register_evaluations() -> Iterable[Evaluation]:
+    return [
+        Evaluation(
+            name="latents",
+            summary="What the numbers of a generator's code tell of attributes, and how entangled.",
+            entry="imgan_invert.evaluate:evaluate",
+            draws=True,
         )
     ]
