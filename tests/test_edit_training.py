@@ -69,10 +69,11 @@ def test_the_attribute_vectors_are_differences_of_means(celeba: Path, generator:
         codes = task.trained("encoder")(faces.take(np.arange(TRAINED)))
         bright = torch.from_numpy(faces.labels[:, 0]) > 0
         wanted = codes[bright].mean(0) - codes[~bright].mean(0)
-        before, unchanged = editor(faces.take(np.arange(2)), torch.zeros(2, len(SLUGS)))
-        _, moved = editor(faces.take(np.arange(2)), 10 * torch.eye(len(SLUGS))[:1].expand(2, -1))
+        before, unchanged, z = editor(faces.take(np.arange(2)), torch.zeros(2, len(SLUGS)))
+        _, moved, _ = editor(faces.take(np.arange(2)), 10 * torch.eye(len(SLUGS))[:1].expand(2, -1))
     assert torch.allclose(editor.vectors[0], wanted, atol=1e-5)
     assert torch.equal(before, unchanged)
+    assert torch.allclose(z, codes[:2], atol=1e-5)
     assert not torch.equal(before, moved)
 
 

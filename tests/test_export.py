@@ -65,7 +65,7 @@ FAMILIES = {
     "dcgan": (_trained(Generator(width=4)), families.generator),
     "edit": (
         _trained(VectorEditor(Encoder(width=4), Generator(width=4), torch.zeros(40, 100))),
-        families.editor,
+        families.editor_form,
     ),
     "edit-classifier": (_trained(Classifier(width=4)), families.classifier),
 }

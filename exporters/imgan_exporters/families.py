@@ -49,7 +49,7 @@ def style_form(generator: Generator) -> Form:
     )
 
 
-_editor = Form(
+editor_form = Form(
     (Port("face", _FACE, -1, 1), Port("change", ("batch", 40), -1, 1)),
     ("reconstruction", "edited", "z"),
     magnitude=4,
@@ -65,7 +65,7 @@ def editor(
     source, known = Path(task.settings.generator), card
     if source.is_file():
         known = replace(card, traits={"generator": store.sha256(source), **card.traits})
-    return _editor(task, target, known, half=half, overwrite=overwrite)
+    return editor_form(task, target, known, half=half, overwrite=overwrite)
 
 
 def residual_editor(
