@@ -102,11 +102,10 @@ def _attributes(data: Path, paths: list[Path]) -> tuple[list[str], NDArray[np.bo
         has = np.stack([table[path.name] for path in paths]) > 0.5
     except KeyError as missing:
         raise Failure(f"{listing}: no line for {missing.args[0]}") from None
-    varied = has.any(0) & ~has.all(0)
-    if not varied.any():
+    varied = np.flatnonzero(has.any(0) & ~has.all(0))
+    if not len(varied):
         raise Failure(f"{listing}: no attribute that some of the faces have, and others have not")
-    slugs = [name.lower().replace("_", "-") for name in names]
-    return [slug for slug, used in zip(slugs, varied, strict=True) if used], has[:, varied]
+    return [names[k].lower().replace("_", "-") for k in varied], has[:, varied]
 
 
 @dataclass(frozen=True)
