@@ -152,5 +152,10 @@ def resolve(entry: str) -> Any:
 
 
 _TRAIN = ("torch", "torchvision", "onnx", "onnxscript", "safetensors")
-_EXTRAS: dict[str | None, str] = {**dict.fromkeys(_TRAIN, "train"), "spandrel": "import"}
+_SHAPES = ("scipy", "skimage", "trimesh")
+_EXTRAS: dict[str | None, str] = {
+    **dict.fromkeys(_TRAIN, "train"),
+    **dict.fromkeys(_SHAPES, "shapes"),
+    "spandrel": "import",
+}
 """The extra that brings a package."""

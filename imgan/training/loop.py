@@ -41,10 +41,10 @@ def fit(
     """
     settings = task.settings
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    # Any: not every torch declares `memory_format` here.
-    networks: list[Any] = [*task.networks.values(), *task.averages.values()]
-    for network in networks:
-        network.to(device, memory_format=torch.channels_last)
+    for network in [*task.networks.values(), *task.averages.values()]:
+        network.to(device)
+        for tensor in [*network.parameters(), *network.buffers()]:
+            tensor.data = _channels_last(tensor.data)
     descent = Descent(settings.precision, device)
     if settings.batch_size % descent.world:
         raise Misuse(
@@ -122,8 +122,13 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 
 def _share(tensor: Tensor, descent: Descent) -> Tensor:
-    share = tensor[descent.rank :: descent.world]
-    return share.contiguous(memory_format=torch.channels_last) if share.ndim == 4 else share
+    return _channels_last(tensor[descent.rank :: descent.world])
+
+
+def _channels_last(tensor: Tensor) -> Tensor:
+    """Kernels and batches of pictures or grids in the order that convolutions are fastest in."""
+    formats = {4: torch.channels_last, 5: torch.channels_last_3d}
+    return tensor.contiguous(memory_format=formats.get(tensor.ndim, torch.contiguous_format))
 
 
 def save(task: Task[Any], path: Path, step: int, descent: Descent) -> None:

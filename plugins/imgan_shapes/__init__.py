@@ -1,0 +1,83 @@
+"""`imgan shapes`: furniture out of noise, as meshes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated
+
+from typer import Option
+
+from imgan.hookspecs import hookimpl
+from imgan.recipes import Exporter, Recipe, Settings
+
+
+class Mirror(StrEnum):
+    """The axis along which the second half of a shape is the first one's mirror image."""
+
+    none = "none"
+    x = "x"
+    y = "y"
+
+
+@dataclass(frozen=True)
+class GAN3DSettings(Settings):
+    """As published; `--size 24 --width 32 --discriminator-width 32 --mirror y` ships."""
+
+    steps: Annotated[int, Option(help="Updates in the whole run.")] = 10_000
+    batch: Annotated[int, Option(help="Shapes a step, over all processes.")] = 32
+    size: Annotated[
+        int,
+        Option(help="Cells a side: 64, or 48 without the margin; 32 or 24 of grids half as fine."),
+    ] = 64
+    width: Annotated[int, Option(help="Channels of the generator's last hidden layer.")] = 64
+    discriminator_width: Annotated[
+        int, Option(help="Channels of the discriminator's first layer.")
+    ] = 64
+    mirror: Annotated[
+        Mirror, Option(help="Make one half, and mirror it along this axis: y swaps the sides.")
+    ] = Mirror.none
+    gamma: Annotated[float, Option(help="Weight of the gradient penalties R1 and R2.")] = 1.0
+    penalty_every: Annotated[
+        int, Option(help="Steps between penalties, then as much stronger.")
+    ] = 8
+    kind: Annotated[
+        str | None, Option(help="Only shapes whose names begin with this, such as chair.")
+    ] = None
+    pose: Annotated[
+        int | None, Option(help="Of objects in several poses (OBJECT_1 and on), this one alone.")
+    ] = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.require(self.size in (64, 48, 32, 24), "size", "64, 48, 32 or 24")
+        self.require(self.mirror in set(Mirror), "mirror", " or ".join(Mirror))
+        self.require(self.gamma >= 0, "gamma", "0 or more")
+
+
+@hookimpl
+def register_recipes() -> Iterable[Recipe]:
+    return [
+        Recipe(
+            name="3dgan",
+            summary="3D-GAN, occupancy grids out of noise.",
+            entry="imgan_shapes.training.gan:GAN3DTask",
+            settings=GAN3DSettings,
+            data="A folder of meshes (.obj .off .stl .glb .ply) or grids (.binvox .mat .npy .npz); "
+            "the last twentieth of the objects by name is held out.",
+        )
+    ]
+
+
+@hookimpl
+def register_exporters() -> Iterable[Exporter]:
+    return [
+        Exporter(
+            name="3dgan",
+            entry="imgan_shapes.ports:generator",
+            operation="shapes",
+            input="200 numbers from N(0, 1)",
+            paper="Wu, Zhang, Xue, Freeman, Tenenbaum 2016, arXiv:1610.07584",
+        )
+    ]

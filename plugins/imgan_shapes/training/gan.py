@@ -1,0 +1,105 @@
+"""3D-GAN's training, with a loss that converges: relativistic pairing and gradient penalties."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from imgan.training.data import shuffled
+from imgan.training.optim import Descent
+from imgan.training.task import Task
+from imgan_shapes import GAN3DSettings
+from imgan_shapes.grids import Shapes, read_shapes
+from imgan_shapes.net import AXES, LATENT, Discriminator, Generator
+from imgan_shapes.render import views
+
+
+class GAN3DTask(Task[GAN3DSettings]):
+    """Generator against discriminator: softplus of the difference of their logits (RpGAN,
+    Jolicoeur-Martineau 2018), with R1 and R2 (Mescheder et al. 2018), as in R3GAN (Huang et al.
+    2024).
+
+    The paper's loss needs its discriminator to be held back, which is updated only while it is
+    right in less than 80 % of a batch; penalties of its gradient hold it back for good.
+    """
+
+    shipped = "generator"
+
+    def __init__(self, data: Path, settings: GAN3DSettings) -> None:
+        super().__init__(settings)
+        self.data = data
+        form = (settings.size, settings.mirror)
+        self.networks["generator"] = Generator(settings.width, *form)
+        self.networks["discriminator"] = Discriminator(settings.discriminator_width, *form)
+        for name, network in self.networks.items():
+            self.optimizers[name] = torch.optim.Adam(
+                network.parameters(), settings.rate, betas=(0.5, 0.99)
+            )
+        self.average("generator")
+
+    @cached_property
+    def shapes(self) -> Shapes:
+        """Read at the first step: an export needs no shapes."""
+        s = self.settings
+        return read_shapes(self.data, s.size, s.kind, s.pose).part(held_out=False)
+
+    def batch(self, step: int) -> tuple[Tensor, ...]:
+        """Shapes [N, 1, size, size, size] in 0..1; with `mirror` one half of each, either one."""
+        seed, count = self.settings.seed, self.settings.batch
+        grids = self.shapes.grids[shuffled(len(self.shapes.names), count, seed, step)]
+        if (axis := AXES[self.settings.mirror]) is not None:
+            turned = np.random.default_rng([seed, step]).random(count) < 0.5
+            grids[turned] = np.flip(grids[turned], axis + 1)
+            grids = np.split(grids, 2, axis + 1)[0]
+        return (torch.from_numpy(grids).float()[:, None] / 255,)
+
+    def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
+        (real,) = batch
+        generator: Any = self.networks["generator"]
+        discriminator = self.networks["discriminator"]
+        z = torch.randn(len(real), LATENT, device=real.device)
+        with descent.autocast():
+            fake = generator.cells(z)
+        penalised = step % self.settings.penalty_every == 0
+        on_real, on_fake, penalty = self._logits(real, fake.detach(), penalised, descent)
+        loss_d = softplus(on_fake - on_real).mean() + self.settings.penalty_every * penalty
+        descent.minimise(loss_d, self.optimizers["discriminator"])
+        with descent.autocast():
+            loss_g = softplus(on_real.detach() - discriminator(fake)).mean()
+        descent.minimise(loss_g, self.optimizers["generator"])
+        return {
+            "discriminator": softplus(on_fake - on_real).mean().detach(),
+            "generator": loss_g.detach(),
+            "occupied": fake.mean().detach(),
+            "penalty": penalty.detach(),
+        }
+
+    def _logits(
+        self, real: Tensor, fake: Tensor, penalised: bool, descent: Descent
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """What the discriminator says, and half of gamma times the squares of its gradients."""
+        discriminator = self.networks["discriminator"]
+        real, fake = (x.requires_grad_(penalised) for x in (real, fake))
+        with descent.autocast():
+            on_real, on_fake = discriminator(real), discriminator(fake)
+        if not penalised:
+            return on_real, on_fake, on_real.new_zeros(())
+        total = on_real.sum() + on_fake.sum()
+        gradients = torch.autograd.grad(total, (real, fake), create_graph=True)
+        squares = torch.stack([g.square().flatten(1).sum(1).mean() for g in gradients]).sum()
+        return on_real, on_fake, self.settings.gamma / 2 * squares
+
+    def sample(self) -> Tensor:
+        """Sixteen shapes of the averaged generator, always of the same noise."""
+        z = torch.randn(16, LATENT, generator=torch.Generator().manual_seed(0))
+        generator = self.trained("generator")
+        grids = generator(z.to(next(generator.parameters()).device)).cpu().numpy()
+        sheet = torch.from_numpy(views(grids, 128))
+        return sheet.permute(2, 0, 1).float() / 255
