@@ -38,6 +38,9 @@ class GAN3DSettings(Settings):
     mirror: Annotated[
         Mirror, Option(help="Make one half, and mirror it along this axis: y swaps the sides.")
     ] = Mirror.none
+    slope: Annotated[
+        float, Option(help="Cells from the surface to full and to empty; 0 learns bare cells.")
+    ] = 1.5
     gamma: Annotated[float, Option(help="Weight of the gradient penalties R1 and R2.")] = 1.0
     penalty_every: Annotated[
         int, Option(help="Steps between penalties, then as much stronger.")
@@ -53,6 +56,7 @@ class GAN3DSettings(Settings):
         super().__post_init__()
         self.require(self.size in (64, 48, 32, 24), "size", "64, 48, 32 or 24")
         self.require(self.mirror in set(Mirror), "mirror", " or ".join(Mirror))
+        self.require(self.slope >= 0, "slope", "0 or more")
         self.require(self.gamma >= 0, "gamma", "0 or more")
 
 

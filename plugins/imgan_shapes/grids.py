@@ -200,6 +200,22 @@ def framed(grid: NDArray[Any], size: int, name: str) -> Grid:
     return result
 
 
+def sloped(grid: NDArray[np.uint8], slope: float) -> NDArray[np.uint8]:
+    """A grid in 0..255 as a field that falls through 128 at the surface, from 255 at `slope` cells
+    inside to 0 at as many outside (a truncated signed distance, Curless and Levoy 1996).
+
+    A network that is a little wrong then makes a leg thinner, where of cells in 0 or 255 it makes
+    gaps. A slope of 0 leaves the grid as it is.
+    """
+    if not slope:
+        return grid
+    distance = resolve("scipy.ndimage:distance_transform_edt")
+    inside = np.pad(grid >= 128, 1)
+    cells = np.where(inside, distance(inside) - 0.5, 0.5 - distance(~inside))
+    share = np.clip(0.5 + cells[1:-1, 1:-1, 1:-1] / (2 * slope), 0, 1)
+    return (share * 255).round().astype(np.uint8)
+
+
 def span_of(size: int) -> int:
     """Cells along a shape's longest side in the frame of `size`: all where it has no margin."""
     return size if size % 3 == 0 else size * 3 // 4

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from imgan.training.data import shuffled
 from imgan.training.optim import Descent
 from imgan.training.task import Task
 from imgan_shapes import GAN3DSettings
-from imgan_shapes.grids import Shapes, read_shapes
+from imgan_shapes.grids import Shapes, read_shapes, sloped
 from imgan_shapes.net import AXES, LATENT, Discriminator, Generator
 from imgan_shapes.render import views
 
@@ -46,9 +47,10 @@ class GAN3DTask(Task[GAN3DSettings]):
 
     @cached_property
     def shapes(self) -> Shapes:
-        """Read at the first step: an export needs no shapes."""
+        """What is trained on, as fields (`sloped`). Read at the first step: an export needs none."""
         s = self.settings
-        return read_shapes(self.data, s.size, s.kind, s.pose).part(held_out=False)
+        shapes = read_shapes(self.data, s.size, s.kind, s.pose).part(held_out=False)
+        return replace(shapes, grids=np.stack([sloped(grid, s.slope) for grid in shapes.grids]))
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
         """Shapes [N, 1, size, size, size] in 0..1; with `mirror` one half of each, either one."""
