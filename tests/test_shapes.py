@@ -3,23 +3,31 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 import trimesh
+from PIL import Image
 from scipy.io import savemat
+from typer.testing import CliRunner
 
-from imgan.errors import Failure
+from imgan import plugins
+from imgan.cli import build
+from imgan.errors import Failure, Misuse
+from imgan.models import store
 from imgan.models.cards import Description
 from imgan.training.loop import fit
 from imgan_shapes import GAN3DSettings, Mirror
-from imgan_shapes.grids import framed, largest_part, read_grid, read_shapes
+from imgan_shapes.evaluate import evaluate
+from imgan_shapes.grids import framed, largest_part, read_grid, read_shapes, sloped
+from imgan_shapes.latents import at_usual_length, drawn, read_latents
 from imgan_shapes.meshes import openings, read_mesh, surface, voxelize, write_mesh
 from imgan_shapes.net import Discriminator, Generator
 from imgan_shapes.ports import generator as export
 from imgan_shapes.render import views
-from imgan_shapes.training.gan import GAN3DTask
+from imgan_shapes.training.gan import GAN3DTask, loose
 
 TINY = GAN3DSettings(
     steps=2, batch=2, average=0.5, size=24, width=2, discriminator_width=2, mirror=Mirror.y,
@@ -159,3 +167,169 @@ def test_a_run_cut_in_two_gives_the_same_weights_and_exports(tmp_path: Path) -> 
     card = Description(name="tiny", operation="shapes")
     parity = export(tasks[0], tmp_path / "tiny.onnx", card, half=False, overwrite=False)
     assert parity.worst < 1e-4
+
+
+@pytest.fixture(scope="module")
+def network(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Description]:
+    """A generator of shapes, untrained, whose threshold leaves little of a grid occupied."""
+    folder = tmp_path_factory.mktemp("network")
+    torch.manual_seed(0)
+    task = GAN3DTask(folder, TINY)
+    generator: Any = task.trained("generator")
+    torch.nn.init.normal_(generator.last.weight, std=0.5)
+    with torch.no_grad():
+        threshold = float(generator(torch.from_numpy(drawn(0, 1))).quantile(0.98))
+    traits = {"kind": "chair", "threshold": threshold, "size": 24, "mirror": "y"}
+    card = Description(name="tiny", operation="shapes", traits=traits)
+    export(task, folder / "tiny.onnx", card, half=False, overwrite=False)
+    return folder / "tiny.onnx", card
+
+
+@pytest.fixture
+def tiny(home: Path, tmp_path: Path, network: tuple[Path, Description]) -> Path:
+    """The folder to work in of a person who has that generator."""
+    store.add(*network)
+    folder = tmp_path / "made"
+    folder.mkdir()
+    return folder
+
+
+def _imgan(*words: object) -> tuple[int, str]:
+    """The exit code, and what was printed on both streams."""
+    arguments = [str(word) for word in ("shapes", *words)]
+    result = CliRunner().invoke(build(plugins.registry()), arguments)
+    assert result.exception is None or isinstance(result.exception, SystemExit | Failure | Misuse)
+    problem = str(result.exception) if isinstance(result.exception, Failure | Misuse) else ""
+    return result.exit_code, result.output + problem
+
+
+def test_generate_writes_meshes_latents_and_views(
+    tiny: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("imgan_shapes.run.FRAMES", 3)
+    sheet, film = tiny / "sheet.png", tiny / "round.gif"
+    code, said = _imgan(
+        "generate", "-n", 2, "--seed", 7, "-o", tiny / "a", "--picture", sheet, "--turntable", film
+    )
+    assert code == 0, said
+    assert read_mesh(tiny / "a" / "chair-7-1.glb").is_watertight
+    with Image.open(sheet) as picture:
+        assert picture.size == (512, 256)
+    with Image.open(film) as moving:
+        assert moving.n_frames == 3  # type: ignore[attr-defined]
+    # The second again, by its number and out of the file: the same to the bit.
+    for name, target in (("7:2", "b.npz"), (f"{tiny}/a/latents-chair-7.npz:2", "c.npz")):
+        assert _imgan("generate", name, "-o", tiny / target)[0] == 0
+    assert (tiny / "b.npz").read_bytes() == (tiny / "c.npz").read_bytes()
+    assert read_grid(tiny / "b.npz", 48).shape == (64, 64, 64)
+    code, said = _imgan("generate", "7:2", "-o", tiny / "b.npz")
+    assert code == 1
+    assert "exists" in said
+
+
+def test_largest_alone_is_one_piece(tiny: Path) -> None:
+    for words in ((), ("--keep-largest",)):
+        _imgan("generate", "1", *words, "-o", tiny / f"{len(words)}.npz")
+    loose, one = (read_grid(tiny / f"{n}.npz", 48).astype(bool) for n in (0, 1))
+    assert np.array_equal(one, largest_part(loose))
+    assert one.sum() < loose.sum()
+
+
+def test_latents_add_and_cancel(tiny: Path) -> None:
+    assert _imgan("generate", "1", "--add", "2", "--minus", "3", "-o", tiny / "a.npz")[0] == 0
+    assert _imgan("generate", "1", "--add", "2", "--minus", "2", "-o", tiny / "b.npz")[0] == 0
+    moved, same = (read_latents(tiny / f"{n}.npz")[0] for n in "ab")
+    wanted = drawn(1, 1)[0] + drawn(2, 1)[0] - drawn(3, 1)[0]
+    np.testing.assert_allclose(
+        moved / np.linalg.norm(moved), wanted / np.linalg.norm(wanted), atol=1e-5
+    )
+    np.testing.assert_allclose(same, at_usual_length(drawn(1, 1)[0]), rtol=1e-5)
+
+
+def test_interpolation_ends_at_both_shapes(tiny: Path) -> None:
+    code, said = _imgan("interpolate", "1", "2", "--steps", 3, "--format", "npz", "-o", tiny / "w")
+    assert code == 0, said
+    files = sorted((tiny / "w").glob("*.npz"))
+    assert len(files) == 4
+    for file, seed in ((files[0], 1), (files[-1], 2)):
+        np.testing.assert_allclose(read_latents(file)[0], drawn(seed, 1)[0], rtol=1e-5)
+    assert _imgan("interpolate", "1", "2", "--steps", 2, "-o", tiny / "w.gif")[0] == 0
+    with Image.open(tiny / "w.gif") as moving:
+        assert moving.n_frames == 4  # type: ignore[attr-defined]
+
+
+def test_voxelize_says_what_a_mesh_lacks(tiny: Path) -> None:
+    box = trimesh.creation.box((1, 2, 4))
+    box.export(tiny / "box.stl")
+    assert _imgan("voxelize", tiny / "box.stl", "-o", tiny / "box.npz")[0] == 0
+    assert read_grid(tiny / "box.npz", 48).sum() == 12 * 24 * 48
+    trimesh.Trimesh(box.vertices, box.faces[:-2]).export(tiny / "lidless.stl")
+    code, said = _imgan("voxelize", tiny / "lidless.stl", "-o", tiny / "lidless.npz")
+    assert code == 0
+    assert "not closed, 4 edges" in said
+    (tiny / "empty.obj").write_text("v 0 0 0\n")
+    np.save(tiny / "large.npy", np.ones((1, 1, 600)))
+    for name, words in (("empty.obj", "empty"), ("large.npy", "at most 512")):
+        code, said = _imgan("voxelize", tiny / name, "-o", tiny / "no.npz")
+        assert code == 1
+        assert words in said
+        assert not (tiny / "no.npz").exists()
+
+
+def test_inversion_comes_nearer_to_the_shape(tiny: Path) -> None:
+    assert _imgan("generate", "5", "-o", tiny / "target.npz")[0] == 0
+    found = []
+    for steps in (0, 8):
+        file = tiny / f"{steps}.npz"
+        code, said = _imgan("invert", tiny / "target.npz", "-o", file, "--steps", steps)
+        assert code == 0, said
+        found.append(float(said.split("IoU ")[1].split()[0]))
+    assert 0 < found[0] < found[1] <= 1
+    assert read_latents(tiny / "8.npz").shape == (1, 200)
+
+
+@pytest.mark.parametrize(
+    ("words", "problem"),
+    [
+        (("generate", "-n", "2", "-o", "a.glb"), "name a folder"),
+        (("generate", "1", "--seed", "1", "-o", "a.glb"), "leave --seed"),
+        (("generate", "--kind", "boat", "-o", "a.glb"), "generators of chair"),
+        (("generate", "none.npz:1", "-o", "a.glb"), "no such file"),
+        (("generate", "--turntable", "a.png", "-o", "a.glb"), "end it with .gif"),
+        (("interpolate", "1", "-o", "a.gif"), "two latents"),
+        (("voxelize", "a.obj", "-o", "a.glb"), "an .npz file"),
+    ],
+)
+def test_mistakes_get_one_line(tiny: Path, words: tuple[str, ...], problem: str) -> None:
+    code, said = _imgan(*words)
+    assert code != 0
+    assert problem in said
+
+
+def test_evaluation_measures_generated_shapes_beside_real_ones(tiny: Path, tmp_path: Path) -> None:
+    data = _folder(tmp_path / "data")
+    header, rows = evaluate(data, "tiny", "cpu")
+    figures = {name: dict(zip(header[1:], values, strict=True)) for name, *values in rows}
+    assert figures["in one piece"]["training shapes"] == "1.000"
+    assert figures["best IoU with those held out"]["training shapes"] == "1.000"
+    assert 0 < float(figures["best IoU with those held out"]["generated"]) < 0.5
+    assert figures["coverage of 1 held out"] == {"generated": "1.000", "training shapes": "1.000"}
+
+
+def test_a_slope_falls_through_the_surface() -> None:
+    grid = np.where(_chair(), 255, 0).astype(np.uint8)
+    field = sloped(grid, 1.5)
+    assert np.array_equal(field >= 128, _chair())
+    assert len(np.unique(field)) > 4
+    assert np.array_equal(sloped(grid, 0), grid)
+
+
+def test_what_hangs_loose_is_paid_for_at_the_gap() -> None:
+    cells = torch.from_numpy(_chair()).float()[None, None] * 0.9
+    assert loose(cells) == 0
+    cells[0, 0, :, :, 7] = 0.3  # through all legs
+    cells.requires_grad_()
+    missing = loose(cells)
+    assert missing > 0.05
+    (slope,) = torch.autograd.grad(missing, cells)
+    assert slope[0, 0, 5, 5, 7] < slope[0, 0, 5, 5, 4:7].min() <= 0

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
+import typer
 from typer import Option
 
 from imgan.hookspecs import hookimpl
-from imgan.recipes import Exporter, Recipe, Settings
+from imgan.recipes import Evaluation, Exporter, Recipe, Settings
 
 
 class Mirror(StrEnum):
@@ -41,6 +42,9 @@ class GAN3DSettings(Settings):
     slope: Annotated[
         float, Option(help="Cells from the surface to full and to empty; 0 learns bare cells.")
     ] = 1.5
+    whole: Annotated[
+        float, Option(help="Weight of what hangs loose in a generated shape; 0: nobody looks.")
+    ] = 4.0
     gamma: Annotated[float, Option(help="Weight of the gradient penalties R1 and R2.")] = 1.0
     penalty_every: Annotated[
         int, Option(help="Steps between penalties, then as much stronger.")
@@ -56,8 +60,15 @@ class GAN3DSettings(Settings):
         super().__post_init__()
         self.require(self.size in (64, 48, 32, 24), "size", "64, 48, 32 or 24")
         self.require(self.mirror in set(Mirror), "mirror", " or ".join(Mirror))
-        self.require(self.slope >= 0, "slope", "0 or more")
-        self.require(self.gamma >= 0, "gamma", "0 or more")
+        for name in ("slope", "whole", "gamma"):
+            self.require(getattr(self, name) >= 0, name, "0 or more")
+
+
+@hookimpl
+def register_commands(app: typer.Typer) -> None:
+    from imgan_shapes import commands
+
+    app.add_typer(commands.app, name="shapes")
 
 
 @hookimpl
@@ -83,5 +94,16 @@ def register_exporters() -> Iterable[Exporter]:
             operation="shapes",
             input="200 numbers from N(0, 1)",
             paper="Wu, Zhang, Xue, Freeman, Tenenbaum 2016, arXiv:1610.07584",
+        )
+    ]
+
+
+@hookimpl
+def register_evaluations() -> Iterable[Evaluation]:
+    return [
+        Evaluation(
+            name="shapes",
+            summary="How whole, varied and new generated shapes are, beside those of a folder.",
+            entry="imgan_shapes.evaluate:evaluate",
         )
     ]

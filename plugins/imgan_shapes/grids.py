@@ -26,6 +26,8 @@ Load = Callable[[], NDArray[Any]]
 
 MESHES = (".obj", ".off", ".stl", ".glb", ".ply")
 VOXELS = (".binvox", ".mat", ".npy", ".npz")
+FRAME = 64
+"""Cells along a side of what generators give and commands write."""
 LARGEST = 512
 """Cells along a side that are read; a grid of these takes half a gigabyte."""
 HELD_OUT = 0.05

@@ -14,8 +14,6 @@ from skimage.measure import marching_cubes
 from imgan.errors import Failure
 from imgan_shapes.grids import Grid
 
-SMOOTHING = 0.6
-"""Standard deviation of the blur before the surface is taken, in cells: takes off the steps."""
 MOST_FACES = 2_000_000
 """Triangles of a mesh that is read."""
 Y_UP = np.array([[0, -1, 0], [0, 0, 1], [-1, 0, 0]], np.float64)
@@ -29,9 +27,11 @@ def surface(occupancy: Grid, threshold: float = 0.5) -> trimesh.Trimesh:
     Raises Failure when no cell is.
     """
     # An empty border closes what touches the sides of the grid.
-    field = np.pad(ndimage.gaussian_filter(occupancy, SMOOTHING, mode="constant"), 1)
+    field = np.pad(occupancy, 1)
     if not (field.min() < threshold < field.max()):
-        raise Failure(f"nothing is occupied at a threshold of {threshold:g}; a lower one may do")
+        raise Failure(
+            f"nothing is occupied at a threshold of {threshold:g}; the most is {field.max():.2f}"
+        )
     # A cell that is just at the level would make triangles without an area.
     field[field == threshold] += 1e-6
     vertices, faces, _, _ = marching_cubes(field, threshold)

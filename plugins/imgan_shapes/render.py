@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,12 +89,27 @@ def views(
     grids: Iterable[Grid], side: int, threshold: float = 0.5, azimuth: float = 35.0
 ) -> NDArray[np.uint8]:
     """Shapes side by side on one sheet, row by row; an empty one is an empty place."""
-    pictures = []
-    for grid in grids:
-        try:
-            pictures.append(view(Clay.of(grid, threshold, side), side, azimuth))
-        except Failure:
-            pictures.append(np.full((side, side, 3), 247, np.uint8))
+    return _sheet([_clay(grid, threshold, side) for grid in grids], side, azimuth)
+
+
+def turntable(
+    grids: Iterable[Grid], side: int, threshold: float, frames: int
+) -> list[NDArray[np.uint8]]:
+    """Such sheets from all around."""
+    clays = [_clay(grid, threshold, side) for grid in grids]
+    return [_sheet(clays, side, 35 + 360 * k / frames) for k in range(frames)]
+
+
+def _clay(grid: Grid, threshold: float, side: int) -> Clay | None:
+    try:
+        return Clay.of(grid, threshold, side)
+    except Failure:
+        return None
+
+
+def _sheet(clays: Sequence[Clay | None], side: int, azimuth: float) -> NDArray[np.uint8]:
+    empty = np.full((side, side, 3), 247, np.uint8)
+    pictures = [view(clay, side, azimuth) if clay else empty for clay in clays]
     return sheet(np.stack(pictures), math.ceil(math.sqrt(len(pictures))))
 
 
