@@ -30,8 +30,8 @@ from imgan_shapes.render import views
 from imgan_shapes.training.gan import GAN3DTask, loose
 
 TINY = GAN3DSettings(
-    steps=2, batch=2, average=0.5, size=24, width=2, discriminator_width=2, mirror=Mirror.y,
-    penalty_every=2, save_every=1, sample_every=2,
+    steps=2, batch_size=2, ema_decay=0.5, size=24, width=2, discriminator_width=2, mirror=Mirror.y,
+    penalty_every=2, checkpoint_every=1, sample_every=2,
 )  # fmt: skip
 
 
@@ -332,4 +332,5 @@ def test_what_hangs_loose_is_paid_for_at_the_gap() -> None:
     missing = loose(cells)
     assert missing > 0.05
     (slope,) = torch.autograd.grad(missing, cells)
-    assert slope[0, 0, 5, 5, 7] < slope[0, 0, 5, 5, 4:7].min() <= 0
+    assert slope[..., 7].sum() < -0.1
+    assert slope[..., :7].abs().max() == 0

@@ -27,7 +27,7 @@ class GAN3DSettings(Settings):
     """As published; `--size 24 --width 32 --discriminator-width 32 --mirror y` ships."""
 
     steps: Annotated[int, Option(help="Updates in the whole run.")] = 10_000
-    batch: Annotated[int, Option(help="Shapes a step, over all processes.")] = 32
+    batch_size: Annotated[int, Option(help="Shapes a step, over all processes.")] = 32
     size: Annotated[
         int,
         Option(help="Cells a side: 64, or 48 without the margin; 32 or 24 of grids half as fine."),

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -102,7 +102,7 @@ class Shape:
             resolve("imgan_shapes.meshes:write_mesh")(mesh, file, suffix)
             return
         cells = self.cells
-        facts = {key: np.asarray(value) for key, value in self.facts.items()}
+        facts: dict[str, Any] = {key: np.asarray(value) for key, value in self.facts.items()}
         np.savez_compressed(file, voxels=np.packbits(cells), shape=cells.shape, **facts)
 
 

@@ -35,7 +35,7 @@ def loose(cells: Tensor) -> Tensor:
 
     What connects a cell is the best path to it from where the shape is thickest, and on that path
     the least occupancy: morphological reconstruction (Vincent 1993), cells that share a face. Its
-    gradient raises the thinnest place of the path, for all cells behind it, and lowers these.
+    gradient raises the thinnest place of the path, for all cells behind it.
     """
     with torch.no_grad():
         thick = (avg_pool3d(cells, 5, 1, 2) * (cells > OCCUPIED)).flatten(1)
@@ -72,7 +72,7 @@ class GAN3DTask(Task[GAN3DSettings]):
         self.networks["discriminator"] = Discriminator(settings.discriminator_width, *form)
         for name, network in self.networks.items():
             self.optimizers[name] = torch.optim.Adam(
-                network.parameters(), settings.rate, betas=(0.5, 0.99)
+                network.parameters(), settings.lr, betas=(0.5, 0.99)
             )
         self.average("generator")
 
@@ -85,7 +85,7 @@ class GAN3DTask(Task[GAN3DSettings]):
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
         """Shapes [N, 1, size, size, size] in 0..1; with `mirror` one half of each, either one."""
-        seed, count = self.settings.seed, self.settings.batch
+        seed, count = self.settings.seed, self.settings.batch_size
         grids = self.shapes.grids[shuffled(len(self.shapes.names), count, seed, step)]
         if (axis := AXES[self.settings.mirror]) is not None:
             turned = np.random.default_rng([seed, step]).random(count) < 0.5
