@@ -21,7 +21,7 @@ from imgan.training.optim import Descent
 from imgan_edit.attributes import NAMES
 from imgan_generate import ICGANEncoderSettings, ICGANSettings
 from imgan_generate.conditional import Discriminator, Encoders, Generator
-from imgan_generate.labels import ATTRIBUTES, label, slug
+from imgan_generate.labels import ATTRIBUTES
 from imgan_generate.net import Generator as DCGAN
 from imgan_generate.training.icgan import (
     ICGANEncoderTask,
@@ -215,12 +215,3 @@ def test_what_cannot_be_trained_is_said(celeba: Path, tmp_path: Path) -> None:
     torch.save({}, tmp_path / "other.onnx")
     with pytest.raises(Failure, match="cannot be read"):
         ICGANEncoderTask(celeba, ICGANEncoderSettings(generator=str(tmp_path / "other.onnx")))
-
-
-def test_attributes_are_typed_as_they_come() -> None:
-    known = [slug(name) for name in ATTRIBUTES]
-    y = label("Blond_Hair, smiling", known)
-    assert [known[i] for i in np.flatnonzero(y > 0)] == ["blond-hair", "smiling"]
-    assert (label("", known) == -1).all()
-    with pytest.raises(Misuse, match="did you mean blond-hair"):
-        label("blonde-hair", known)

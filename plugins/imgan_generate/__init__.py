@@ -16,6 +16,7 @@ from imgan.hookspecs import hookimpl
 from imgan.models.cards import ModelCard, read_cards
 from imgan.operations import TRAINED, Operation, Process, Runtime
 from imgan.recipes import Evaluation, Exporter, Recipe, Settings
+from imgan.references import Reference
 
 if TYPE_CHECKING:
     from imgan.models.store import Models
@@ -46,6 +47,8 @@ class ICGANSettings(DCGANSettings):
     """
 
     steps: Annotated[int, Option(help="Updates in the whole run.")] = 7_100
+    lr: Annotated[float, Option(help="Learning rate of the generator.")] = 2e-4
+    discriminator_lr: Annotated[float, Option(help="Learning rate of the discriminator.")] = 2e-4
     batch_size: Annotated[int, Option(help="Pictures a step, over all processes.")] = 64
     width: Annotated[int, Option(help="Channels of the generator's last hidden layer.")] = 32
     discriminator_width: Annotated[
@@ -67,6 +70,7 @@ class ICGANSettings(DCGANSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        self.require(self.discriminator_lr > 0, "discriminator_lr", "above 0")
         self.absolute("editor")
 
 
@@ -144,7 +148,29 @@ class Generate(Operation):
     ] = None
     grid: Annotated[
         str | None,
-        Option(metavar="COLUMNSxROWS", help="So many on one sheet: 4x4.", show_default=False),
+        Option(
+            metavar="COLUMNS[xROWS]",
+            help="So many on one sheet: 4x4. With attributes each row has its own, and each column "
+            "one z; the rows are then as many as the attributes make: 6.",
+            show_default=False,
+        ),
+    ] = None
+    attributes: Annotated[
+        list[str] | None,
+        Option(
+            metavar="NAMES",
+            help="What faces have, of a generator that takes it: blond-hair,smiling. Of a sheet, "
+            "what is added row by row, or give the option for each row.",
+            show_default=False,
+        ),
+    ] = None
+    swap: Annotated[
+        list[Reference] | None,
+        Option(
+            metavar="PHOTO",
+            help="Give it twice: each face again with the attributes of the other.",
+            show_default=False,
+        ),
     ] = None
     model: Annotated[str, Option(help="A generator from `imgan models`.")] = GENERATOR
 
@@ -153,20 +179,30 @@ class Generate(Operation):
             object.__setattr__(self, "seed", secrets.randbelow(2**32))
 
     @property
-    def cells(self) -> tuple[int, int] | None:
-        """Columns and rows of the sheet, if there is to be one. Raises Misuse."""
+    def cells(self) -> tuple[int, int | None] | None:
+        """Columns of the sheet, if there is to be one, and rows, if they are said. Raises
+        Misuse."""
         return _cells(self.grid) if self.grid else None
 
     def check(self) -> None:
         _ = self.cells
+        if self.swap and len(self.swap) != 2:
+            raise Misuse("--swap takes two photos: --swap one.jpg --swap other.jpg")
+        if self.swap and (self.grid or self.attributes or self.count > 1):
+            raise Misuse("--swap gives one picture of two faces: leave the rest out")
+        if self.attributes and len(self.attributes) > 1 and not self.grid:
+            raise Misuse("--attributes several times is for the rows of a sheet: add --grid")
 
     def results(self) -> list[str]:
+        if self.swap:
+            return ["faces-swapped"]
         if self.grid or self.count == 1:
             return [f"face-{self.seed}"]
         return [f"face-{self.seed}-{number}" for number in range(1, self.count + 1)]
 
     def cards(self, models: Models) -> list[ModelCard]:
-        return [models.find(self.model, self.name)]
+        generator = models.find(self.model, self.name)
+        return [generator, encoder_of(models, generator)] if self.swap else [generator]
 
     def open(self, runtime: Runtime) -> Process:
         from imgan_generate.run import open_generating
@@ -174,12 +210,20 @@ class Generate(Operation):
         return open_generating(self, runtime)
 
 
-def _cells(grid: str) -> tuple[int, int]:
+def _cells(grid: str) -> tuple[int, int | None]:
     """Columns and rows of `--grid`. Raises Misuse."""
-    found = re.fullmatch(r"([1-9]\d?)x([1-9]\d?)", grid)
+    found = re.fullmatch(r"([1-9]\d?)(?:x([1-9]\d?))?", grid)
     if found is None:
         raise Misuse(f"--grid {grid}: columns and rows are wanted, as 4x4 or 8x2")
-    return int(found[1]), int(found[2])
+    return int(found[1]), int(found[2]) if found[2] else None
+
+
+def encoder_of(models: Models, generator: ModelCard) -> ModelCard:
+    """The encoder that was trained for a generator. Raises Misuse when none is installed."""
+    for card in models.cards:
+        if card.traits.get("generator") == generator.sha256:
+            return card
+    raise Misuse(f"model {generator.name}: no encoder for it is installed")
 
 
 @hookimpl

@@ -29,10 +29,30 @@ def label(words: str, known: Sequence[str]) -> Floats:
 
     `known` are the slugs of the generator's attributes. Raises Misuse for what is none of them.
     """
+    return _y(_named(words, known), known)
+
+
+def rows(several: Sequence[str], known: Sequence[str]) -> Floats:
+    """y of every row of a sheet, [R, A]: each of `several` is one; of only one, its attributes
+    come one by one, after a row without any; without one, each that the generator knows has a row,
+    after one without any. Raises Misuse."""
+    if len(several) > 1:
+        return np.stack([label(words, known) for words in several])
+    if not several:
+        return np.stack([_y([], known), *(_y([slug], known) for slug in known)])
+    named = _named(several[0], known)
+    return np.stack([_y(named[:count], known) for count in range(len(named) + 1)])
+
+
+def _named(words: str, known: Sequence[str]) -> list[str]:
     wanted = [slug(word) for word in words.split(",") if word.strip()]
     for name in wanted:
         if name not in known:
             near = get_close_matches(name, known, n=3)
             hint = f"did you mean {' or '.join(near)}?" if near else f"known: {', '.join(known)}"
             raise Misuse(f"--attributes {name}: the generator has no such attribute; {hint}")
-    return np.where(np.isin(known, wanted), 1, -1).astype(np.float32)
+    return wanted
+
+
+def _y(named: Sequence[str], known: Sequence[str]) -> Floats:
+    return np.where(np.isin(known, named), 1, -1).astype(np.float32)

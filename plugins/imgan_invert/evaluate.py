@@ -9,16 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from imgan.errors import Failure, Misuse
+from imgan.errors import Failure
 from imgan.images import pictures
 from imgan.images.tensors import Bytes, Floats, encode
 from imgan.metrics.disentanglement import Disentanglement, cosines, directions, disentanglement
-from imgan.models.cards import ModelCard
 from imgan.models.sessions import Session
 from imgan.models.store import Models
 from imgan.operations import Runtime
 from imgan.training.celeba import ATTRIBUTES_FILE, HELD_OUT, read_attributes, read_faces
-from imgan_generate import GENERATOR
+from imgan_generate import GENERATOR, encoder_of
 from imgan_generate.run import LATENT
 from imgan_generate.style import StyleGenerator, is_style_based
 from imgan_invert.heat import heat_map
@@ -76,14 +75,6 @@ def evaluate(
     for name, measured in (("mean", told), ("mean by chance", by_chance)):
         rows.append([name, str(len(has)), *_figures(measured, slice(None)), "", ""])
     return HEADER, rows, heat_map(similar, names)
-
-
-def encoder_of(models: Models, generator: ModelCard) -> ModelCard:
-    """The encoder that was trained for a generator. Raises Misuse when none is installed."""
-    for card in models.cards:
-        if card.traits.get("generator") == generator.sha256:
-            return card
-    raise Misuse(f"model {generator.name}: no encoder for it is installed, which says latents")
 
 
 def _figures(measured: Disentanglement, which: Any) -> list[str]:

@@ -94,9 +94,8 @@ class ICGANTask(_Labelled[ICGANSettings]):
         self.networks["generator"] = Generator(settings.width, count)
         self.networks["discriminator"] = Discriminator(settings.discriminator_width, count)
         for name, network in self.networks.items():
-            self.optimizers[name] = torch.optim.Adam(
-                network.parameters(), settings.lr, betas=(0.5, 0.999)
-            )
+            lr = settings.lr if name == "generator" else settings.discriminator_lr
+            self.optimizers[name] = torch.optim.Adam(network.parameters(), lr, betas=(0.5, 0.999))
         if settings.editor:
             self._start()
         self.average("generator")
@@ -142,9 +141,10 @@ class ICGANTask(_Labelled[ICGANSettings]):
             wrong = (softplus(on_fake).mean() + softplus(on_wrong).mean()) / 2
             loss_d = softplus(-on_real).mean() + wrong
         descent.minimise(loss_d, self.optimizers["discriminator"])
-        with descent.autocast():
+        learns = step + 1 >= self.settings.head_start
+        with descent.autocast(), torch.set_grad_enabled(learns):
             loss_g = softplus(-discriminator(fake, others)).mean()
-        if step + 1 >= self.settings.head_start:
+        if learns:
             descent.minimise(loss_g, self.optimizers["generator"])
         return {"discriminator": loss_d.detach(), "generator": loss_g.detach()}
 
