@@ -56,21 +56,9 @@ def generate(
     seed: int | None = ...,
     truncation: float | None = ...,
     grid: str | None = ...,
+    attributes: Sequence[str] | None = ...,
+    swap: Sequence[Picturable] | None = ...,
     model: str = ...,
-    device: str = ...,
-) -> Image.Image: ...
-def inpaint(
-    image: Picturable | Sequence[Picturable],
-    /,
-    *,
-    mask: Picturable | None = ...,
-    mask_black: bool = ...,
-    alpha: bool = ...,
-    box: Sequence[str] | None = ...,
-    color: str | None = ...,
-    grow: int = ...,
-    feather: int = ...,
-    model: str | None = ...,
     device: str = ...,
 ) -> Image.Image: ...
 def interpolate(
