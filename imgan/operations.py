@@ -170,6 +170,12 @@ class Operation(ABC):
         """
         return height, width
 
+    @property
+    def tile(self) -> int | None:
+        """The side in pixels of the tiles in which a picture goes through the network, with
+        `imgan.images.tiles`' overlap; None where it goes whole. For `--dry-run`."""
+        return None
+
     def stated(self, picture: Picture) -> Picture:
         """A result that says in its XMP how it was made, if that is to be said."""
         return replace(picture, source=replace(picture.source, made=self.states))

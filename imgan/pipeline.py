@@ -96,6 +96,10 @@ class Pipeline(Operation):
         return next((kind for kind in (TRAINED, COMPOSITE) if kind in stated), "")
 
     @property
+    def tile(self) -> int | None:
+        return next((step.tile for step in self.steps if step.tile is not None), None)
+
+    @property
     def takes(self) -> Takes:
         if self.steps[0].takes is Takes.NONE:
             return Takes.NONE

@@ -76,6 +76,8 @@ class Finished:
 
     def holds(self, output: Path, made_from: str) -> bool:
         """Whether `output` was made from just this and has not changed since."""
+        if not self.path.exists():  # which asking would make
+            return False
         query = "SELECT sha256 FROM finished WHERE output = ? AND made_from = ?"
         row = self._execute(query, (os.fsencode(place(output)), made_from))
         return row is not None and output.is_file() and row[0] == digest(output)

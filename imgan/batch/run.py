@@ -33,6 +33,10 @@ PIPE_FORMAT = "png"  # keeps every bit, alpha, profile and EXIF between two comm
 DONE, ALREADY_DONE, SKIPPED, FAILED = "done", "already done", "skipped", "failed"
 
 
+TO_DO, TO_REPLACE, STAYS = "to do", "to be replaced", "exists, and stays"
+"""What a dry run says of a result that is not there, or not from this."""
+
+
 class Stopped(BaseException):
     """The work on a picture was given up, at a tile or a step, since the batch is to end."""
 
@@ -153,10 +157,10 @@ class Batch:
     def status(self, task: Task) -> str:
         """What a run would do with a task, in words for --dry-run. Reads its inputs."""
         if task.target is None or not task.target.exists():
-            return "to do"
+            return TO_DO
         if self._is_finished(task):
             return ALREADY_DONE
-        return "to be replaced" if self.job.overwrite else "exists, and stays"
+        return TO_REPLACE if self.job.overwrite else STAYS
 
     def _within(self, share: float) -> None:
         if self.stopping:

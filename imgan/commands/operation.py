@@ -112,15 +112,18 @@ def execute(job: Job, operation: Operation) -> None:
 
 
 def show_plan(batch: Batch) -> None:
-    """Print what a run would do: inputs, outputs, and what is there already."""
-    tasks = batch.plan.tasks
+    """Print what a run would do: inputs, outputs, what is there already, sizes, time and memory."""
+    from imgan.batch.forecast import forecast
+
+    summary = forecast(batch)
     if batch.job.json:
-        for task in tasks:
-            line = {"input": task.input, "output": task.output, "status": batch.status(task)}
-            print(json.dumps(line))
+        for one in summary.forecasts:
+            print(json.dumps({**one.line, **summary.facts}))
         return
-    rows = [[task.name, task.output, batch.status(task)] for task in tasks]
-    show(["input", "output", "status"], rows, bare=True)
+    header = ["input", "output", "status", "size", "tiles", "time"]
+    show(header, [one.row for one in summary.forecasts], bare=True)
+    if not batch.job.quiet:
+        say(summary.text)
 
 
 def list_values(operation: Operation, as_json: bool) -> None:

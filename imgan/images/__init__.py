@@ -5,7 +5,7 @@ of its own. Networks see `to_srgb` of a tile and their answer goes back through 
 pixels that no edit touches are never converted.
 """
 
-from imgan.images.opening import MAX_PIXELS, open_picture
+from imgan.images.opening import MAX_PIXELS, open_picture, size_of
 from imgan.images.picture import (
     FORMATS,
     SUFFIXES,
@@ -31,5 +31,6 @@ __all__ = [
     "open_picture",
     "pictures",
     "save_picture",
+    "size_of",
     "to_srgb",
 ]

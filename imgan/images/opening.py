@@ -68,6 +68,26 @@ def open_picture(source: Path | bytes, name: str = "", *, max_pixels: int = MAX_
         raise Failure(f"{name}: {_BROKEN}: {line(error)}") from error
 
 
+def size_of(source: Path) -> tuple[int, int]:
+    """Width and height in pixels, upright, from the head of a file.
+
+    Raises Failure for what cannot be read and for no picture; what is wrong further on is not seen.
+    """
+    try:
+        with BytesIO(read_object(source)) if is_remote(source) else source.open("rb") as stream:
+            image = _identify(stream)
+            exif = facts.exif(image, facts.resolution(image))
+            orientation = upright(exif, facts.xmp(image))[0]
+            width, height = image.size
+    except OSError as error:
+        raise Failure(f"{source}: cannot be read: {error.strerror or _BROKEN}") from error
+    except Failure as error:
+        raise Failure(f"{source}: {error}") from error
+    except Exception as error:  # as in `open_picture`
+        raise Failure(f"{source}: {_BROKEN}: {line(error)}") from error
+    return (height, width) if orientation >= 5 else (width, height)
+
+
 def _decode(stream: BinaryIO, max_pixels: int) -> Picture:
     stream, told = _cleaned(stream)
     image = _identify(stream)

@@ -53,6 +53,20 @@ def run_tiled(
     return result
 
 
+def tile_count(height: int, width: int, tile: int, overlap: int = 32) -> int:
+    """How many tiles `run_tiled` cuts a picture into."""
+    count = 1
+    for length in (height, width):
+        count *= _count(length, tile, overlap)
+    return count
+
+
+def _count(length: int, tile: int, overlap: int) -> int:
+    """Tiles along one axis."""
+    size = min(tile, length)
+    return 1 if size == length else 1 - (size - length) // (size - 2 * overlap - BLEND)
+
+
 def smallest(overlap: int) -> int:
     """The smallest side of a tile: below it most of the work would be thrown away."""
     return 4 * (overlap + BLEND)
@@ -113,8 +127,7 @@ class _Tiler:
         """The tiles along one axis, evenly spread; each fades into the next in the middle of what
         both see."""
         size = min(self.tile, length)
-        advance = size - 2 * self.overlap - BLEND
-        count = 1 if size == length else 1 - (size - length) // advance
+        count = _count(length, self.tile, self.overlap)
         starts = [i * (length - size) // max(count - 1, 1) for i in range(count)]
         fades = [(a + size + b - BLEND) // 2 for a, b in pairwise(starts)]
         begins = [0, *fades]

@@ -25,6 +25,9 @@ DEFAULT_MODELS = {2: "upscale-x2", 4: "upscale-x4"}
 RESTORING = "upscale-x4-photo"
 """The model of x4 for photos with traces of JPEG, noise or blur; each picture is looked at."""
 
+TILE = 768
+"""The side in pixels of what the network sees at once."""
+
 SHARPEST = 0.5
 """The part of the perceptual model at --sharpness 1: beyond it texture turns to dots."""
 
@@ -148,6 +151,10 @@ class Upscale(Operation):
     @property
     def suffix(self) -> str:
         return f"x{self.factor}"
+
+    @property
+    def tile(self) -> int | None:
+        return TILE
 
     def check(self) -> None:
         if self.factor not in DEFAULT_MODELS:

@@ -17,6 +17,7 @@ from imgan.images.tensors import Pixels, Planes, quantise, to_planes
 from imgan.images.tiles import run_tiled
 from imgan.models.sessions import Session
 from imgan.operations import Meter, Result
+from imgan_upscale import TILE
 from imgan_upscale.degradation import Degradation
 
 SIGMA = 2.0
@@ -67,7 +68,7 @@ class Upscaler:
     """
 
     def __init__(
-        self, session: Session | Blend, scale: int, meter: Meter | None = None, tile: int = 768
+        self, session: Session | Blend, scale: int, meter: Meter | None = None, tile: int = TILE
     ) -> None:
         own = native_scale(session)
         if own % scale:
