@@ -155,7 +155,7 @@ class Job:
         bool,
         Option(
             "--dry-run",
-            help="Say what would be read and written, and from a short measurement about how long it "
+            help="Say what would be read and written, and by a short measurement about how long it "
             "takes and how much memory; write nothing.",
             rich_help_panel=PANEL,
         ),
