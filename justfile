@@ -9,7 +9,11 @@ install:
 
 # the whole suite, or what is named: just test tests/test_images.py
 test *arguments:
-    pytest {{ arguments }}
+    pytest -n auto {{ arguments }}
+
+# what to run at each save: without exports, long trainings and the README's lines
+quick *arguments:
+    pytest -n auto -m "not slow" {{ arguments }}
 
 # what must be clean before a commit
 lint:

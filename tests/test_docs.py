@@ -176,6 +176,7 @@ def test_the_test_of_the_guide_passes(site: Path) -> None:
     names["test_black_stays_black"]()
 
 
+@pytest.mark.slow
 def test_the_plugin_of_the_guide_trains_exports_measures_and_runs(
     site: Path, tmp_path: Path
 ) -> None:

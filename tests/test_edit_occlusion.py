@@ -160,6 +160,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_finder_learns_what_is_covered(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.manual_seed(0)
     task = OcclusionTask(folder, OcclusionSettings(steps=30, batch_size=8, width=8, lr=1e-2))
@@ -172,6 +173,7 @@ def test_the_finder_learns_what_is_covered(folder: Path, monkeypatch: pytest.Mon
     assert losses[-1] < 0.6 * losses[0]
 
 
+@pytest.mark.slow
 def test_a_finder_is_exported_and_opened(folder: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     task = OcclusionTask(folder, TINY)

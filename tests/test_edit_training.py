@@ -19,6 +19,8 @@ from imgan_edit.train import ClassifierTask, EncoderTask, _erased
 from imgan_generate import DCGANSettings
 from imgan_generate.train import DCGANTask
 
+pytestmark = pytest.mark.slow  # networks are exported for most of it
+
 TRAINED = 12
 
 

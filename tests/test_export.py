@@ -37,6 +37,8 @@ from imgan_upscale import CompactSettings
 from imgan_upscale.net import Compact, SRResNet
 from imgan_upscale.train import CompactTask
 
+pytestmark = pytest.mark.slow  # networks are exported for most of it
+
 CARD = Description(name="tiny", operation="upscale", licence="MIT")
 TINY = CompactSettings(steps=2, batch_size=2, width=4, blocks=2, crop=8)
 

@@ -181,9 +181,10 @@ def assert_same(result: Tensor, wanted: Tensor) -> None:
     assert (result - wanted).abs().max() < 1e-4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("norm", "dropout", "blocks"),
-    [(nn.InstanceNorm2d, False, 9), (nn.BatchNorm2d, True, 6), (nn.BatchNorm2d, False, 1)],
+    [(nn.InstanceNorm2d, False, 3), (nn.BatchNorm2d, True, 2), (nn.BatchNorm2d, False, 1)],
 )
 def test_a_residual_generator(tmp_path: Path, norm: Norm, dropout: bool, blocks: int) -> None:
     network = trained(ResnetGenerator(3, 3, 4, norm, dropout, blocks))
@@ -200,6 +201,7 @@ def test_a_residual_generator(tmp_path: Path, norm: Norm, dropout: bool, blocks:
     assert open_translator(card, "cpu")(np.zeros((50, 70, 3), np.uint8)).shape == (50, 70, 3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("norm", "downs", "dropout"), [(nn.BatchNorm2d, 8, True), (nn.InstanceNorm2d, 7, False)]
 )
@@ -218,6 +220,7 @@ def test_a_unet(tmp_path: Path, norm: Norm, downs: int, dropout: bool) -> None:
     assert open_translator(card, "cpu")(np.zeros((50, 70, 3), np.uint8)).shape == (50, 70, 3)
 
 
+@pytest.mark.slow
 def test_an_old_checkpoint_of_several_gpus_and_one_channel(tmp_path: Path) -> None:
     """PyTorch 0.3 kept statistics of instance normalisation; the pictures are grey on both ends."""
     network = trained(ResnetGenerator(1, 1, 4, nn.InstanceNorm2d, True, 1))
@@ -250,6 +253,7 @@ SUPER_RESOLUTION: dict[str, tuple[Callable[[], nn.Module], str, int]] = {
 """How each is built, under which key its project saves it, and its scale."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", SUPER_RESOLUTION)
 def test_super_resolution(tmp_path: Path, kind: str) -> None:
     build, key, scale = SUPER_RESOLUTION[kind]
@@ -360,6 +364,7 @@ def test_without_spandrel_the_extra_is_named(
     assert 'pip install "imgan[import]"' in refused(tmp_path / "a.pth")
 
 
+@pytest.mark.slow
 def test_a_card_file_leaves_what_the_importer_found(tmp_path: Path) -> None:
     torch.save(resnet(), tmp_path / "a.pth")
     stated = tmp_path / "card.toml"

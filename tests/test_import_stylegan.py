@@ -124,6 +124,7 @@ def _compare(file: Path, picture: Callable[[Tensor, Tensor], Tensor], atol: floa
     assert np.abs(made["picture"] - wanted).max() < atol
 
 
+@pytest.mark.slow
 def test_an_official_pickle_is_read(tmp_path: Path, generator: Generator) -> None:
     easy = sys.modules["dnnlib.util"].EasyDict  # type: ignore[attr-defined]
     state = _official(generator)
@@ -356,6 +357,7 @@ class Theirs(nn.Module):
         return result
 
 
+@pytest.mark.slow
 def test_a_checkpoint_of_rosinality_makes_the_same_pictures(tmp_path: Path) -> None:
     torch.manual_seed(1)
     theirs = Theirs(7, (6, 5, 4))

@@ -43,6 +43,8 @@ from imgan_invert.latent import Latent, render
 from imgan_invert.network import open_network
 from imgan_invert.optimise import Losses, invert
 
+pytestmark = pytest.mark.slow  # networks are exported for most of it
+
 FAST = Inversion(steps=12, perceptual=0.0, noise=False)
 
 

@@ -178,6 +178,7 @@ def test_vgg19_has_its_own_layers_and_torchvisions_weights(
     assert not any(p.requires_grad for p in features.parameters())
 
 
+@pytest.mark.slow
 def test_the_distance_without_torch_is_that_with_torch(tmp_path: Path) -> None:
     features = _tiny(16)
     card = Description(name="tiny", operation="features")
@@ -358,6 +359,7 @@ def test_a_distortion_at_random_is_that_of_its_seed() -> None:
     assert not np.array_equal(one, other)
 
 
+@pytest.mark.slow
 def test_evaluation_gives_correlations_for_each_distortion(
     photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -128,6 +128,7 @@ def test_a_generator_is_built_from_its_parameters_alone() -> None:
         build(Discriminator((8, 8)).state_dict())
 
 
+@pytest.mark.slow
 def test_a_run_cut_in_two_gives_the_same_weights(squares: Path, tmp_path: Path) -> None:
     settings = replace(TINY, feature_weight=1.0)
     for run in ("uncut", "cut"):
@@ -189,6 +190,7 @@ def exported(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     return target, task.product()
 
 
+@pytest.mark.slow
 def test_the_file_has_both_parts_and_the_parameters(exported: tuple[Path, Generator]) -> None:
     file, twin = exported
     style = StyleGenerator(open_session(file, "cpu"))

@@ -136,6 +136,7 @@ def test_a_compact_run_cut_in_two_gives_the_same_weights(photos: Path, tmp_path:
     assert _largest_difference(uncut, cut) == 0
 
 
+@pytest.mark.slow
 def test_a_dcgan_run_cut_in_two_gives_the_same_weights(faces: Path, tmp_path: Path) -> None:
     uncut, cut = _folder(tmp_path / "uncut"), _folder(tmp_path / "cut")
     fit(_dcgan(faces), uncut)
@@ -151,6 +152,7 @@ def test_another_seed_gives_other_weights(photos: Path, tmp_path: Path) -> None:
     assert _largest_difference(one, other) > 0
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_weights_of_one(photos: Path, tmp_path: Path) -> None:
     # A small rate: where a gradient cancels, Adam's first step divides rounding by rounding. The
     # moments of Adam, compared too, are the averaged gradients themselves.

@@ -94,6 +94,7 @@ def test_a_guide_learns_crops_in_disguise_and_is_read_again(data: Path, tmp_path
         replace(TINY, perturbation=-1.0)
 
 
+@pytest.mark.slow
 def test_what_is_plain_to_see_is_learnt_exported_and_found_by_its_domains(
     data: Path, tmp_path: Path
 ) -> None:

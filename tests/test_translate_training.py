@@ -117,6 +117,7 @@ def test_a_unet_drops_nothing_in_evaluation_mode() -> None:
     assert torch.equal(network(picture), network(picture))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changed",
     [
@@ -183,6 +184,7 @@ def test_a_palette_is_the_nearest_affine_map_of_colours() -> None:
     assert torch.allclose(palette.bias, shift, atol=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("way", ["forward", "backward"])
 def test_an_export_ends_with_the_palette_of_its_target(
     domains: Path, tmp_path: Path, way: str
@@ -420,6 +422,7 @@ def test_settings_that_mean_nothing_are_misuse(
         kind(**changed)
 
 
+@pytest.mark.slow
 def test_exports_go_both_ways_and_say_so(domains: Path, tmp_path: Path) -> None:
     task = _cyclegan(domains, source="summer", target="winter", residual=True)
     card = Description(name="way", operation="translate")
@@ -442,6 +445,7 @@ def test_only_averaged_networks_can_be_shipped(domains: Path) -> None:
         task.ship("forward critic")
 
 
+@pytest.mark.slow
 def test_a_unet_is_exported_for_its_one_size(pairs: Path, tmp_path: Path) -> None:
     task = _pix2pix(pairs, pairs=Pairs.gray)
     file = tmp_path / "unet.onnx"

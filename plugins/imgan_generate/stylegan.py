@@ -108,7 +108,7 @@ class StyledConv(nn.Module):
         scale = GAIN * (power + EPSILON).rsqrt()
         x = torch.addcmul(GAIN * self.bias[:, None, None], x, scale[:, :, None, None])
         noise = GAIN * self.noise_strength * noise
-        return leaky_relu(x + noise.view(len(x), 1, *x.shape[2:]), SLOPE)
+        return leaky_relu(x + noise.view(x.shape[0], 1, *x.shape[2:]), SLOPE)
 
 
 class ToRGB(nn.Module):

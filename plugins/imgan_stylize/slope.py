@@ -92,7 +92,7 @@ def _content(x: Tensor, wanted: Tensor, weight: float) -> tuple[Tensor, Tensor]:
 
 def _variation(picture: Tensor, weight: float) -> tuple[Tensor, Tensor]:
     """The mean squared difference of neighbours, down and across, and its gradient."""
-    losses = picture.new_zeros(len(picture))
+    losses = picture.new_zeros(picture.shape[0])
     gradient = torch.zeros_like(picture)
     for axis, before, after in ((2, (0, 0, 1, 0), (0, 0, 0, 1)), (3, (1, 0), (0, 1))):
         steps = picture.diff(dim=axis)
