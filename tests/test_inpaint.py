@@ -23,6 +23,7 @@ from imgan.images import Picture
 from imgan.models.store import Models
 from imgan.operations import Runtime
 from imgan_inpaint import Inpaint
+from imgan_inpaint.evaluate import evaluate
 from imgan_inpaint.masks import hole_of
 from imgan_inpaint.membrane import depth, grown, membrane, seamless
 from imgan_inpaint.pieces import pieces
@@ -317,3 +318,18 @@ def test_shipped_networks_are_asked_by_where_the_hole_is() -> None:
         assert asked == [name]
         assert (made[~hole] == photo[~hole]).all()
     assert work.filled(Picture(photo), square(photo.shape, 20, 20, 8))[1] == []
+
+
+def test_every_method_is_measured_in_the_same_holes(here: Path) -> None:
+    pytest.importorskip("cv2")
+    for number in range(2):
+        write(f"photos/{number}.png", np.roll(stripes(64, 72), number, 0))
+    header, rows = evaluate(Path("photos"), "none", "cpu")
+    assert [row[1] for row in rows[:4]] == ["imgan", "mean", "Telea", "Navier-Stokes"]
+    assert [row[0] for row in rows[::4]] == ["10%", "20%", "40%"]
+    figures = {(row[0], row[1]): dict(zip(header, row, strict=True)) for row in rows}
+    ours, mean = figures["10%", "imgan"], figures["10%", "mean"]
+    assert float(ours["PSNR"]) > float(mean["PSNR"]) + 3
+    assert float(ours["distance (bundled features)"]) < float(mean["distance (bundled features)"])
+    assert 0.7 < float(ours["sharpness"]) < 1.3
+    assert float(mean["sharpness"]) < 0.3

@@ -39,6 +39,7 @@ def convert(file: Path, target: Path) -> str:
     painter = _tried(session, file)
     traits: dict[str, float | str] = {
         "side": painter.side,
+        "stays": 1,
         "known": painter.known,
         "white": painter.white,
         "span": painter.span,

@@ -51,7 +51,7 @@ class Painter:
         return cls(
             session,
             side,
-            stays=bool(card.number("stays", 1)),
+            stays=bool(card.number("stays", 0)),
             known=int(card.number("known", 0)),
             white=card.number("white", 1),
             span=card.number("span", 1),

@@ -34,6 +34,12 @@ is seen from what lies beside it."""
 PORTION = 0.1
 """In a face, parts of its box's width that are as thick as this are more than skin."""
 
+MOST = 0.6
+"""A piece that hides more of a face's box is to take away the whole person ..."""
+
+LEAST = 0.4
+"""... and so is one of which less lies in the box."""
+
 SQUARE = 1.75
 """Side of what the network for faces sees, in widths of the face's box, as it was trained ..."""
 
@@ -133,7 +139,7 @@ class Filling:
         return name
 
     def _face(self, piece: Piece) -> Face | None:
-        """The face of which a piece hides more than skin."""
+        """The face of which a piece hides a part that is more than skin."""
         if self.model is not None or piece.thickness < 4:
             return None
         if self._faces is None:
@@ -144,8 +150,9 @@ class Filling:
             rows, columns = piece.place
             left, top = max(0, round(x) - columns.start), max(0, round(y) - rows.start)
             right, bottom = round(x + width) - columns.start, round(y + height) - rows.start
-            touched = piece.own[top : max(0, bottom), left : max(0, right)].any()
-            if touched and piece.thickness > PORTION * width:
+            hidden = piece.own[top : max(0, bottom), left : max(0, right)].sum()
+            belongs = LEAST * piece.own.sum() < hidden < MOST * width * height
+            if belongs and piece.thickness > PORTION * width:
                 return face
         return None
 

@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.random import Generator
 
-from imgan_inpaint.membrane import depth, doubled, grown, halved, membrane
+from imgan_inpaint.membrane import depth, doubled, grown, halved, membrane, smoothed
 from imgan_inpaint.patches import (
     RADIUS,
     Field,
@@ -72,6 +72,9 @@ MANY = 2**16
 NEAR = 4
 """How near, in pixels."""
 
+SOME = 2**12
+"""Sources that are compared when a hole is peeled."""
+
 
 @dataclass
 class Level:
@@ -119,6 +122,7 @@ def fill(
     for size, level in reversed(list(enumerate(levels))):
         field = _refine(level, field, rng, size)
         meter(4.0**-size)
+    assert field is not None
     filled = _meet(levels[0], field)
     if guess is not None and guess.stays:
         assert guessed is not None
@@ -193,8 +197,8 @@ def _peel(level: Level, rng: Generator) -> None:
     gets its pixel of the patch that is most like what is known around it."""
     flat = level.picture.reshape(-1, level.picture.shape[2])
     sources = level.sources
-    if len(sources) > 2**14:
-        sources = np.sort(rng.choice(sources, 2**14, replace=False))
+    if len(sources) > SOME:
+        sources = np.sort(rng.choice(sources, SOME, replace=False))
     known = ~level.hole
     found = patches(level.picture, sources)
     squares = np.square(found)
@@ -264,30 +268,37 @@ def _inherited(level: Level, coarse: Field) -> Places:
     return down * width + across
 
 
-def _meet(level: Level, field: Field | None) -> Floats:
-    """The filled picture, lighter or darker towards its border as it takes to meet what is there.
+def _meet(level: Level, field: Field) -> Floats:
+    """The filled picture, whose light meets what is there, and itself.
 
     On a ring around the hole what the patches say is compared with what is known. The difference
     goes on into the hole as a smooth surface, as in Poisson blending (Perez et al. 2003), at a
-    quarter of the size: it is the light that is to meet, not the texture.
+    quarter of the size: it is the light that is to meet, not the texture. Then the seams between
+    what was copied from here and from there are made as steep as the patches over them say.
     """
-    assert field is not None
-    ring = grown(level.hole, RADIUS) & level.usable
-    if not ring.any():
-        return level.picture[..., :3]
     picture = level.picture[..., :3]
+    ring = grown(level.hole, RADIUS) & level.usable
     box = _box_of(grown(level.hole, 4 * RADIUS))
-    places = np.flatnonzero(ring)
-    trust = np.ones(len(field.targets), np.float32)
-    known = picture.reshape(-1, 3)[places]
-    apart = np.zeros_like(picture)
-    said = _said(level, field, trust, 1, places)[:, :3]
-    apart.reshape(-1, 3)[places] = (known - said).clip(-LIGHT, LIGHT)
-    small, where = halved(*halved(apart[box], ring[box]))
-    light = doubled(doubled(membrane(small, ~where)))
-    height, width = ring[box].shape
     inside = level.hole[box]
-    picture[box][inside] += light[:height, :width][inside]
+    votes = Votes(level, field, np.ones(len(field.targets), np.float32), 1)
+    if ring.any():
+        places = np.flatnonzero(ring)
+        apart = np.zeros_like(picture)
+        known = picture.reshape(-1, 3)[places]
+        said = votes.said(picture, places)
+        apart.reshape(-1, 3)[places] = (known - said).clip(-LIGHT, LIGHT)
+        small, where = halved(*halved(apart[box], ring[box]))
+        light = doubled(doubled(membrane(small, ~where)))
+        height, width = inside.shape
+        picture[box][inside] += light[:height, :width][inside]
+    places = np.flatnonzero(level.hole)
+    steps = np.zeros((*level.shape, 6), np.float32)
+    steps[:, :-1, :3] = np.diff(picture, axis=1)
+    steps[:-1, :, 3:] = np.diff(picture, axis=0)
+    apart = np.zeros_like(steps)
+    wanted = votes.said(steps, places)
+    apart.reshape(-1, 6)[places] = wanted - steps.reshape(-1, 6)[places]
+    picture[box][inside] += smoothed(apart[box], inside)
     return picture
 
 
@@ -296,38 +307,42 @@ def _box_of(mask: Mask) -> tuple[slice, slice]:
     return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
+class Votes:
+    """What the patches over a pixel have there: a mean, weighted by trust and by how far a patch
+    and its source are apart, in parts of the mean of all that lie over the pixel."""
+
+    def __init__(self, level: Level, field: Field, trust: Floats, sharper: float) -> None:
+        width = level.shape[1]
+        self.width, self.sharper = width, sharper
+        # Around the picture, and at the end, is what counts for nothing.
+        self.patch = np.pad(field.index.reshape(level.shape), RADIUS, constant_values=-1).ravel()
+        self.found, self.apart = np.append(field.found, 0), np.append(field.apart, 0)
+        self.trust = np.append(trust, 0).astype(np.float32)
+
+    def said(self, planes: Floats, places: Places) -> Floats:
+        """Of planes [H, W, C] that patches copy, at each place: [N, C]."""
+        flat = planes.reshape(-1, planes.shape[2])
+        wide = self.width + 2 * RADIUS
+        padded = places + (places // self.width) * 2 * RADIUS + RADIUS * wide + RADIUS
+        around = range(-RADIUS, RADIUS + 1)
+        over = [(self.patch[padded - y * wide - x], y * self.width + x)
+                for y in around for x in around]  # fmt: skip
+        sums, count = np.full(len(places), 1e-6, np.float32), np.zeros(len(places), np.float32)
+        for patch, _ in over:
+            sums += self.apart[patch]
+            count += patch >= 0
+        scale = -self.sharper * count / sums
+        total = np.zeros((len(places), flat.shape[1]), np.float32)
+        counted = np.full((len(places), 1), 1e-20, np.float32)
+        for patch, step in over:
+            share = (self.trust[patch] * np.exp(self.apart[patch] * scale))[:, None]
+            total += share * flat[(self.found[patch] + step).clip(0)]
+            counted += share
+        return total / counted
+
+
 def _vote(level: Level, field: Field, trust: Floats, sharper: float = 1) -> None:
     """Each pixel of the hole becomes what the patches over it say."""
     hole = np.flatnonzero(level.hole)
     flat = level.picture.reshape(-1, level.picture.shape[2])
-    flat[hole] = _said(level, field, trust, sharper, hole)
-
-
-def _said(level: Level, field: Field, trust: Floats, sharper: float, places: Places) -> Floats:
-    """The weighted mean of what the patches over each place have there: [N, C].
-
-    The weight falls with how far a patch and its source are apart, in parts of the mean of all
-    that lie over the place.
-    """
-    height, width = level.shape
-    flat = level.picture.reshape(-1, level.picture.shape[2])
-    margin = np.pad(field.index.reshape(height, width), RADIUS, constant_values=-1).ravel()
-    wide = width + 2 * RADIUS
-    padded = places + (places // width) * 2 * RADIUS + RADIUS * wide + RADIUS
-    # The last is what lies beyond the border, and counts for nothing.
-    found, trust = np.append(field.found, 0), np.append(trust, 0).astype(np.float32)
-    apart = np.append(field.apart, 0)
-    steps = range(-RADIUS, RADIUS + 1)
-    over = [(margin[padded - y * wide - x], y * width + x) for y in steps for x in steps]
-    sums, count = np.full(len(places), 1e-6, np.float32), np.zeros(len(places), np.float32)
-    for patch, _ in over:
-        sums += apart[patch]
-        count += patch >= 0
-    scale = -sharper * count / sums
-    total = np.zeros((len(places), flat.shape[1]), np.float32)
-    counted = np.full((len(places), 1), 1e-20, np.float32)
-    for patch, step in over:
-        share = (trust[patch] * np.exp(apart[patch] * scale))[:, None]
-        total += share * flat[(found[patch] + step).clip(0)]
-        counted += share
-    return total / counted
+    flat[hole] = Votes(level, field, trust, sharper).said(level.picture, hole)
