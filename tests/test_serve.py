@@ -121,12 +121,11 @@ def test_pictures_beside_the_picture_are_parts_of_the_request(server: str) -> No
     small, style = noise(48, 64), encoded(noise(40, 40), "PNG")
     mask = encoded(np.full((48, 64, 3), 0, np.uint8), "PNG")
     parts = {"picture": encoded(small, "PNG"), "style": style, "mask": mask}
-    answer = post(f"{server}/v1/stylize?refine=0", files=parts)
+    answer = post(f"{server}/v1/stylize?size=32", files=parts)
     assert np.array_equal(np.asarray(opened(answer)), small)  # the mask spares it all
     del parts["mask"]
-    assert not np.array_equal(
-        np.asarray(opened(post(f"{server}/v1/stylize?refine=0", files=parts))), small
-    )
+    styled = opened(post(f"{server}/v1/stylize?size=32", files=parts))
+    assert not np.array_equal(np.asarray(styled), small)
 
 
 def test_what_is_made_of_nothing_takes_no_picture(server: str) -> None:

@@ -431,8 +431,6 @@ def test_frames_show_the_process(files: Path) -> None:
         (Look(style=["p"]), Transfer(init=Init.noise), "--init belongs to --method gram"),
         (Look(style=["p"]), Transfer(frames=Path("a.gif")), "--frames belongs to --method gram"),
         (Look(style=["p"], grid=Grid.layers), Transfer(), "--grid layers belongs to --method gram"),
-        (replace(GRAM, style=["p"], model="m"), Transfer(), "--model belongs to --method fast"),
-        (replace(GRAM, style=["p"], refine=2), Transfer(), "--refine belongs to --method fast"),
         (Look(style=["p"], style_weight=[1, 2]), Transfer(), "given 2 times, for 1 styles"),
         (Look(style=["p"], style_weight=[0]), Transfer(), "weights are above 0"),
         (Look(style=["p"], grid=Grid.styles, mask=Path("m")), Transfer(), "leave --mask out"),

@@ -109,13 +109,6 @@ def register_exporters() -> Iterable[Exporter]:
             input="RGB 0..1, 64 px on the shorter side",
         ),
         Exporter(
-            name="stylize",
-            entry="imgan_exporters.families:stylizer",
-            operation="stylize",
-            input="RGB 0..1, any size; mean and deviation of a style; strength 0..1",
-            paper="Huang, Belongie 2017, arXiv:1703.06868",
-        ),
-        Exporter(
             name="features",
             entry="imgan_exporters.families:features",
             operation="features",

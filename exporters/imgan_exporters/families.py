@@ -12,7 +12,6 @@ from imgan.models.cards import Description
 from imgan.training.task import Task
 from imgan_exporters.onnx import Form, Parity, Port
 from imgan_generate.stylegan import Generator
-from imgan_stylize import fast, slope
 from imgan_translate import STEP
 
 _FACE = ("batch", 3, 64, 64)
@@ -91,46 +90,6 @@ def domain_classifier(
     """Pictures of any size, RGB in 0..1, to a logit of the domain that the card calls "to"."""
     traits = {"from": task.settings.source, "to": task.settings.target, **card.traits}
     return picture(task, target, replace(card, traits=traits), half=half, overwrite=overwrite)
-
-
-_stylizer = Form(
-    (
-        Port("picture", ("batch", 3, "height", "width")),
-        Port("mean", ("batch", fast.CHANNELS, 1, 1)),
-        Port("deviation", ("batch", fast.CHANNELS, 1, 1)),
-        Port("strength", (1,)),
-    ),
-    ("stylised", "own_mean", "own_deviation"),
-)
-"""Pictures of any size, the statistics of a style and how much of it, to stylised pictures and to
-the statistics of the pictures themselves: those of a style are what its own picture gives."""
-
-_slope = Form(
-    (
-        Port("picture", ("batch", 3, "height", "width"), step=fast.STEP),
-        Port(
-            "content",
-            ("batch", fast.CONTENT_CHANNELS, "height", "width"),
-            step=fast.STEP,
-            reduced=fast.CONTENT,
-        ),
-        *(Port(name, ("batch", width, width), high=10) for name, width in fast.GRAMS.items()),
-    ),
-    ("loss", "gradient", "own_content", *(f"own_{name}" for name in fast.GRAMS)),
-    magnitude=1000,
-)
-"""Pictures, and the content and the Gram matrices that are wanted, to how far they are from these,
-the gradient, and content and Gram matrices of the pictures themselves."""
-
-
-def stylizer(
-    task: Task[Any], target: Path, card: Description, *, half: bool, overwrite: bool
-) -> Parity:
-    """A stylizer or, of a run's networks, the slope, which is no stylizer by itself."""
-    if task.shipped == slope.NAME:
-        known = replace(card, input="RGB 0..1; activations and Gram matrices that are wanted")
-        return _slope(task, target, known, half=half, overwrite=overwrite)
-    return _stylizer(task, target, card, half=half, overwrite=overwrite)
 
 
 features = Form((Port("input", ("batch", 3, "height", "width")),), SCALES)

@@ -40,9 +40,7 @@ class Port:
     low: float = 0.0
     high: float = 1.0
     step: int = 1
-    """Dynamic heights and widths are multiples of this, before they are reduced."""
-    reduced: int = 1
-    """How many times smaller height and width are than the axes that name them; divides `step`."""
+    """Dynamic heights and widths are multiples of this."""
 
     def draw(self, sizes: dict[str, int], generator: torch.Generator) -> Tensor:
         """Noise in the port's range and, for each dynamic axis, the size given."""
@@ -55,7 +53,7 @@ class Port:
         steps = -(-sizes[axis] // self.step)
         if self.step > 1:
             steps = max(2, steps)  # inside, at its smallest, a side of 1 would be taken for fixed
-        return steps * self.step // self.reduced
+        return steps * self.step
 
     def axes(self, shared: dict[str, Dim]) -> dict[int, str | Dim]:
         """The dynamic axes, as the exporter wants them: by name, or as multiples of `shared`."""
@@ -66,7 +64,7 @@ class Port:
             if axis == "batch" or self.step == 1:
                 found[index] = axis
             else:
-                found[index] = self.step // self.reduced * shared.setdefault(axis, Dim(axis))
+                found[index] = self.step * shared.setdefault(axis, Dim(axis))
         return found
 
 

@@ -42,8 +42,7 @@ def export(
     network: Annotated[
         str | None,
         Option(
-            help="Of a run that gives several: forward or backward of a cyclegan, decoder or "
-            "slope of a stylize.",
+            help="Of a run that gives several, such as forward or backward of a cyclegan.",
             show_default=False,
         ),
     ] = None,

@@ -13,10 +13,10 @@ from typer import Option
 
 from imgan.errors import Misuse
 from imgan.hookspecs import hookimpl
-from imgan.models.cards import ModelCard, read_cards
+from imgan.models.cards import ModelCard
 from imgan.operations import Operation, Process, Runtime, Takes
 from imgan.options import fields_of, option
-from imgan.recipes import Evaluation, Recipe, Settings, resolve
+from imgan.recipes import resolve
 from imgan.references import Reference
 
 if TYPE_CHECKING:
@@ -28,55 +28,12 @@ OPTIMISATION = "Optimisation"
 STYLE_LAYERS = "conv1_1,conv2_1,conv3_1,conv4_1,conv5_1"
 """As published (Gatys et al. 2016, section 3)."""
 
-FAST_MODEL = "stylize"
-"""The model of `--method fast`."""
-
-SLOPE = "stylize-slope"
-"""The card of the loss and its gradient."""
-
-REFINE = 16
-"""Steps of `--method fast`: its losses on held-out pairs are then within twice those of gram."""
-
-
-@dataclass(frozen=True)
-class FastSettings(Settings):
-    lr: Annotated[float, Option(help="Learning rate at the start; a cosine takes it to 0.")] = 1e-3
-    batch_size: Annotated[
-        int, Option(help="Pairs of photo and style a step, over all processes.")
-    ] = 8
-    styles: Annotated[
-        str, Option(help="A folder of paintings. Default: other photos are the styles.")
-    ] = ""
-    photo_styles: Annotated[
-        float, Option(help="Chance that a style is a photo, though there are paintings.")
-    ] = 0.2
-    recolour: Annotated[float, Option(help="Chance that a style gets other colours.")] = 0.5
-    style_weight: Annotated[float, Option(help="The style's loss, in units of the content's.")] = (
-        5.0
-    )
-    identity_weight: Annotated[
-        float, Option(help="Weight of L1 between a photo and itself in its own style.")
-    ] = 20.0
-    rebuild: Annotated[
-        float, Option(help="Share of the steps, the first, that only rebuild pictures.")
-    ] = 0.05
-    crop: Annotated[int, Option(help="Side of a training crop, in pixels.")] = 128
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        for name in ("photo_styles", "recolour", "rebuild"):
-            self.require(0 <= getattr(self, name) <= 1, name, "0 to 1")
-        for name in ("style_weight", "identity_weight"):
-            self.require(getattr(self, name) >= 0, name, "0 or more")
-        self.require(self.crop >= 16, "crop", "16 or more")
-        self.absolute("styles")
-
 
 class Method(StrEnum):
     """How a photo is stylised."""
 
-    fast = "fast"
-    """One pass through a network (Huang & Belongie 2017), and a few steps."""
+    patches = "patches"
+    """The photo is laid out of patches of the painting (Elad & Milanfar 2017)."""
     gram = "gram"
     """The picture itself is optimised (Gatys et al. 2016)."""
 
@@ -232,26 +189,10 @@ class Look:
     method: Annotated[
         Method,
         Option(
-            help="fast: a network and a few steps; gram: the picture is optimised, which takes "
-            'minutes, and needs pip install "imgan\\[train]".'
+            help="patches: pieces of the painting, laid as the photo is; gram: the picture is "
+            'optimised, which takes minutes, and needs pip install "imgan\\[train]".'
         ),
-    ] = Method.fast
-    model: Annotated[
-        str | None,
-        Option(
-            help="A network of --method fast from `imgan models`. Default: stylize.",
-            show_default=False,
-        ),
-    ] = None
-    refine: Annotated[
-        int,
-        Option(
-            min=0,
-            max=500,
-            help="Steps that --method fast takes towards the style after the network. 0: none, "
-            "which is quickest.",
-        ),
-    ] = REFINE
+    ] = Method.patches
     grid: Annotated[
         Grid | None,
         Option(
@@ -312,10 +253,6 @@ class Stylize(Look, Transfer, Operation):
 
     def _check_method(self) -> None:
         if self.method is Method.gram:
-            if self.model is not None:
-                raise Misuse("--model belongs to --method fast; --method gram has --features")
-            if self.refine != REFINE:
-                raise Misuse("--refine belongs to --method fast; --method gram has --steps")
             return
         for field in fields_of(Transfer):
             if getattr(self, field.name) != field.default:
@@ -324,10 +261,7 @@ class Stylize(Look, Transfer, Operation):
             raise Misuse("--grid layers belongs to --method gram: add that")
 
     def cards(self, models: Models) -> list[ModelCard]:
-        if self.method is Method.gram:
-            return features(models, self)
-        slope = [models.find(SLOPE, self.name)] if self.refine else []
-        return [models.find(self.model or FAST_MODEL, self.name), *slope]
+        return features(models, self) if self.method is Method.gram else []
 
     def side_files(self) -> list[Path]:
         return [] if self.frames is None else [self.frames]
@@ -428,32 +362,3 @@ def features(models: Models, search: Search) -> list[ModelCard]:
 @hookimpl
 def register_operations() -> Iterable[type[Operation]]:
     return [Stylize, Texture, Reconstruct]
-
-
-@hookimpl
-def register_models() -> Iterable[ModelCard]:
-    return read_cards(Path(__file__).parent / "models.toml")
-
-
-@hookimpl
-def register_recipes() -> Iterable[Recipe]:
-    return [
-        Recipe(
-            name="stylize",
-            summary="The decoder of `imgan stylize --method fast`, for any style.",
-            entry="imgan_stylize.train:StylizeTask",
-            settings=FastSettings,
-            data="A folder of photos; --styles names one of paintings.",
-        )
-    ]
-
-
-@hookimpl
-def register_evaluations() -> Iterable[Evaluation]:
-    return [
-        Evaluation(
-            name="stylize",
-            summary="Style and content losses of --method fast beside those of --method gram.",
-            entry="imgan_stylize.evaluate:evaluate",
-        )
-    ]

@@ -1,4 +1,4 @@
-"""What the commands ask for, as operations on pictures; the methods lie in fast.py and gram.py."""
+"""What the commands ask for, as operations on pictures; patches.py and gram.py have the methods."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ from imgan.images.upsampling import reduced
 from imgan.operations import Process, Result, Runtime
 from imgan.recipes import resolve
 from imgan.references import Reference
-from imgan_stylize import Grid, Method, Stylize, fast
+from imgan_stylize import Grid, Method, Stylize
+from imgan_stylize.patches import open_patches
 from imgan_stylize.sheet import CELL, sheet
 
-STYLIZED = {Method.fast: 768, Method.gram: 1024}
+STYLIZED = {Method.patches: 768, Method.gram: 1024}
 """The longer side of pictures that are worked on, where --size does not say."""
 
 
 def open_stylizing(operation: Stylize, runtime: Runtime) -> Process:
-    """Load the networks and look at the styles; returns what stylises a picture, or makes a table.
+    """Look at the styles; returns what stylises a picture, or makes a table.
 
     Raises Failure for a style or a mask that cannot be read.
     """
@@ -38,8 +39,8 @@ def open_stylizing(operation: Stylize, runtime: Runtime) -> Process:
 
 def _painting(operation: Stylize, runtime: Runtime) -> Process:
     size = operation.size or STYLIZED[operation.method]
-    if operation.method is Method.fast:
-        return fast.open_fast(operation, runtime, size)
+    if operation.method is Method.patches:
+        return open_patches(operation, runtime, size)
     painting: Process = resolve("imgan_stylize.optimise:open_transfer")(operation, runtime, size)
     return painting
 
