@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -20,10 +20,15 @@ from imgan.plugins import Registry, registry
 PANEL = "This installation"
 
 
+OwnDefaults = Callable[[str], Mapping[str, Any]]
+"""By a command's name, the defaults of its options that a person has set."""
+
+
 def build(found: Registry, only: str | None = None) -> typer.Typer:
     """The whole command line for a set of plugins, or `only` one of its commands.
 
-    Of forty commands thirty-nine need not be made to run one.
+    Of forty commands thirty-nine need not be made to run one. Only that one has a person's own
+    defaults, so that what is wrong with them keeps no other from working.
     """
     app = typer.Typer(
         name="imgan",
@@ -41,12 +46,15 @@ def build(found: Registry, only: str | None = None) -> typer.Typer:
             print(f"imgan {__version__}")
             raise typer.Exit
 
+    own: OwnDefaults = partial(_own_defaults, found) if only else lambda name: {}
     commands: dict[str, Callable[[], object]] = {
-        **{name: partial(_add_operation, app, kind) for name, kind in found.operations.items()},
+        **{
+            name: partial(_add_operation, app, kind, own) for name, kind in found.operations.items()
+        },
         **{name: partial(_add_app, app, part) for name, part in found.commands.items()},
     }
     core: dict[str, Callable[[], object]] = {
-        "run": partial(_add_run, app),
+        "run": partial(_add_run, app, own),
         "train": lambda: app.add_typer(
             train.group(found), name="train", rich_help_panel="Training"
         ),
@@ -64,14 +72,20 @@ def build(found: Registry, only: str | None = None) -> typer.Typer:
     return app
 
 
-def _add_operation(app: typer.Typer, kind: type[Operation]) -> None:
-    app.command(kind.name)(operation.command(kind))
+def _own_defaults(found: Registry, name: str) -> Mapping[str, Any]:
+    from imgan.config import defaults, settings
+
+    return defaults(name, settings(found.operations))
 
 
-def _add_run(app: typer.Typer) -> None:
+def _add_operation(app: typer.Typer, kind: type[Operation], own: OwnDefaults) -> None:
+    app.command(kind.name)(operation.command(kind, own(kind.name)))
+
+
+def _add_run(app: typer.Typer, own: OwnDefaults) -> None:
     from imgan.commands import run
 
-    app.command("run")(run.command())
+    app.command("run")(run.command(own("run")))
 
 
 def _add_app(app: typer.Typer, part: typer.Typer) -> None:

@@ -6,6 +6,7 @@ import inspect
 import re
 import types
 from collections.abc import Callable, Collection, Mapping
+from copy import copy
 from dataclasses import MISSING, dataclass, fields
 from difflib import get_close_matches
 from enum import Enum
@@ -26,6 +27,9 @@ _KINDS: Mapping[type, str] = {
     Path: "a path",
     Reference: "a picture",
 }
+
+
+NO_DEFAULTS: Mapping[str, Any] = types.MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -145,13 +149,18 @@ def option(name: str) -> str:
 
 
 def unfold(
-    command: Callable[..., None], *, without: Collection[str] = (), **kinds: type
+    command: Callable[..., None],
+    *,
+    without: Collection[str] = (),
+    defaults: Mapping[str, Any] = NO_DEFAULTS,
+    **kinds: type,
 ) -> Callable[..., None]:
     """A typer command in which parameters that are dataclasses are given field by field.
 
     `unfold(train, place=Place, settings=Settings)` becomes a command with one option for each field
     of both, in their order, and then the command's own. So options that many commands share stand
-    once, as a type, and a command gets them as one value. Fields in `without` keep their defaults.
+    once, as a type, and a command gets them as one value. Fields in `without` keep their defaults;
+    those in `defaults` have others than their own.
     """
     signature = inspect.signature(command)
     hints = get_type_hints(command, include_extras=True)
@@ -164,7 +173,7 @@ def unfold(
         name: [field for field in fields_of(kind) if field.name not in without]
         for name, kind in kinds.items()
     }
-    shared = [_parameter(field) for some in open_fields.values() for field in some]
+    shared = [_parameter(field, defaults) for some in open_fields.values() for field in some]
 
     def unfolded(**given: Any) -> None:
         built = {}
@@ -181,13 +190,40 @@ def unfold(
     return unfolded
 
 
-def _parameter(field: Field) -> inspect.Parameter:
+def _parameter(field: Field, defaults: Mapping[str, Any]) -> inspect.Parameter:
+    default, hint = defaults.get(field.name, field.default), field.hint
+    if field.kind is Reference:
+        default = _spelt(default)
+    if default is True and field.default is False:
+        hint = _reversible(hint)
     return inspect.Parameter(
         field.name,
         inspect.Parameter.KEYWORD_ONLY,
-        default=inspect.Parameter.empty if field.default is MISSING else field.default,
-        annotation=_typed(field.hint),
+        default=inspect.Parameter.empty if default is MISSING else default,
+        annotation=_typed(hint),
     )
+
+
+def _spelt(default: Any) -> Any:
+    """Pictures as typer takes them: by their paths."""
+    if isinstance(default, list):
+        return [_spelt(one) for one in default]
+    return str(default.source) if isinstance(default, Reference) else default
+
+
+def _reversible(hint: Any) -> Any:
+    """A flag that is on can be turned off, if its option has no name for that: `--no-overwrite`."""
+    base, info, *others = get_args(hint)
+    info = copy(info)
+    # typer takes the first name for a default, and mends that itself.
+    declared: list[Any] = [info.default, *(info.param_decls or ())]
+    first, rest = declared[0], declared[1:]
+    if not isinstance(first, str) or "/" in first:
+        return hint
+    off = first.removeprefix("--")
+    off = off.removeprefix("no-") if off.startswith("no-") else f"no-{off}"
+    info.default, info.param_decls = f"{first}/--{off}", rest
+    return Annotated[(base, info, *others)]
 
 
 def _value(field: Field, given: Any) -> Any:

@@ -25,7 +25,7 @@ from imgan.operations import (
     Runtime,
     Takes,
 )
-from imgan.options import field_words, fields_of
+from imgan.options import NO_DEFAULTS, field_words, fields_of
 from imgan.references import Reference
 
 if TYPE_CHECKING:
@@ -345,12 +345,14 @@ def output_of(table: Mapping[str, Any], refuse: Refuse) -> dict[str, Any]:
     return values
 
 
-def with_output(job: Job, output: Mapping[str, Any]) -> Job:
-    """A job that writes as a pipeline says, where nothing else was asked for."""
+def with_output(
+    job: Job, output: Mapping[str, Any], defaults: Mapping[str, Any] = NO_DEFAULTS
+) -> Job:
+    """A job that writes as a pipeline says, where nothing but the defaults was asked for."""
     from imgan.batch.job import Job
 
-    defaults = {field.name: field.default for field in fields_of(Job)}
-    unasked = {k: value for k, value in output.items() if getattr(job, k) == defaults[k]}
+    usual = {field.name: field.default for field in fields_of(Job)} | dict(defaults)
+    unasked = {k: value for k, value in output.items() if getattr(job, k) == usual[k]}
     return replace(job, **unasked)
 
 

