@@ -99,6 +99,8 @@ def run(
     no_provenance: bool = False,
     receipt: str | None = None,
     device: str = "auto",
+    ray: str | None = None,
+    workers: int | None = None,
     **options: Any,
 ) -> list[Outcome]:
     """A batch: files and folders in, files out; it is resumed as on the command line.
@@ -124,6 +126,8 @@ def run(
         no_provenance=no_provenance,
         receipt=receipt,
         device=device,
+        ray=ray,
+        workers=workers,
     )
     with in_python():
         if isinstance(name, Path):

@@ -115,6 +115,25 @@ class Job:
     device: Annotated[
         str, Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:N.", rich_help_panel=PANEL)
     ] = "auto"
+    ray: Annotated[
+        str | None,
+        Option(
+            metavar="local|auto|ADDRESS",
+            help="Work on a Ray cluster: one that is started here for this, the one that this "
+            "machine is part of, or that at an address.",
+            show_default=False,
+            rich_help_panel=PANEL,
+        ),
+    ] = None
+    workers: Annotated[
+        int | None,
+        Option(
+            min=1,
+            help="How many workers --ray has. Default: one a GPU or, without GPUs, one a CPU.",
+            show_default=False,
+            rich_help_panel=PANEL,
+        ),
+    ] = None
     json: Annotated[
         bool,
         Option(

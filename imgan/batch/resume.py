@@ -82,9 +82,9 @@ class Finished:
         row = self._execute(query, (os.fsencode(place(output)), made_from))
         return row is not None and output.is_file() and row[0] == digest(output)
 
-    def record(self, output: Path, made_from: str) -> None:
-        """Remember that `output` is finished."""
-        values = (os.fsencode(place(output)), made_from, digest(output))
+    def record(self, output: Path, made_from: str, sha256: str = "") -> None:
+        """Remember that `output` is finished. `sha256` is its digest, where that is known."""
+        values = (os.fsencode(place(output)), made_from, sha256 or digest(output))
         self._execute("INSERT OR REPLACE INTO finished VALUES (?, ?, ?)", values)
 
     def _execute(self, query: str, values: tuple[str | bytes, ...]) -> tuple[str, ...] | None:

@@ -19,7 +19,7 @@ from typing import BinaryIO, overload
 from imgan.batch.job import Job
 from imgan.batch.plan import Plan, Task, make_plan
 from imgan.batch.resume import Finished, fingerprint, recipe
-from imgan.errors import Failure, Skip, reason
+from imgan.errors import Failure, Misuse, Skip, reason
 from imgan.files import SameThere, digest, make_folder, sweep, whole_file
 from imgan.images import Picture, format_of, open_picture, save_picture
 from imgan.models.store import Models
@@ -122,7 +122,9 @@ class Batch:
     begun.
     """
 
-    def __init__(self, job: Job, operation: Operation, listener: Listener) -> None:
+    def __init__(
+        self, job: Job, operation: Operation, listener: Listener, plan: Plan | None = None
+    ) -> None:
         self.job = job
         self.operation = operation
         self.listener = listener
@@ -137,7 +139,11 @@ class Batch:
         )
         self.finished = Finished()
         self.recipe = recipe(job, operation, models)
-        self.plan = make_plan(job, operation, self._is_finished)
+        self.opened: Process | None = None
+        if plan is None:
+            plan = make_plan(job, operation, self._is_finished)
+        self.plan = plan
+        self._refuse_pipes_elsewhere()
         self._refuse_side_files()
 
     def run(self) -> list[Outcome]:
@@ -145,14 +151,26 @@ class Batch:
         self._sweep()
         self.listener.start(self.plan)
         outcomes: list[Outcome] = []
-        for outcome in self._work():
+        for outcome in self._work() if self.job.ray is None else self._work_elsewhere():
             outcomes.append(outcome)
             self.listener.add(outcome)
+        if self.job.ray is not None:
+            place = {task: number for number, task in enumerate(self.plan.tasks)}
+            outcomes.sort(key=lambda outcome: place[outcome.task])
         for trouble in self.plan.unlisted:
             self.listener.say(trouble)
         if self.finished.trouble:
             self.listener.say(f"what is finished cannot be remembered: {self.finished.trouble}")
         return outcomes
+
+    def do(self, task: Task) -> Outcome:
+        """One task from its beginning to its end, in this thread."""
+        outcome = self._read(task, b"")
+        if outcome.ready:
+            self.opened = self.opened or self.operation.open(self.runtime)
+            self._process(outcome, self.opened)
+        self._write(outcome)
+        return outcome
 
     def status(self, task: Task) -> str:
         """What a run would do with a task, in words for --dry-run. Reads its inputs."""
@@ -171,6 +189,12 @@ class Batch:
         for file in self.operation.side_files():
             if file.exists() and not self.job.overwrite:
                 raise Failure(f"{file} exists; --overwrite to replace", code="exists")
+
+    def _refuse_pipes_elsewhere(self) -> None:
+        if self.job.workers is not None and self.job.ray is None:
+            raise Misuse("--workers is for --ray")
+        if self.job.ray is not None and any(task.piped for task in self.plan.tasks):
+            raise Misuse("--ray takes files: a pipe stays on this machine")
 
     def _is_finished(self, task: Task) -> bool:
         if task.target is None or task.piped or not task.target.exists():
@@ -214,6 +238,20 @@ class Batch:
             except BaseException:
                 self.stopping = True
                 raise
+
+    def _work_elsewhere(self) -> Iterator[Outcome]:
+        """The outcomes, in the order in which workers on Ray come to the end of them."""
+        from imgan.batch.cluster import Cluster
+
+        with _threads() as readers, Cluster(self) as cluster:
+            yield from cluster.outcomes(_read_ahead(readers, self._look, self.plan.tasks))
+
+    def _look(self, task: Task) -> Outcome:
+        """What is known of a task by what lies there: final, or ready for a worker."""
+        there = [path for path in (task.target, task.receipt) if path is not None and path.exists()]
+        if there and not self.job.overwrite:
+            return self._read(task, b"")
+        return Outcome(task, ready=True)
 
     def _read(self, task: Task, piped: bytes) -> Outcome:
         outcome = Outcome(task)

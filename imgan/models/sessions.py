@@ -202,16 +202,20 @@ def cores() -> int:
     """The physical cores that this process may use, 0 (onnxruntime's own count) where unknown.
 
     A second thread on a core slows convolutions down, and onnxruntime does not see that a container
-    or `taskset` allows only some of the cores.
+    or `taskset` allows only some of the cores. OMP_NUM_THREADS, by which Ray and batch systems tell
+    a process its share, is heeded, too.
     """
+    share = os.environ.get("OMP_NUM_THREADS", "")
+    most = int(share) if share.isdecimal() and int(share) > 0 else 0
     topology = "/sys/devices/system/cpu/cpu{}/topology/thread_siblings_list"
     if sys.platform != "linux":
-        return 0
+        return most
     try:
         allowed = os.sched_getaffinity(0)
-        return len({Path(topology.format(cpu)).read_text() for cpu in allowed})
+        found = len({Path(topology.format(cpu)).read_text() for cpu in allowed})
     except OSError:
-        return 0
+        return most
+    return min(found, most) if most else found
 
 
 def _dtype(kind: str) -> np.dtype[Any]:
