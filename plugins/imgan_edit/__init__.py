@@ -18,6 +18,7 @@ from imgan.models.cards import ModelCard, read_cards
 from imgan.operations import COMPOSITE, Listing, Operation, Process, Runtime
 from imgan.recipes import Evaluation, Recipe, Settings, resolve
 from imgan_edit.attributes import RESIDUAL, check, parse
+from imgan_generate import labelled_generator_of
 
 if TYPE_CHECKING:
     from imgan.models.store import Models
@@ -49,6 +50,8 @@ class Engine(StrEnum):
     """A network says what to add to the face, and where."""
     vector = "vector"
     """Along attribute vectors in the latent space of a DCGAN."""
+    icgan = "icgan"
+    """Encoded, and generated again with other attributes."""
 
     @property
     def model(self) -> str:
@@ -210,8 +213,8 @@ class Edit(Operation):
     engine: Annotated[
         Engine,
         Option(
-            help="How faces are edited: regions draws at the photo's own size, vector and residual "
-            "are networks that know 40 attributes and 17."
+            help="How faces are edited: regions draws at the photo's own size; vector, icgan and "
+            "residual are networks that know 40 attributes, 18 and 17."
         ),
     ] = Engine.regions
     model: Annotated[
@@ -294,7 +297,10 @@ class Edit(Operation):
     def cards(self, models: Models) -> list[ModelCard]:
         from imgan_edit import judge, occlusion, receipt
 
-        used = [self.editor(models), occlusion.card(models), judge.card(models)]
+        editor = self.editor(models)
+        generator = labelled_generator_of(models, editor)
+        used = [editor, *([generator] if generator else [])]
+        used += [occlusion.card(models), judge.card(models)]
         return used + (receipt.cards(models) if self.limited else [])
 
     @property

@@ -152,9 +152,13 @@ def open_editor(card: ModelCard, runtime: Runtime) -> Editor:
             return Residual(session, size, gain)
         case {"face": [_, 3, int(size), _], "reconstruction": _, "edited": _}:
             return Vector(session, size, gain)
+        case {"face": [_, 3, int(size), _], "z": _, "y": _}:
+            from imgan_edit.icgan import open_icgan
+
+            return open_icgan(card, runtime, size)
     raise Failure(
         f"model {card.name} is no editor: that takes `face` and gives `residual` and `mask`, or "
-        "`reconstruction` and `edited`"
+        "`reconstruction` and `edited`, or `z` and `y`"
     )
 
 

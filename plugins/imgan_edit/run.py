@@ -60,7 +60,7 @@ def list_attributes(operation: Edit, models: Models) -> Listing:
         return _kept()
     card = operation.editor(models)
     rows, records = [], []
-    for slug in open_editor(card, Runtime("cpu", Models())).knows:
+    for slug in open_editor(card, Runtime("cpu", models)).knows:
         added, removed = (card.figures.get(key(slug)) for key in (added_figure, removed_figure))
         rows.append([slug, _percent(added), _percent(removed)])
         records.append({"attribute": slug, "added": added, "removed": removed})

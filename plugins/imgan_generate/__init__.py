@@ -226,6 +226,20 @@ def encoder_of(models: Models, generator: ModelCard) -> ModelCard:
     raise Misuse(f"model {generator.name}: no encoder for it is installed")
 
 
+def labelled_generator_of(models: Models, encoder: ModelCard) -> ModelCard | None:
+    """The generator that takes attributes and that an encoder was trained for; None when it is for
+    another kind, or that generator is not installed."""
+    for card in models.serving(Generate.name):
+        if card.sha256 == encoder.traits.get("generator") and attributes_of(card):
+            return card
+    return None
+
+
+def attributes_of(generator: ModelCard) -> tuple[str, ...]:
+    """What a generator's y are, as they are typed; none where it takes none."""
+    return tuple(filter(None, str(generator.traits.get("attributes", "")).split(",")))
+
+
 @hookimpl
 def register_operations() -> Iterable[type[Operation]]:
     return [Generate]

@@ -72,7 +72,7 @@ class Encoder(nn.Module):
             layers += [
                 nn.Conv2d(channels, power * width, 4, 2, 1, bias=False),
                 nn.BatchNorm2d(power * width),
-                nn.ReLU(inplace=True),
+                nn.LeakyReLU(0.2, inplace=True),
             ]
             channels = power * width
         self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * 16, outputs))

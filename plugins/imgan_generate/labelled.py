@@ -14,6 +14,7 @@ from imgan.images.tensors import Bytes, Floats, decode, encode
 from imgan.models.cards import ModelCard
 from imgan.models.sessions import Session
 from imgan.references import Reference
+from imgan_generate import attributes_of
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class LabelledGenerator:
     @classmethod
     def of(cls, session: Session, card: ModelCard) -> LabelledGenerator:
         """Raises Failure when the card does not name as many attributes as y has."""
-        attributes = tuple(str(card.traits.get("attributes", "")).split(","))
+        attributes = attributes_of(card)
         if session.shapes["y"][-1] != len(attributes):
             raise Failure(f"model {card.name}: its card has to name the attributes of y")
         return cls(session, attributes)
