@@ -22,6 +22,7 @@ from imgan.models.cards import Description
 from imgan.plugins import registry
 from imgan.training.celeba import ATTRIBUTES_FILE
 from imgan_generate.run import LATENT
+from imgan_invert.evaluate import evaluate_reconstruction
 
 LOG2 = math.log(2)
 COUNT = 400
@@ -202,3 +203,13 @@ def test_what_cannot_be_measured_is_said(generator: str, faces: Path, tmp_path: 
         assert result.exit_code != 0, words
         assert line in str(result.exception), words
     assert (tmp_path / "there.png").read_bytes() == b"mine"
+
+
+def test_what_the_encoder_keeps_is_measured(generator: str, faces: Path) -> None:
+    header, rows = evaluate_reconstruction(faces, generator, "cpu")
+    figures = dict(rows)
+    # A colour is a colour again, but for the rounding of bytes.
+    assert header == ("figure", "tiny")
+    assert figures["pictures"] == "24"
+    assert float(figures["PSNR"]) > 45
+    assert float(figures["SSIM"]) > 0.95

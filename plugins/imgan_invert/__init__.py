@@ -331,5 +331,10 @@ def register_evaluations() -> Iterable[Evaluation]:
             summary="What the numbers of a generator's code tell of attributes, and how entangled.",
             entry="imgan_invert.evaluate:evaluate",
             draws=True,
-        )
+        ),
+        Evaluation(
+            name="reconstruction",
+            summary="How like photos are what a generator makes of the codes of its encoder.",
+            entry="imgan_invert.evaluate:evaluate_reconstruction",
+        ),
     ]

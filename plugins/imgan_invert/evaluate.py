@@ -1,4 +1,4 @@
-"""`imgan evaluate latents`: what the numbers of a generator's code tell of attributes."""
+"""`imgan evaluate latents` and `reconstruction`: what a generator's code tells, and keeps."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from imgan.errors import Failure
 from imgan.images import pictures
-from imgan.images.tensors import Bytes, Floats, encode
+from imgan.images.tensors import Bytes, Floats, decode, encode
+from imgan.metrics import fidelity
 from imgan.metrics.disentanglement import Disentanglement, cosines, directions, disentanglement
 from imgan.models.sessions import Session
 from imgan.models.store import Models
@@ -77,6 +78,26 @@ def evaluate(
     return HEADER, rows, heat_map(similar, names)
 
 
+def evaluate_reconstruction(
+    data: Path, model: str | None, device: str
+) -> tuple[tuple[str, ...], list[list[str]]]:
+    """A header and rows: how like photos are what a generator makes of the codes that its encoder
+    says, without any search. The photos are those of `evaluate`; PSNR (dB) and SSIM are means, on
+    luma.
+
+    Raises Misuse for a model that is no generator or has no encoder, Failure without a picture.
+    """
+    runtime = Runtime(device, Models.installed())
+    card = runtime.models.find(model or GENERATOR, "generate")
+    encoder = runtime.session(encoder_of(runtime.models, card))
+    space = Space(runtime.session(card), encoder)
+    faces = read_faces(pictures(data)[-int(card.number("held_out", HELD_OUT)) :], space.side)
+    figures = np.mean([fidelity(space.again(face), face, 0) for face in faces], axis=0)
+    names = zip(("PSNR", "SSIM"), figures, (".2f", ".3f"), strict=True)
+    rows = [[name, f"{figure:{form}}"] for name, figure, form in names]
+    return ("figure", card.name), [["pictures", str(len(faces))], *rows]
+
+
 def _figures(measured: Disentanglement, which: Any) -> list[str]:
     columns = measured.information.max(0), measured.share, measured.gap
     return [f"{column[which].mean():.3f}" for column in columns]
@@ -121,15 +142,29 @@ class Space:
         """What the encoder says of faces [N, S, S, 3]: [N, D]."""
         return np.concatenate([self._code(encode(face[None])) for face in faces])
 
+    def again(self, face: Bytes) -> Bytes:
+        """What the generator makes of the code of a face: both [S, S, 3]."""
+        said = self._said(encode(face[None]))
+        if "w" in said:
+            style = StyleGenerator(self.generator)
+            return style.pictures(said["w"], np.zeros((1, style.noise), np.float32))[0]
+        if "y" not in said:
+            return decode(self.generator.run(said["z"]))[0]
+        given = {name: said[name] for name in ("z", "y")}
+        return decode(self.generator.run_many(given)["output"])[0]
+
     def _code(self, planes: Floats) -> Floats:
+        said = self._said(planes)
+        if "w" in said:
+            return said["w"].mean(1)
+        return np.concatenate([said[name] for name in ("z", "y") if name in said], 1)
+
+    def _said(self, planes: Floats) -> dict[str, Floats]:
         given = {self._port: planes}
         if "change" in self.encoder.shapes:  # of an editor, which is to change nothing
             change = self.encoder.shapes["change"][-1]
             given["change"] = np.zeros((len(planes), int(change or 0)), np.float32)
-        said = self.encoder.run_many(given)
-        if "w" in said:
-            return said["w"].mean(1)
-        return np.concatenate([said[name] for name in ("z", "y") if name in said], 1)
+        return self.encoder.run_many(given)
 
     def deviations(self) -> Floats:
         """How far the encoder errs on generated pictures, [D]: root mean squares."""
