@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Mapping
@@ -10,12 +11,14 @@ from functools import partial
 from typing import Any
 
 import typer
+from typer.main import get_command
 
-from imgan import __version__
+from imgan import __version__, tables
 from imgan.commands import doctor, evaluate, export, models, operation, train
 from imgan.errors import Failure, reason
 from imgan.operations import Operation
 from imgan.plugins import Registry, registry
+from imgan.words import spelled
 
 PANEL = "This installation"
 
@@ -95,9 +98,11 @@ def _add_app(app: typer.Typer, part: typer.Typer) -> None:
 
 def plugins() -> None:
     """List the plugins that were found, their packages, and why one was skipped."""
-    for plugin in registry().plugins:
-        state = f"skipped: {plugin.error}" if plugin.error else "ok"
-        print(plugin.name, plugin.package, plugin.version, state, sep="\t")
+    rows = [
+        [p.name, p.package, p.version, f"skipped: {p.error}" if p.error else "ok"]
+        for p in registry().plugins
+    ]
+    tables.show(["plugin", "package", "version", "state"], rows, bare=True)
 
 
 UsageError: type[Exception] = typer.BadParameter.__base__  # type: ignore[assignment]
@@ -112,8 +117,9 @@ def main() -> None:
         words = sys.argv[1:]
         if words[:1] == ["help"]:  # `imgan help edit` is `imgan edit --help`
             words = [*words[1:], "--help"]
-        app = build(registry(), only=words[0] if words else None)
-        sys.exit(app(words, prog_name="imgan", standalone_mode=False))
+        command = get_command(build(registry(), only=words[0] if words else None))
+        dress(command)
+        sys.exit(command(words, prog_name="imgan", standalone_mode=False))
     except Failure as failure:
         print(f"imgan: {failure}", file=sys.stderr)
         sys.exit(failure.exit_code)
@@ -131,12 +137,60 @@ def main() -> None:
         sys.exit(1)
 
 
+def dress(command: Any) -> None:
+    """Let a click command, and all below it, have imgan's help and take either spelling."""
+    from imgan.help import page
+
+    parse = command.parse_args
+
+    def parse_args(ctx: Any, words: list[str]) -> list[str]:
+        known = [name for param in command.get_params(ctx) for name in param.opts]
+        parsed: list[str] = parse(ctx, [_respelled(word, known) for word in words])
+        return parsed
+
+    command.parse_args = parse_args
+    command.format_help = lambda ctx, formatter: formatter.write(page(command, ctx))
+    for below in getattr(command, "commands", {}).values():
+        dress(below)
+
+
+def _respelled(word: str, known: list[str]) -> str:
+    name, given, value = word.partition("=")
+    return spelled(name, known) + given + value if name.startswith("--") else word
+
+
+# What click and typer's validator say, by their versions, and what is meant.
+_SAYINGS = (
+    (r"Input should be a valid (integer|number).*", r"it must be a \1"),
+    (r"Input should be greater than or equal to (\S+)", r"it must be \1 or more"),
+    (r"Input should be less than or equal to (\S+)", r"it must be \1 or less"),
+    (r"Input should be ", "it must be "),
+    (r"Value error, '(.*?)' is not one of (.*)", r"\1 is none of \2"),
+    (r"'(.*?)' is not a valid (integer|float).*", r"\1 is no number"),
+    (r"(\S+) is not in the range (\S+)<=x<=(\S+)", r"\1: it must be \2 to \3"),
+    (r"(\S+) is not in the range x>=(\S+)", r"\1: it must be \2 or more"),
+    (r"'(.*?)' is not one of (.*)", r"\1 is none of \2"),
+    (r"Invalid value for '([^']+)': ", r"\1: "),
+    (r"No such option:? '?([^\s'.]+)'?\.?", r"there is no option \1"),
+    (r" \(Possible options: (.*)\)", r"; did you mean \1?"),
+    (r"No such command '(.*?)'\.?", r"there is no command \1"),
+    (r"\.? Did you mean '?(.*?)'?\?", r"; did you mean \1?"),
+    (r"Missing option '(.*?)'", r"\1 is missing"),
+    (r"Missing argument '\W*(.*?)\W*'", r"\1 is missing"),
+    (r"Option '(.*?)' requires an argument", r"\1 needs a value"),
+    (r"Missing command", "a command is missing"),
+)
+
+
 def usage(error: Any) -> str:
-    """A usage error of click's as one line; after the help, for a group without a command."""
-    if type(error).__name__ == "NoArgsIsHelpError":
-        return str(error.ctx.command_path) + ": a command is missing; --help lists them"
+    """A usage error of click's as one line, in imgan's words."""
     message = " ".join(error.format_message().split()).rstrip(".")
-    return f"{message}; `{error.ctx.command_path} --help` shows what it takes"
+    for theirs, ours in _SAYINGS:
+        message = re.sub(theirs, ours, message)
+    path = error.ctx.command_path if error.ctx is not None else "imgan"
+    if type(error).__name__ == "NoArgsIsHelpError":
+        return f"{path}: a command is missing; --help lists them"
+    return f"{message}; `{path} --help` shows what it takes"
 
 
 if __name__ == "__main__":

@@ -6,12 +6,15 @@ resuming, the statement of provenance, `--dry-run` and the values for shell comp
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, NamedTuple, Protocol, runtime_checkable
+
+from imgan.errors import Misuse
 
 if TYPE_CHECKING:
     from imgan.images import Picture
@@ -24,6 +27,10 @@ COMPOSITE = "http://cv.iptc.org/newscodes/digitalsourcetype/compositeWithTrained
 
 TRAINED = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 """IPTC's word for a picture that a trained network has made wholly."""
+
+
+DEVICE = r"auto|cpu|cuda(?::(\d+))?"
+"""What --device takes."""
 
 
 class Takes(StrEnum):
@@ -100,6 +107,11 @@ class Runtime:
     measured: bool = False
     sessions: dict[tuple[str, str], Session] = field(default_factory=dict, repr=False)
 
+    def __post_init__(self) -> None:
+        """Raises Misuse for a word that is no device, before any work, or where none is left."""
+        if not re.fullmatch(DEVICE, self.device):
+            raise Misuse(f"--device {self.device}: known are auto, cpu, cuda and cuda:N")
+
     def session(self, card: ModelCard, device: str | None = None) -> Session:
         """The network of a card, its file verified, on the runtime's device or another.
 
@@ -115,11 +127,13 @@ class Runtime:
 
 
 class Listing(NamedTuple):
-    """What `--list` prints: a table, and for --json a record a row."""
+    """What `--list` prints: a table, and for --json a record a row; `note` says to people what the
+    figures in it are."""
 
     header: Sequence[str]
     rows: Sequence[Sequence[str]]
     records: Sequence[Mapping[str, object]]
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

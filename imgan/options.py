@@ -16,6 +16,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_typ
 
 from imgan.errors import Misuse
 from imgan.references import Reference
+from imgan.words import spelled
 
 T = TypeVar("T")
 
@@ -26,6 +27,14 @@ _KINDS: Mapping[type, str] = {
     str: "text",
     Path: "a path",
     Reference: "a picture",
+}
+
+_METAVARS: Mapping[type, str] = {
+    int: "N",
+    float: "NUMBER",
+    str: "TEXT",
+    Path: "PATH",
+    Reference: "PICTURE",
 }
 
 
@@ -71,6 +80,16 @@ class Field:
         found = [(extra.min, extra.max) for extra in extras if hasattr(extra, "min")]
         return found[0] if found else (None, None)
 
+    @property
+    def metavar(self) -> str | None:
+        """What stands for the value in the help; None for a flag."""
+        kind, (least, largest) = self.kind, self.limits
+        if issubclass(kind, Enum):
+            return "|".join(str(member.value) for member in kind)
+        if least is not None and largest is not None:
+            return f"{least:g}..{largest:g}"
+        return _METAVARS.get(kind)
+
     def read(self, value: Any) -> Any:
         """The value as the field wants it. Raises Misuse."""
         if value is None and types.NoneType in _members(self.base):
@@ -87,9 +106,10 @@ class Field:
             return Path(value)
         if issubclass(kind, Enum):
             known = [str(member.value) for member in kind]
-            if str(value) not in known:
+            word = spelled(str(value), known)
+            if word not in known:
                 raise Misuse(f"{self.option} {value}: known are {', '.join(known)}")
-            return kind(str(value))
+            return kind(word)
         if kind is float and type(value) is int:
             value = float(value)
         if not isinstance(value, kind) or type(value) is not kind:
@@ -112,6 +132,7 @@ def fields_of(kind: type[Any]) -> tuple[Field, ...]:
 def build(kind: type[T], values: Mapping[str, Any]) -> T:
     """A dataclass from values by name. Raises Misuse for unknown names and unfit values."""
     known = {field.name: field for field in fields_of(kind)}  # type: ignore[arg-type]
+    values = {spelled(name, known): value for name, value in values.items()}
     for name in values:
         if name not in known:
             near = get_close_matches(name, known, n=1)
@@ -153,6 +174,7 @@ def unfold(
     *,
     without: Collection[str] = (),
     defaults: Mapping[str, Any] = NO_DEFAULTS,
+    panels: Mapping[str, str] | None = None,
     **kinds: type,
 ) -> Callable[..., None]:
     """A typer command in which parameters that are dataclasses are given field by field.
@@ -161,6 +183,7 @@ def unfold(
     of both, in their order, and then the command's own. So options that many commands share stand
     once, as a type, and a command gets them as one value. Fields in `without` keep their defaults;
     those in `defaults` have others than their own.
+    `panels` says under which title of the help fields stand.
     """
     signature = inspect.signature(command)
     hints = get_type_hints(command, include_extras=True)
@@ -173,7 +196,11 @@ def unfold(
         name: [field for field in fields_of(kind) if field.name not in without]
         for name, kind in kinds.items()
     }
-    shared = [_parameter(field, defaults) for some in open_fields.values() for field in some]
+    shared = [
+        _parameter(field, defaults, (panels or {}).get(field.name))
+        for some in open_fields.values()
+        for field in some
+    ]
 
     def unfolded(**given: Any) -> None:
         built = {}
@@ -190,8 +217,8 @@ def unfold(
     return unfolded
 
 
-def _parameter(field: Field, defaults: Mapping[str, Any]) -> inspect.Parameter:
-    default, hint = defaults.get(field.name, field.default), field.hint
+def _parameter(field: Field, defaults: Mapping[str, Any], panel: str | None) -> inspect.Parameter:
+    default, hint = defaults.get(field.name, field.default), _shown(field, panel)
     if field.kind is Reference:
         default = _spelt(default)
     if default is True and field.default is False:
@@ -224,6 +251,19 @@ def _reversible(hint: Any) -> Any:
     off = off.removeprefix("no-") if off.startswith("no-") else f"no-{off}"
     info.default, info.param_decls = f"{first}/--{off}", rest
     return Annotated[(base, info, *others)]
+
+
+def _shown(field: Field, panel: str | None) -> Any:
+    """A field's hint whose option says in the help what it takes."""
+    if get_origin(field.hint) is not Annotated:
+        return field.hint
+    base, *extras = get_args(field.hint)
+    shown = [copy(extra) for extra in extras]
+    for extra in shown:
+        if hasattr(extra, "metavar"):
+            extra.metavar = extra.metavar or field.metavar
+            extra.rich_help_panel = extra.rich_help_panel or panel
+    return Annotated[(base, *shown)]
 
 
 def _value(field: Field, given: Any) -> Any:

@@ -27,6 +27,7 @@ from imgan.operations import (
 )
 from imgan.options import NO_DEFAULTS, field_words, fields_of
 from imgan.references import Reference
+from imgan.words import spelled
 
 if TYPE_CHECKING:
     from imgan.batch.job import Job
@@ -310,7 +311,8 @@ def step_of(table: Mapping[str, Any], folder: Path, refuse: Refuse) -> Operation
     kind = known[name]
     options = {field.name: field for field in fields_of(kind)}
     values = {}
-    for key, value in table.items():
+    for typed, value in table.items():
+        key = spelled(typed, options)
         if key == "op":
             continue
         if key not in options:

@@ -64,3 +64,35 @@ def test_a_closed_pipe_is_not_a_traceback() -> None:
     result = subprocess.run(["bash", "-c", command], capture_output=True, text=True)
     assert "Traceback" not in result.stderr
     assert "Exception ignored" not in result.stderr
+
+
+def test_lists_are_tables_on_a_terminal_and_tabs_in_a_pipe(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from imgan import cli
+
+    cli.plugins()
+    line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("edit"))
+    assert line.split("\t")[1:] == ["imgan", cli.__version__, "ok"]
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    cli.plugins()
+    header, *rows = capsys.readouterr().out.splitlines()
+    assert header.split()[:2] == ["plugin", "package"]
+    assert len({row.index("imgan") for row in rows}) == 1
+
+
+def test_models_are_told_as_json() -> None:
+    import json
+
+    records = [json.loads(line) for line in _run("models", "--json").stdout.splitlines()]
+    colour = next(record for record in records if record["name"] == "translate-colour")
+    assert colour["place"] == "shipped"
+    assert colour["traits"]["from"] == "gray"
+    assert Path(colour["path"]).is_file()
+
+
+def test_lists_say_what_their_figures_are() -> None:
+    result = _run("edit", "--list", "--engine", "residual")
+    assert "percentages are of held-out faces" in result.stderr
+    ways = _run("translate", "--list").stdout.splitlines()
+    assert all(way.split("\t")[3] and not any(map(str.isdigit, way)) for way in ways)

@@ -7,7 +7,8 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-PANEL = "Files and devices"  # so that a command's own options stand first in its help
+# A command's own options stand before these in its help.
+FILES, FORMAT, REPORTS = "Files", "Format and metadata", "Device and reports"
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Job:
             "pictures), or - for standard output. Default: beside the input, photo-NAME.jpg for "
             "photo.jpg and dir-NAME/ for dir/; standard output for standard input.",
             show_default=False,
-            rich_help_panel=PANEL,
+            rich_help_panel=FILES,
         ),
     ] = None
     from_file: Annotated[
@@ -42,7 +43,7 @@ class Job:
             metavar="LIST",
             help="A file with a name of a picture or folder a line, or - for standard input.",
             show_default=False,
-            rich_help_panel=PANEL,
+            rich_help_panel=FILES,
         ),
     ] = None
     null: Annotated[
@@ -51,7 +52,7 @@ class Job:
             "--null",
             "-0",
             help="In --from-file names end with a zero byte, as `find -print0` writes them.",
-            rich_help_panel=PANEL,
+            rich_help_panel=FILES,
         ),
     ] = False
     name: Annotated[
@@ -61,7 +62,7 @@ class Job:
             help='What outputs are called, such as "{stem}-{op}" or "{folder}-{number:03}.png"; '
             "fields: stem, op, number, folder. Without a suffix they have the usual one.",
             show_default=False,
-            rich_help_panel=PANEL,
+            rich_help_panel=FILES,
         ),
     ] = None
     recursive: Annotated[
@@ -70,7 +71,7 @@ class Job:
             "--recursive",
             "-r",
             help="Take folders with all that is below, as a tree.",
-            rich_help_panel=PANEL,
+            rich_help_panel=FILES,
         ),
     ] = False
     overwrite: Annotated[
@@ -79,7 +80,7 @@ class Job:
             "--overwrite",
             help="Replace files that exist. Without it, an output already finished from the same "
             "input with the same settings is passed over, and any other is left alone and listed.",
-            rich_help_panel=PANEL,
+            rich_help_panel=FILES,
         ),
     ] = False
     format: Annotated[
@@ -90,7 +91,7 @@ class Job:
             "suffix of -o says, else the input's; on standard output PNG, so that pipes lose "
             "nothing.",
             show_default=False,
-            rich_help_panel=PANEL,
+            rich_help_panel=FORMAT,
         ),
     ] = None
     quality: Annotated[
@@ -100,20 +101,19 @@ class Job:
             max=100,
             help="Quality of JPEG, WebP, HEIC and AVIF files, 1 to 100.",
             show_default=False,
-            rich_help_panel=PANEL,
+            rich_help_panel=FORMAT,
         ),
     ] = None
     strip_metadata: Annotated[
         bool,
         Option(
             "--strip-metadata",
-            help="Write no EXIF and no XMP: camera, place, date. That a network changed it stays "
-            "stated (--no-provenance leaves that out).",
-            rich_help_panel=PANEL,
+            help="Write no EXIF and no XMP: camera, place, date.",
+            rich_help_panel=FORMAT,
         ),
     ] = False
     device: Annotated[
-        str, Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:N.", rich_help_panel=PANEL)
+        str, Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:N.", rich_help_panel=REPORTS)
     ] = "auto"
     ray: Annotated[
         str | None,
@@ -122,7 +122,7 @@ class Job:
             help="Work on a Ray cluster: one that is started here for this, the one that this "
             "machine is part of, or that at an address.",
             show_default=False,
-            rich_help_panel=PANEL,
+            rich_help_panel=REPORTS,
         ),
     ] = None
     workers: Annotated[
@@ -131,7 +131,7 @@ class Job:
             min=1,
             help="How many workers --ray has. Default: one a GPU or, without GPUs, one a CPU.",
             show_default=False,
-            rich_help_panel=PANEL,
+            rich_help_panel=REPORTS,
         ),
     ] = None
     json: Annotated[
@@ -140,7 +140,7 @@ class Job:
             "--json",
             help="Print one JSON line a picture, on standard output, or on standard error when the "
             "picture goes to standard output.",
-            rich_help_panel=PANEL,
+            rich_help_panel=REPORTS,
         ),
     ] = False
     receipt: Annotated[
@@ -150,7 +150,7 @@ class Job:
             help="Write what --json prints to a file, for one picture, or with the word `each` to "
             "photo.jpg.json beside every photo.jpg written.",
             show_default=False,
-            rich_help_panel=PANEL,
+            rich_help_panel=REPORTS,
         ),
     ] = None
     no_provenance: Annotated[
@@ -159,7 +159,7 @@ class Job:
             "--no-provenance",
             help="Leave out the statement that a network changed the photo (in XMP, IPTC's "
             "DigitalSourceType), which --strip-metadata lets stand.",
-            rich_help_panel=PANEL,
+            rich_help_panel=FORMAT,
         ),
     ] = False
     strict: Annotated[
@@ -167,7 +167,7 @@ class Job:
         Option(
             "--strict",
             help="Count pictures that are skipped, such as those without a face, as failures.",
-            rich_help_panel=PANEL,
+            rich_help_panel=REPORTS,
         ),
     ] = False
     dry_run: Annotated[
@@ -176,12 +176,12 @@ class Job:
             "--dry-run",
             help="Say what would be read and written, and by a short measurement about how long it "
             "takes and how much memory; write nothing.",
-            rich_help_panel=PANEL,
+            rich_help_panel=FILES,
         ),
     ] = False
     quiet: Annotated[
         bool,
-        Option("--quiet", "-q", help="Say nothing but what went wrong.", rich_help_panel=PANEL),
+        Option("--quiet", "-q", help="Say nothing but what went wrong.", rich_help_panel=REPORTS),
     ] = False
     verbose: Annotated[
         bool,
@@ -189,6 +189,6 @@ class Job:
             "--verbose",
             "-v",
             help="Say the seconds and the facts of every picture, too.",
-            rich_help_panel=PANEL,
+            rich_help_panel=REPORTS,
         ),
     ] = False

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import typer
 
+from imgan import tables
 from imgan.errors import Failure
 
 if TYPE_CHECKING:
@@ -43,7 +44,8 @@ def doctor() -> None:
         own, damaged = (), [Finding("own models", str(failure), ok=False)]
     checks = store.verify([*shipped, *own])
     findings = [*report(registry().plugins, checks), *damaged, *own_defaults()]
-    _print(findings)
+    rows = [["ok" if good else "BAD", what, value] for what, value, good in findings]
+    tables.show(["state", "of", "found"], rows, bare=True)
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
 
@@ -139,20 +141,3 @@ def own_defaults() -> Iterator[Finding]:
         stronger = "" if key not in applied else "; a stronger one applies"
         applied.add(key)
         yield Finding(f"default {' '.join(filter(None, key))}", f"{setting.text}{stronger}")
-
-
-def _print(findings: Iterable[Finding]) -> None:
-    """A table on a terminal; in a pipe, tabs."""
-    if not sys.stdout.isatty():
-        for what, value, ok in findings:
-            print("ok" if ok else "BAD", what, value, sep="\t")
-        return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, show_header=False)
-    for what, value, ok in findings:
-        mark = Text("ok", "green") if ok else Text("BAD", "bold red")
-        table.add_row(mark, Text(what), Text(value))
-    Console().print(table)

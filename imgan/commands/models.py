@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import asdict
 from dataclasses import replace as replaced
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,9 +24,18 @@ app = typer.Typer(help="List, show, check and add models.")
 
 
 @app.callback(invoke_without_command=True)
-def models(context: typer.Context) -> None:
+def models(
+    context: typer.Context,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON line a model.")] = False,
+) -> None:
     """List the models. In a pipe: name, operation, bytes, licence and place, between tabs."""
-    if context.invoked_subcommand is None:
+    if context.invoked_subcommand is not None:
+        if as_json:
+            raise Misuse(f"--json lists the models: leave {context.invoked_subcommand} out")
+    elif as_json:
+        for card in store.installed():
+            print(json.dumps(_record(card)))
+    else:
         tables.show(
             ["name", "operation", "bytes", "licence of the weights", "place"],
             (
@@ -185,6 +196,12 @@ def _describe(
         operation=operation or found.operation,
         traits={**known, **found.traits, **traits},
     ), sha256
+
+
+def _record(card: ModelCard) -> dict[str, object]:
+    """A card for scripts, and where its file was found."""
+    facts = {key: value for key, value in asdict(card).items() if key != "folder"}
+    return {**facts, "place": _place(card), "path": str(store.present(card) or "") or None}
 
 
 def _place(card: ModelCard) -> str:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
 
-from imgan.batch.job import PANEL, Job
+from imgan.batch.job import FILES, Job
 from imgan.errors import Failure, Misuse
 from imgan.operations import Operation
 from imgan.options import NO_DEFAULTS, fields_of, option, unfold
@@ -33,7 +33,7 @@ SavePipeline = Annotated[
         help="Write a file by which `imgan run FILE.toml` repeats this on other pictures. Without "
         "an input that is all.",
         show_default=False,
-        rich_help_panel=PANEL,
+        rich_help_panel=FILES,
     ),
 ]
 
@@ -144,6 +144,8 @@ def list_values(operation: Operation, as_json: bool) -> None:
             print(json.dumps(record))
     else:
         show(listing.header, listing.rows, bare=True)
+        if listing.note:
+            say(listing.note)
 
 
 def _with_words(

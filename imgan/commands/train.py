@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from typer import Option
 
-from imgan.options import unfold
+from imgan.options import fields_of, unfold
 from imgan.recipes import Recipe, Settings, resolve
 
 if TYPE_CHECKING:
@@ -50,16 +50,20 @@ class Place:
     ] = None
 
 
+SHARED = {field.name: "Options of every recipe" for field in fields_of(Settings)}
+"""Where options that all recipes have stand in the help: below those of the one."""
+
+
 def group(found: Registry) -> typer.Typer:
     """The command group `train`, one command for each recipe."""
     app = typer.Typer(
         no_args_is_help=True,
-        help='Train a network on your own pictures; needs: pip install "imgan\\[train]".\n\n'
+        help='Train a network on your own pictures; needs: pip install "imgan[train]".\n\n'
         "Several processes: torchrun --nproc-per-node 2 --no-python imgan train ...",
     )
     for name, recipe in sorted(found.recipes.items()):
         app.command(name, help=f"{recipe.summary}\n\nDIR: {recipe.data}")(
-            unfold(_command(recipe), place=Place, settings=recipe.settings)
+            unfold(_command(recipe), panels=SHARED, place=Place, settings=recipe.settings)
         )
     return app
 

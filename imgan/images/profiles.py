@@ -40,7 +40,7 @@ _BRADFORD = np.array(
     [[0.8951, 0.2664, -0.1614], [-0.7502, 1.7135, 0.0367], [0.0389, -0.0685, 1.0296]]
 )
 _D50 = np.array([0.9642, 1.0, 0.8249])
-_LEVELS = np.linspace(0, 1, 4096)
+_LEVELS = np.linspace(0, 1, 1024)
 
 
 @cache
@@ -116,7 +116,7 @@ def _compressed(light: Floats) -> Floats:
 
 
 def _profile(primaries: tuple[float, ...], curve: Floats, grey: bool) -> bytes:
-    """An ICC profile of a display, version 2, with the curve (light of 4,096 levels) as a table.
+    """An ICC profile of a display, version 2, with the curve (light of 1,024 levels) as a table.
 
     Raises ValueError when the primaries span no colours.
     """

@@ -18,6 +18,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 from imgan.errors import Failure, Misuse
+from imgan.operations import DEVICE
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 
@@ -115,7 +116,7 @@ def choose(device: str) -> str:
     """
     if device == "cpu":
         return device
-    match = re.fullmatch(r"auto|cuda(?::(\d+))?", device)
+    match = re.fullmatch(DEVICE, device)
     if match is None:
         raise Misuse(f"--device {device}: known are auto, cpu, cuda and cuda:N")
     index = int(match[1] or 0)

@@ -27,6 +27,7 @@ from imgan.models.cards import (
     card_to_toml,
     read_cards,
 )
+from imgan.words import spelled
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -112,7 +113,7 @@ def find(cards: Iterable[ModelCard], name: str, operation: str | None = None) ->
     by_name: dict[str, list[ModelCard]] = {}
     for card in cards:
         by_name.setdefault(card.name, []).append(card)
-    match by_name.get(name, []):
+    match by_name.get(spelled(name, by_name), []):
         case [card] if operation in (None, card.operation):
             return card
         case [card]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
 from imgan.errors import Misuse
+from imgan.words import american
 
 # In CelebA's own order, which is the order of the networks' inputs and outputs.
 _NAMES = """
@@ -69,6 +70,10 @@ _ALONG: dict[tuple[str, bool], dict[str, bool]] = {
 }
 
 
+MOST = 5.0
+"""How many times --strength an attribute may have; nothing is drawn beyond."""
+
+
 def follows(slug: str, added: bool) -> Mapping[str, bool]:
     """What cannot stay as it is when an attribute is added, or taken away: slugs, and there or not.
 
@@ -92,7 +97,8 @@ def parse(words: Iterable[str]) -> dict[str, float]:
 
     A word may hold several names between commas, each with a number: `bangs=0.7,young`; 1 is meant
     without. Case, `-`, `_` and spaces do not matter. Raises Misuse for a name that is none, with
-    the nearest ones, for a number that is not above 0, and for two numbers of one name.
+    the nearest ones, for a number that is not above 0 or over `MOST`, and for two numbers of one
+    name.
     """
     amounts: dict[str, float] = {}
     for typed in (part for word in words for part in word.split(",") if part.strip()):
@@ -128,9 +134,9 @@ def _amount(typed: str, number: str) -> float:
         amount = float(number)
     except ValueError:
         amount = math.nan
-    if 0 < amount < math.inf:
+    if 0 < amount <= MOST:
         return amount
-    raise Misuse(f"{typed.strip()}: give a number above 0 after =, as in bangs=0.7")
+    raise Misuse(f"{typed.strip()}: give a number above 0, to {MOST:g}, after =, as in bangs=0.7")
 
 
 def _slug(typed: str) -> str:
@@ -146,7 +152,7 @@ def _slug(typed: str) -> str:
 
 
 def _bare(name: str) -> str:
-    return "".join(filter(str.isalnum, name.lower()))
+    return "".join(filter(str.isalnum, american(name.lower())))
 
 
 _BY_BARE_NAME = {_bare(slug): slug for slug in SLUGS}

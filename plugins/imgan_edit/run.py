@@ -53,6 +53,13 @@ def open_editing(operation: Edit, runtime: Runtime) -> Editing:
     )
 
 
+PERCENT = (
+    "percentages are of held-out faces: those in which a classifier sees the attribute once it is "
+    "added, and no longer sees it once it is removed"
+)
+KEPT_BY_EYE = "kept by eye: of so many edits of held-out photos, those that a fresh eye would keep"
+
+
 def list_attributes(operation: Edit, models: Models) -> Listing:
     """The attributes and the engine's figures: of those that it draws, how often they are kept by
     eye, of networks, how often adding and removing them is seen."""
@@ -64,7 +71,7 @@ def list_attributes(operation: Edit, models: Models) -> Listing:
         added, removed = (card.figures.get(key(slug)) for key in (added_figure, removed_figure))
         rows.append([slug, _percent(added), _percent(removed)])
         records.append({"attribute": slug, "added": added, "removed": removed})
-    return Listing(["attribute", "seen once added", "gone once removed"], rows, records)
+    return Listing(["attribute", "seen once added", "gone once removed"], rows, records, PERCENT)
 
 
 def _kept() -> Listing:
@@ -78,7 +85,7 @@ def _kept() -> Listing:
         if figure:
             record |= {"kept": figure.kept, "of": figure.of, "beware": figure.beware}
         records.append(record)
-    return Listing(["option", "attribute", "kept by eye", "not well"], rows, records)
+    return Listing(["option", "attribute", "kept by eye", "not well"], rows, records, KEPT_BY_EYE)
 
 
 def added_figure(slug: str) -> str:

@@ -84,8 +84,8 @@ STEP = 32
 class Parse(Operation):
     """Find the parts of the faces in photos: `imgan parse photo.jpg --part hair,skin -o mask.png`.
 
-    The mask is grey, white where a part of any face is, soft along the photo's own edges, and fits
-    --mask of other commands. PNG keeps it as it is; JPEG blurs it a little.
+    The mask is grey, white where a part of any face is, soft along the photo's own edges, and
+    serves other commands as their mask. PNG keeps it as it is; JPEG blurs it a little.
     """
 
     name = "parse"

@@ -77,7 +77,7 @@ def listed(kind: type[Operation], models: Models) -> dict[str, list[str]]:
     needed = {
         field.name: Reference(Path()) for field in fields_of(kind) if field.default is MISSING
     }
-    header, rows, _ = kind(**needed).listing(models)
+    header, rows, *_ = kind(**needed).listing(models)
     options = {field.option: field.name for field in fields_of(kind)}
     headings = options | {name: name for name in options.values()}
     known: dict[str, list[str]] = {}

@@ -190,7 +190,7 @@ class Look:
         Method,
         Option(
             help="patches: pieces of the painting, laid as the photo is; gram: the picture is "
-            'optimised, which takes minutes, and needs pip install "imgan\\[train]".'
+            'optimised, which takes minutes, and needs pip install "imgan[train]".'
         ),
     ] = Method.patches
     grid: Annotated[

@@ -27,6 +27,7 @@ from imgan.models.cards import ModelCard
 from imgan.models.sessions import OutOfMemory, Session
 from imgan.models.store import Models
 from imgan.operations import Listing, Process, Result, Runtime
+from imgan.words import american
 from imgan_translate import STEP, Pairs, Translate
 from imgan_translate.drawn.targets import TARGETS, Target
 from imgan_translate.prepare import MARGIN, PREPARED, face_of, square
@@ -84,7 +85,7 @@ def choose(models: Models, operation: Translate) -> ModelCard:
 def _named(models: Models, operation: Translate) -> ModelCard:
     card = models.find(str(operation.model), OPERATION)
     for option, trait, word in (("--to", "to", operation.to), ("--from", "from", operation.source)):
-        if word is not None and card.traits.get(trait, word) != word:
+        if word is not None and not _same(card.traits.get(trait, word), word):
             raise Misuse(f"{option} {word}: {card.name} has {trait} {card.traits[trait]}")
     return card
 
@@ -94,8 +95,8 @@ def _leading_to(models: Models, operation: Translate) -> ModelCard:
     fitting = [
         card
         for card in known
-        if card.traits["to"] == operation.to
-        and (operation.source is None or card.traits.get("from") == operation.source)
+        if _same(card.traits["to"], operation.to)
+        and (operation.source is None or _same(card.traits.get("from"), operation.source))
     ]
     if len(fitting) == 1:
         return fitting[0]
@@ -108,6 +109,10 @@ def _leading_to(models: Models, operation: Translate) -> ModelCard:
         raise Misuse(f"no model leads to {asked}; {hint}known are {', '.join(ways) or 'none'}")
     names = ", ".join(f"{card.name} (from {card.traits.get('from', '?')})" for card in fitting)
     raise Misuse(f"several models lead to {operation.to}: take --from or --model, of {names}")
+
+
+def _same(one: object, other: object) -> bool:
+    return american(str(one)) == american(str(other))
 
 
 def list_domains(models: Models) -> Listing:
