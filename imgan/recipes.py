@@ -87,9 +87,10 @@ class Recipe:
 class Exporter:
     """Writes the runs of one recipe (`name`) as ONNX.
 
-    `entry` names, as "package.module:function", what is called with (task, target, card, half=,
-    overwrite=), writes the file and returns what is to be printed about its parity. The rest stands
-    in the card of every network that it writes.
+    `entry` names, as "package.module:function", what is called with (task, target, card, network=,
+    half=, overwrite=), writes the file and returns what is to be printed about its parity;
+    `network` is one of the task's `products`, or None for what ships. The rest stands in the card
+    of every network that it writes.
     """
 
     name: str

@@ -8,18 +8,20 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 
 from imgan.errors import Failure, Misuse
 from imgan.training.celeba import ATTRIBUTES_FILE, HELD_OUT
 from imgan.training.faces import Faces
-from imgan.training.loop import fit
+from imgan.training.loop import fit, start_from
+from imgan.training.weights import blend, read_sources
 from imgan_edit import ClassifierSettings, EncoderSettings
 from imgan_edit.attributes import SLUGS
 from imgan_edit.train import ClassifierTask, EncoderTask, _erased
 from imgan_generate import DCGANSettings
 from imgan_generate.train import DCGANTask
 
-pytestmark = pytest.mark.slow  # networks are exported for most of it
+pytestmark = pytest.mark.slow  # a DCGAN is trained for most of it
 
 TRAINED = 12
 
@@ -77,6 +79,23 @@ def test_the_attribute_vectors_are_differences_of_means(celeba: Path, generator:
     assert torch.equal(before, unchanged)
     assert torch.allclose(z, codes[:2], atol=1e-5)
     assert not torch.equal(before, moved)
+
+
+def test_an_encoder_starts_from_and_is_blended_with_an_editor(
+    celeba: Path, generator: Path, tmp_path: Path
+) -> None:
+    settings = EncoderSettings(steps=2, batch_size=4, width=2, generator=str(generator))
+    mine, other = EncoderTask(celeba, settings), EncoderTask(celeba, settings)
+    file = tmp_path / "editor.safetensors"
+    # The names of an exported editor, and what else is in its file.
+    save_file({k: t.contiguous() for k, t in other.product().state_dict().items()}, file)
+    key, wanted = next(iter(other.trained("encoder").named_parameters()))
+    before = mine.trained("encoder").state_dict()[key].clone()
+    blend(mine, file, 0.25, mine.chosen(None))
+    blended = mine.trained("encoder").state_dict()[key]
+    torch.testing.assert_close(blended, before.lerp(wanted.detach(), 0.25))
+    assert start_from(mine, read_sources(str(file), mine.shipped)) == []
+    assert torch.equal(mine.networks["encoder"].state_dict()[key], wanted)
 
 
 def test_the_encoder_learns_and_the_generator_stays(

@@ -16,8 +16,9 @@ from imgan.errors import Failure, Misuse
 from imgan.models import store
 from imgan.models.cards import Description
 from imgan.training.celeba import ATTRIBUTES_FILE, HELD_OUT
-from imgan.training.loop import CHECKPOINT, fit
+from imgan.training.loop import CHECKPOINT, fit, start_from
 from imgan.training.optim import Descent
+from imgan.training.weights import blend, read_sources
 from imgan_edit.attributes import NAMES
 from imgan_generate import ICGANEncoderSettings, ICGANSettings
 from imgan_generate.conditional import Discriminator, Encoders, Generator
@@ -166,6 +167,21 @@ def test_the_encoders_learn_z_of_generated_faces_and_y_of_real_ones(
     kept = zip(frozen, task.generator.parameters(), strict=True)
     assert all(torch.equal(old, new) for old, new in kept)
     assert task.sample().shape == (3, 3 * 2 * 64, 8 * 64)
+
+
+def test_encoders_start_from_both_in_one_file_and_are_blended_with_it(
+    celeba: Path, run: Path, tmp_path: Path
+) -> None:
+    task, file = _encoder(celeba, run), tmp_path / "both.safetensors"
+    both = task.product().state_dict()
+    save_file({k: (t + 1 if t.is_floating_point() else t) for k, t in both.items()}, file)
+    key, weight = next((k, t.clone()) for k, t in both.items() if t.is_floating_point())
+    blend(task, file, 0.25, task.chosen(None))
+    torch.testing.assert_close(task.product().state_dict()[key], weight + 0.25)
+    assert start_from(task, read_sources(str(file), task.shipped)) == []
+    torch.testing.assert_close(task.product().state_dict()[key], weight + 1)
+    with pytest.raises(Misuse, match="exported as encoders"):
+        task.product("label")
 
 
 def test_y_is_not_taught_by_generated_faces(celeba: Path, run: Path) -> None:

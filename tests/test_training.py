@@ -21,12 +21,11 @@ from imgan import cli
 from imgan.errors import Failure, Misuse
 from imgan.options import option
 from imgan.plugins import registry
-from imgan.recipes import Settings
+from imgan.recipes import Settings, resolve
 from imgan.training import run as runs
 from imgan.training.data import shuffled
 from imgan.training.faces import HELD_OUT
 from imgan.training.loop import CHECKPOINT, fit, start_from
-from imgan.training.task import Task
 from imgan.training.weights import read_weights
 from imgan_generate import DCGANSettings
 from imgan_generate.train import DCGANTask
@@ -418,8 +417,31 @@ def test_training_without_torch_names_the_extra(photos: Path, tmp_path: Path) ->
     assert not (tmp_path / "run").exists()
 
 
-def test_every_task_has_a_shipped_network(photos: Path, faces: Path) -> None:
-    tasks: list[Task[Any]] = [_compact(photos), _dcgan(faces)]
-    for task in tasks:
-        assert task.shipped in task.networks
-        assert not task.product().training
+@pytest.mark.parametrize("name", sorted(registry().recipes))
+def test_every_recipe_ships_something(name: str) -> None:
+    task = resolve(registry().recipes[name].entry)
+    assert isinstance(task.shipped, str)
+
+
+def test_what_ships_is_in_evaluation_mode_and_nothing_else_is_a_product(photos: Path) -> None:
+    task = _compact(photos)
+    task.networks["upscaler"].train()
+    assert not task.product().training
+    assert task.chosen(None) == task.shipped
+    with pytest.raises(Misuse, match="--network critic: this run can be exported as upscaler"):
+        task.product("critic")
+
+
+def test_a_task_is_prepared_once_and_before_its_first_batch(photos: Path, tmp_path: Path) -> None:
+    calls = []
+
+    class Prepared(CompactTask):
+        def prepare(self, device: torch.device) -> None:
+            calls.append(device.type)
+
+        def batch(self, step: int) -> tuple[Tensor, ...]:
+            assert len(calls) == 1
+            return super().batch(step)
+
+    fit(Prepared(photos, COMPACT), tmp_path)
+    assert calls == ["cuda" if torch.cuda.is_available() else "cpu"]

@@ -190,12 +190,11 @@ def test_an_export_ends_with_the_palette_of_its_target(
     domains: Path, tmp_path: Path, way: str
 ) -> None:
     task = _cyclegan(domains, palette=True, residual=True)
-    task.ship(way)
     target = tmp_path / "graded.onnx"
     card = Description(name="graded", operation="translate")
-    families.translator(task, target, card, half=False, overwrite=False)
+    families.translator(task, target, card, network=way, half=False, overwrite=False)
     session = open_session(target, "cpu")
-    source, wanted = task._crops(0) if way == "forward" else reversed(task._crops(0))
+    source, wanted = task.batch(0) if way == "forward" else reversed(task.batch(0))
     made = session.run(source.numpy())
     plain = task.networks[way].model
     means = [torch.as_tensor(picture).mean((0, 2, 3)) for picture in (made, wanted, source)]
@@ -427,9 +426,8 @@ def test_exports_go_both_ways_and_say_so(domains: Path, tmp_path: Path) -> None:
     task = _cyclegan(domains, source="summer", target="winter", residual=True)
     card = Description(name="way", operation="translate")
     for name, ends in (("forward", ("summer", "winter")), ("backward", ("winter", "summer"))):
-        task.ship(name)
         file = tmp_path / f"{name}.onnx"
-        families.translator(task, file, card, half=False, overwrite=False)
+        families.translator(task, file, card, network=name, half=False, overwrite=False)
         written = embedded_description(file)
         assert written is not None
         assert (written.traits["from"], written.traits["to"]) == ends
@@ -442,7 +440,7 @@ def test_exports_go_both_ways_and_say_so(domains: Path, tmp_path: Path) -> None:
 def test_only_averaged_networks_can_be_shipped(domains: Path) -> None:
     task: Task[Any] = _cyclegan(domains)
     with pytest.raises(Misuse, match="forward or backward"):
-        task.ship("forward critic")
+        task.product("forward critic")
 
 
 @pytest.mark.slow

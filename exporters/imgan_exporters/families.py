@@ -24,13 +24,21 @@ generator = Form((Port("input", ("batch", 100), -2, 2),))
 
 
 def style_generator(
-    task: Task[Any], target: Path, card: Description, *, half: bool, overwrite: bool
+    task: Task[Any],
+    target: Path,
+    card: Description,
+    *,
+    network: str | None = None,
+    half: bool,
+    overwrite: bool,
 ) -> Parity:
     """z and truncation to styles, and w+ and noise to pictures in -1..1, in one file."""
-    generator = task.product()
+    generator = task.product(network)
     assert isinstance(generator, Generator)
     known = replace(card, traits={"held_out": task.settings.held_out, **card.traits})
-    return style_form(generator)(task, target, known, half=half, overwrite=overwrite)
+    return style_form(generator)(
+        task, target, known, network=network, half=half, overwrite=overwrite
+    )
 
 
 def style_form(generator: Generator) -> Form:
@@ -57,18 +65,30 @@ editor_form = Form(
 
 
 def editor(
-    task: Task[Any], target: Path, card: Description, *, half: bool, overwrite: bool
+    task: Task[Any],
+    target: Path,
+    card: Description,
+    *,
+    network: str | None = None,
+    half: bool,
+    overwrite: bool,
 ) -> Parity:
     """An editor, whose encoder says z of a DCGAN: the card names that by its SHA-256, when it is a
     file."""
     source, known = Path(task.settings.generator), card
     if source.is_file():
         known = replace(card, traits={"generator": store.sha256(source), **card.traits})
-    return editor_form(task, target, known, half=half, overwrite=overwrite)
+    return editor_form(task, target, known, network=network, half=half, overwrite=overwrite)
 
 
 def residual_editor(
-    task: Task[Any], target: Path, card: Description, *, half: bool, overwrite: bool
+    task: Task[Any],
+    target: Path,
+    card: Description,
+    *,
+    network: str | None = None,
+    half: bool,
+    overwrite: bool,
 ) -> Parity:
     """Faces in -1..1, of the size that the run was for, and how much of each of 17 attributes to
     add, to a residual and its mask."""
@@ -77,7 +97,7 @@ def residual_editor(
         (Port("face", ("batch", 3, side, side), -1, 1), Port("change", ("batch", 17), -1, 1)),
         ("residual", "mask"),
     )
-    return form(task, target, card, half=half, overwrite=overwrite)
+    return form(task, target, card, network=network, half=half, overwrite=overwrite)
 
 
 classifier = Form((Port("input", _FACE, -1, 1),))
@@ -85,11 +105,19 @@ classifier = Form((Port("input", _FACE, -1, 1),))
 
 
 def domain_classifier(
-    task: Task[Any], target: Path, card: Description, *, half: bool, overwrite: bool
+    task: Task[Any],
+    target: Path,
+    card: Description,
+    *,
+    network: str | None = None,
+    half: bool,
+    overwrite: bool,
 ) -> Parity:
     """Pictures of any size, RGB in 0..1, to a logit of the domain that the card calls "to"."""
     traits = {"from": task.settings.source, "to": task.settings.target, **card.traits}
-    return picture(task, target, replace(card, traits=traits), half=half, overwrite=overwrite)
+    return picture(
+        task, target, replace(card, traits=traits), network=network, half=half, overwrite=overwrite
+    )
 
 
 features = Form((Port("input", ("batch", 3, "height", "width")),), SCALES)
@@ -103,7 +131,13 @@ def translator_form(side: int | None) -> Form:
 
 
 def translator(
-    task: Task[Any], target: Path, card: Description, *, half: bool, overwrite: bool
+    task: Task[Any],
+    target: Path,
+    card: Description,
+    *,
+    network: str | None = None,
+    half: bool,
+    overwrite: bool,
 ) -> Parity:
     """A generator of a translator's run. "backward" goes from the second of the data's domains to
     the first: one of a CycleGAN, or a pix2pix that was trained with `--swap`."""
@@ -111,9 +145,9 @@ def translator(
     ends = [settings.source, settings.target]
     traits: dict[str, float | str] = {"side": settings.crop}
     swapped = getattr(settings, "swap", False)
-    if task.shipped == "backward":
+    if task.chosen(network) == "backward":
         ends.reverse()
-    if task.shipped == "backward" or swapped:
+    if task.chosen(network) == "backward" or swapped:
         traits["direction"] = "backward"
     if getattr(settings, "faces", False):
         traits["faces"] = "aligned"
@@ -122,4 +156,4 @@ def translator(
     fixed = getattr(settings, "generator", None) == "unet"
     known = replace(card, traits={"from": ends[0], "to": ends[1], **traits, **card.traits})
     form = translator_form(settings.crop if fixed else None)
-    return form(task, target, known, half=half, overwrite=overwrite)
+    return form(task, target, known, network=network, half=half, overwrite=overwrite)

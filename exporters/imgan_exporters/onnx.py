@@ -81,10 +81,18 @@ class Form:
     """How large values come out: rounding grows with them, and LIMIT is in parts of this."""
 
     def __call__(
-        self, task: Task[Any], target: Path, card: Description, *, half: bool, overwrite: bool
+        self,
+        task: Task[Any],
+        target: Path,
+        card: Description,
+        *,
+        network: str | None = None,
+        half: bool,
+        overwrite: bool,
     ) -> Parity:
-        """Write what the task has trained. Raises Failure as `write` does."""
-        return write(task.product(), self, target, card, half=half, overwrite=overwrite)
+        """Write what the task has trained. Raises Failure as `write` does, Misuse for a `network`
+        that the task has not."""
+        return write(task.product(network), self, target, card, half=half, overwrite=overwrite)
 
     def draw(self, sizes: dict[str, int]) -> tuple[Tensor, ...]:
         """An example of every input, always the same for the same sizes."""

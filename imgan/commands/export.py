@@ -94,11 +94,9 @@ def export(
         resolve("imgan.training.weights:write_networks")(task, output, fp16, overwrite)
         print(f"{output}: {output.stat().st_size:,} bytes, {', '.join(task.networks)}")
         return
-    if network is not None:
-        task.ship(network)
     if source:
-        resolve("imgan.training.weights:blend")(task, source, share)
-    parity = write(task, output, description, half=fp16, overwrite=overwrite)
+        resolve("imgan.training.weights:blend")(task, source, share, task.chosen(network))
+    parity = write(task, output, description, network=network, half=fp16, overwrite=overwrite)
     print(
         f"{output}: {output.stat().st_size:,} bytes, {description.name} ({description.operation})"
     )

@@ -55,6 +55,7 @@ def fit(
     last = min(settings.steps, until or settings.steps)
     if first >= last:
         return
+    task.prepare(device)
     board = _tensorboard(run) if descent.rank == 0 else None
     recent: list[dict[str, float]] = []
 
@@ -168,13 +169,12 @@ def start_from(task: Task[Any], weights: dict[str, dict[str, Tensor]]) -> list[s
     one): their names are returned. Raises Misuse when a shape differs, a parameter has no place, or
     there is nothing for any network of the task.
     """
-    if not any(weights.get(name) for name in task.networks):
+    weights = by_network(task, weights)
+    if not any(weights.values()):
         wanted = " or ".join(task.networks)
         raise Misuse(f"--init-from has no weights for {wanted}")
     missing: list[str] = []
     for name, state in weights.items():
-        if name not in task.networks:
-            continue
         network = task.networks[name]
         try:
             result = network.load_state_dict(state, strict=False)
@@ -190,6 +190,23 @@ def start_from(task: Task[Any], weights: dict[str, dict[str, Tensor]]) -> list[s
             averaged: nn.Module = task.averages[name].module
             averaged.load_state_dict(network.state_dict())
     return missing
+
+
+def by_network(
+    task: Task[Any], weights: dict[str, dict[str, Tensor]]
+) -> dict[str, dict[str, Tensor]]:
+    """The weights of a task's networks; a file of several together has their names before those of
+    the parameters."""
+    found = {name: state for name, state in weights.items() if name in task.networks}
+    for name in weights.keys() - found.keys():
+        for network in task.networks.keys() - found.keys():
+            prefix = f"{network}."
+            part = {
+                k.removeprefix(prefix): w for k, w in weights[name].items() if k.startswith(prefix)
+            }
+            if part:
+                found[network] = part
+    return found
 
 
 def _save_sample(task: Task[Any], path: Path) -> None:

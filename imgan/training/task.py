@@ -28,7 +28,7 @@ class Task(ABC, Generic[S]):
     """
 
     shipped: ClassVar[str]
-    """The network that `imgan export` writes, unless `product` says otherwise."""
+    """What `imgan export` writes: a network, or what `product` makes of several."""
 
     def __init__(self, settings: S) -> None:
         self.settings = settings
@@ -59,19 +59,29 @@ class Task(ABC, Generic[S]):
 
     @property
     def products(self) -> Collection[str]:
-        """The networks that a run can be exported as: those that are averaged."""
+        """What a run can be exported as: the networks that are averaged."""
         return self.averages
 
-    def ship(self, name: str) -> None:
-        """Let `product` be another of `products`. Raises Misuse for what is none."""
-        if name not in self.products:
+    def chosen(self, name: str | None) -> str:
+        """One of `products`: what ships when `name` is None. Raises Misuse for what is none."""
+        if name is not None and name not in self.products:
             known = " or ".join(self.products)
             raise Misuse(f"--network {name}: this run can be exported as {known}")
-        self.shipped = name  # type: ignore[misc]
+        return name or self.shipped
 
-    def product(self) -> nn.Module:
-        """What `imgan export` writes: a network in evaluation mode, on the CPU."""
-        return self.trained(self.shipped).cpu()
+    def product(self, name: str | None = None) -> nn.Module:
+        """What `imgan export` writes: a network in evaluation mode, on the CPU.
+
+        Raises Misuse as `chosen` does.
+        """
+        return self.trained(self.chosen(name)).cpu()
+
+    def prepare(self, device: torch.device) -> None:
+        """Load what the steps look through, such as features or a teacher, onto the device.
+
+        The loop calls it once, before the first batch: so what is missing is told as such and not
+        as a step that failed, nothing here draws a step's random numbers, and an export needs none.
+        """
 
     @abstractmethod
     def batch(self, step: int) -> tuple[Tensor, ...]:

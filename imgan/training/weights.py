@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from imgan.errors import Failure, Misuse
 from imgan.files import whole_file
-from imgan.training.loop import CHECKPOINT
+from imgan.training.loop import CHECKPOINT, by_network
 from imgan.training.task import Task
 
 Weights = dict[str, Tensor]
@@ -101,24 +101,25 @@ def write_networks(task: Task[Any], target: Path, half: bool, overwrite: bool) -
 
 
 @torch.no_grad()
-def blend(task: Task[Any], source: Path, share: float) -> None:
-    """Give the shipped network of a task this share, 0..1, of the weights of another run or file:
+def blend(task: Task[Any], source: Path, share: float, name: str) -> None:
+    """Give a product of a task this share, 0..1, of the weights of another run or file:
     theta = (1 - share) theta + share other. What a network knew before a run and what it learned
     in it, mixed, is often better than either (Wortsman et al. 2022, Robust fine-tuning).
 
     Raises Misuse for weights of another network, and what `read_weights` raises.
     """
-    if task.shipped not in task.networks:
-        raise Misuse(
-            f"--blend: {task.shipped} is made of other networks, and has no weights to blend"
-        )
-    others = read_weights(source, task.shipped).get(task.shipped, {})
-    for key, tensor in task.trained(task.shipped).state_dict().items():
-        if not tensor.is_floating_point():
-            continue
-        if key not in others or others[key].shape != tensor.shape:
-            raise Misuse(f"--blend {source}: its weights are not those of {task.shipped}")
-        tensor.lerp_(others[key].to(tensor), share)
+    if name not in task.networks and name != task.shipped:
+        raise Misuse(f"--blend: {name} is made of other networks, and has no weights to blend")
+    others = by_network(task, read_weights(source, name))
+    # A product that is no network of the task is made of those that are averaged.
+    for network in [name] if name in task.networks else task.averages:
+        theirs = others.get(network, {})
+        for key, tensor in task.trained(network).state_dict().items():
+            if not tensor.is_floating_point():
+                continue
+            if key not in theirs or theirs[key].shape != tensor.shape:
+                raise Misuse(f"--blend {source}: its weights are not those of {name}")
+            tensor.lerp_(theirs[key].to(tensor), share)
 
 
 def frozen(

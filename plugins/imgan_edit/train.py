@@ -34,6 +34,8 @@ class EncoderTask(Task[EncoderSettings]):
     the right z is known, plus a pull of E(x) to the sphere of radius sqrt(100) on which z lies.
     """
 
+    shipped = "encoder"
+
     def __init__(self, data: Path, settings: EncoderSettings) -> None:
         super().__init__(settings)
         self.data = data
@@ -81,14 +83,14 @@ class EncoderTask(Task[EncoderSettings]):
         return torch.cat([torch.cat(list(row), dim=2) for row in pairs.split(8)], dim=1)
 
     @torch.no_grad()
-    def product(self) -> nn.Module:
+    def product(self, name: str | None = None) -> nn.Module:
         """The whole editor: this encoder, its generator and the attribute vectors of the data.
 
         Raises Failure when the data has no attributes.
         """
         if self.faces.labels is None:
             raise Failure(f"no {ATTRIBUTES_FILE} in the run's data: it takes one to make vectors")
-        encoder = self.trained("encoder").cpu()
+        encoder = self.trained(self.chosen(name)).cpu()
         parts = np.array_split(np.arange(len(self.faces)), len(self.faces) // 100 + 1)
         codes = torch.cat([encoder(self.faces.take(part)) for part in parts])
         has = torch.from_numpy(self.faces.labels).T  # [40, N]

@@ -55,8 +55,8 @@ class FeaturesTask(Task[FeaturesSettings]):
         self.average("features")
         self.data = data
 
-    def product(self) -> nn.Module:
-        student = self.trained("features")
+    def product(self, name: str | None = None) -> nn.Module:
+        student = self.trained(self.chosen(name))
         assert isinstance(student, Features)
         return Scales(student).cpu().eval()
 
@@ -67,17 +67,17 @@ class FeaturesTask(Task[FeaturesSettings]):
 
     @cached_property
     def teacher(self) -> Features:
-        """Read at the first step: an export needs no teacher."""
+        """An export needs no teacher."""
         return load_teacher()
 
+    def prepare(self, device: torch.device) -> None:
+        self.teacher.to(device)
+
     def batch(self, step: int) -> tuple[Tensor, ...]:
-        # Here, so that a missing teacher is not taken for a step that went wrong.
-        _ = self.teacher
         rng = np.random.default_rng([self.settings.seed, step])
         return self.crops.pairs(rng, self.settings.batch_size)
 
     def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
-        self.teacher.to(descent.device)
         if not self.choice.made:
             self._begin()
         images = torch.cat(batch)

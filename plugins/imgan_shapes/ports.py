@@ -16,7 +16,13 @@ _form = Form((Port("z", ("batch", LATENT), -2, 2),), ("occupancy",))
 
 
 def generator(
-    task: Task[Any], target: Path, card: Description, *, half: bool, overwrite: bool
+    task: Task[Any],
+    target: Path,
+    card: Description,
+    *,
+    network: str | None = None,
+    half: bool,
+    overwrite: bool,
 ) -> Parity:
     """The generator; its card says which kind of shapes it learned, and how it computes."""
     s = task.settings
@@ -25,4 +31,4 @@ def generator(
         if value := getattr(s, name):
             traits[name] = value
     known = replace(card, traits={**traits, **card.traits})
-    return _form(task, target, known, half=half, overwrite=overwrite)
+    return _form(task, target, known, network=network, half=half, overwrite=overwrite)

@@ -150,23 +150,21 @@ class CycleGANTask(Task[CycleGANSettings]):
         return found
 
     @torch.no_grad()
-    def product(self) -> nn.Module:
+    def product(self, name: str | None = None) -> nn.Module:
         """A generator and, with `--palette`, the palette of where it leads."""
-        generator = super().product()
+        generator = super().product(name)
         if self.settings.palette:
-            crops = map(self._crops, range(math.ceil(PALETTE / self.settings.batch_size)))
-            pairs = (pair if self.shipped == "forward" else pair[::-1] for pair in crops)
+            crops = map(self.batch, range(math.ceil(PALETTE / self.settings.batch_size)))
+            pairs = (pair if self.chosen(name) == "forward" else pair[::-1] for pair in crops)
             generator.palette = monge(
                 (_bordered(generator, inputs).clamp(-1, 1), targets) for inputs, targets in pairs
             )
         return generator
 
-    def batch(self, step: int) -> tuple[Tensor, ...]:
-        # What is missing is told as such here. In a step it would look like a run that diverged.
+    def prepare(self, device: torch.device) -> None:
         _ = self.guide, self.teachers, self.features if self.settings.projected else None
-        return self._crops(step)
 
-    def _crops(self, step: int) -> tuple[Tensor, ...]:
+    def batch(self, step: int) -> tuple[Tensor, ...]:
         settings = self.settings
         rng = np.random.default_rng([settings.seed, step])
         crops: list[Tensor] = []

@@ -81,13 +81,11 @@ class _AdversarialTask(UpscalerTask[A], Generic[A]):
 
     @cached_property
     def features(self) -> Features:
-        """Read with the first batch: an export needs none."""
+        """An export needs none."""
         return load_beside(self.networks["upscaler"], self.settings.features)
 
-    def batch(self, step: int) -> tuple[Tensor, ...]:
-        # What is missing is told as such here. In a step it would look like a run that diverged.
+    def prepare(self, device: torch.device) -> None:
         _ = self.features
-        return super().batch(step)
 
 
 class SRGANTask(_AdversarialTask[AdversarialSettings]):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -189,8 +189,13 @@ class ICGANEncoderTask(_Labelled[ICGANEncoderSettings]):
         descent.minimise(label, self.optimizers["label"])
         return {"latent": latent.detach(), "label": label.detach()}
 
-    def product(self) -> nn.Module:
+    @property
+    def products(self) -> Collection[str]:
+        return (self.shipped,)
+
+    def product(self, name: str | None = None) -> nn.Module:
         """Both encoders in one network, on the CPU."""
+        self.chosen(name)
         return Encoders(*(self.trained(name).cpu() for name in ("latent", "label"))).eval()
 
     def sample(self) -> Tensor:
@@ -212,18 +217,30 @@ encoder_form = Form((Port("face", ("batch", 3, SIZE, SIZE), -1, 1),), ("z", "y")
 
 
 def export(
-    task: Task[Any], target: Path, card: Description, *, half: bool, overwrite: bool
+    task: Task[Any],
+    target: Path,
+    card: Description,
+    *,
+    network: str | None = None,
+    half: bool,
+    overwrite: bool,
 ) -> Parity:
     """Write a generator; its card names the attributes of y."""
     known = replace(card, traits={"attributes": ",".join(map(slug, ATTRIBUTES)), **card.traits})
-    return generator_form(task, target, known, half=half, overwrite=overwrite)
+    return generator_form(task, target, known, network=network, half=half, overwrite=overwrite)
 
 
 def export_encoders(
-    task: Task[Any], target: Path, card: Description, *, half: bool, overwrite: bool
+    task: Task[Any],
+    target: Path,
+    card: Description,
+    *,
+    network: str | None = None,
+    half: bool,
+    overwrite: bool,
 ) -> Parity:
     """Write the encoders; the card names the generator's file by its SHA-256, when it is a file."""
     source, known = Path(task.settings.generator), card
     if source.is_file():
         known = replace(card, traits={"generator": store.sha256(source), **card.traits})
-    return encoder_form(task, target, known, half=half, overwrite=overwrite)
+    return encoder_form(task, target, known, network=network, half=half, overwrite=overwrite)

@@ -72,9 +72,11 @@ class StyleGANTask(Task[StyleGANSettings]):
             raise Failure(f"{self.data}: {held_out} pictures are held out and none is left")
         return read_faces(paths[: len(paths) - held_out], self.settings.size)
 
-    def batch(self, step: int) -> tuple[Tensor, ...]:
+    def prepare(self, device: torch.device) -> None:
         if self.settings.feature_weight:
-            _ = self.features  # here and not in a step, whose random numbers it would draw
+            _ = self.features
+
+    def batch(self, step: int) -> tuple[Tensor, ...]:
         seed, count = self.settings.seed, self.settings.batch_size
         indices = shuffled(len(self.pixels), count, seed, step)
         mirror = np.random.default_rng([seed, step]).random(count) < 0.5

@@ -64,10 +64,12 @@ class PGGANTask(Task[InpaintSettings]):
     def features(self) -> Features:
         return load_beside(self.networks["generator"])
 
+    def prepare(self, device: torch.device) -> None:
+        if self.settings.features:
+            _ = self.features
+
     def batch(self, step: int) -> tuple[Tensor, ...]:
         settings = self.settings
-        if settings.features:
-            _ = self.features  # what is missing is told here, not as a step that failed
         chosen = shuffled(len(self.photos), settings.batch_size, settings.seed, step)
         rng = np.random.default_rng([settings.seed, step])
         crops = to_tensor([self._crop(self.photos[i], rng) for i in chosen])

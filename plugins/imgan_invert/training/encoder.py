@@ -70,8 +70,10 @@ class EncoderTask(Task[EncoderSettings]):
         self.generator.to(next(self.networks["encoder"].parameters()).device)
         return perceptual.load_beside(self.networks["encoder"])
 
+    def prepare(self, device: torch.device) -> None:
+        _ = self.features
+
     def batch(self, step: int) -> tuple[Tensor, ...]:
-        _ = self.features  # here and not in a step, whose random numbers it would draw
         seed, count = self.settings.seed, self.settings.batch_size
         indices = shuffled(len(self.pixels), count, seed, step)
         mirror = np.random.default_rng([seed, step]).random(count) < 0.5
@@ -108,14 +110,20 @@ class EncoderTask(Task[EncoderSettings]):
 
 
 def export(
-    task: Task[Any], target: Path, card: Description, *, half: bool, overwrite: bool
+    task: Task[Any],
+    target: Path,
+    card: Description,
+    *,
+    network: str | None = None,
+    half: bool,
+    overwrite: bool,
 ) -> Parity:
     """Write an encoder; its card names the generator's file by its SHA-256, when it is a file."""
-    encoder, source = task.product(), Path(task.settings.generator)
+    encoder, source = task.product(network), Path(task.settings.generator)
     assert isinstance(encoder, Encoder)
     known = card
     if source.is_file():
         known = replace(card, traits={"generator": store.sha256(source), **card.traits})
     side = 4 << len(encoder.blocks)
     form = Form((Port("input", ("batch", 3, side, side), -1, 1),), ("w",), magnitude=4)
-    return form(task, target, known, half=half, overwrite=overwrite)
+    return form(task, target, known, network=network, half=half, overwrite=overwrite)
