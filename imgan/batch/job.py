@@ -179,6 +179,15 @@ class Job:
             rich_help_panel=FILES,
         ),
     ] = False
+    watch: Annotated[
+        bool,
+        Option(
+            "--watch",
+            help="Stay, and work on every picture that comes into the folders named, once it is "
+            "whole. Ctrl-C ends it.",
+            rich_help_panel=PANEL,
+        ),
+    ] = False
     quiet: Annotated[
         bool,
         Option("--quiet", "-q", help="Say nothing but what went wrong.", rich_help_panel=REPORTS),

@@ -125,6 +125,7 @@ class Batch:
     def __init__(
         self, job: Job, operation: Operation, listener: Listener, plan: Plan | None = None
     ) -> None:
+        """`plan` is what is to be done first, where that is not what the job names."""
         self.job = job
         self.operation = operation
         self.listener = listener
@@ -140,9 +141,8 @@ class Batch:
         self.finished = Finished()
         self.recipe = recipe(job, operation, models)
         self.opened: Process | None = None
-        if plan is None:
-            plan = make_plan(job, operation, self._is_finished)
-        self.plan = plan
+        """Once there was a first picture to work on."""
+        self.plan = make_plan(job, operation, self.is_finished) if plan is None else plan
         self._refuse_pipes_elsewhere()
         self._refuse_side_files()
 
@@ -167,8 +167,7 @@ class Batch:
         """One task from its beginning to its end, in this thread."""
         outcome = self._read(task, b"")
         if outcome.ready:
-            self.opened = self.opened or self.operation.open(self.runtime)
-            self._process(outcome, self.opened)
+            self._work_on(outcome)
         self._write(outcome)
         return outcome
 
@@ -176,7 +175,7 @@ class Batch:
         """What a run would do with a task, in words for --dry-run. Reads its inputs."""
         if task.target is None or not task.target.exists():
             return TO_DO
-        if self._is_finished(task):
+        if self.is_finished(task):
             return ALREADY_DONE
         return TO_REPLACE if self.job.overwrite else STAYS
 
@@ -196,7 +195,8 @@ class Batch:
         if self.job.ray is not None and any(task.piped for task in self.plan.tasks):
             raise Misuse("--ray takes files: a pipe stays on this machine")
 
-    def _is_finished(self, task: Task) -> bool:
+    def is_finished(self, task: Task) -> bool:
+        """Whether the very result of a task is there."""
         if task.target is None or task.piped or not task.target.exists():
             return False
         try:
@@ -217,15 +217,12 @@ class Batch:
         piped = any(None in task.sources for task in self.plan.tasks)
         read = partial(self._read, piped=sys.stdin.buffer.read() if piped else b"")
         writing: deque[tuple[Outcome, Future[None]]] = deque()
-        process: Process | None = None
         with _threads() as readers, _threads() as writers, _threads(1) as worker:
             try:
                 for outcome in _read_ahead(readers, read, self.plan.tasks):
                     if outcome.ready:
                         # In a thread of its own, so that this one can be interrupted meanwhile.
-                        if process is None:
-                            process = worker.submit(self.operation.open, self.runtime).result()
-                        worker.submit(self._process, outcome, process).result()
+                        worker.submit(self._work_on, outcome).result()
                     if outcome.task.target is None:
                         self._write(outcome)
                         yield outcome
@@ -286,8 +283,10 @@ class Batch:
             outcome.ready = True
         return outcome
 
-    def _process(self, outcome: Outcome, process: Process) -> None:
-        takes = self.operation.takes
+    def _work_on(self, outcome: Outcome) -> None:
+        if self.opened is None:
+            self.opened = self.operation.open(self.runtime)
+        process, takes = self.opened, self.operation.takes
         with outcome.stage():
             if takes is Takes.EACH:
                 result = process(outcome.picture)

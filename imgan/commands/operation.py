@@ -44,7 +44,7 @@ def command(
     """The typer command of an operation; `defaults` of its options are a person's own."""
     without = set() if kind.source_type else {"no_provenance"}
     if not kind.inputs:
-        without |= {"inputs", "from_file", "null", "recursive", "strict"}
+        without |= {"inputs", "from_file", "null", "recursive", "strict", "watch"}
 
     def run(job: Job, operation: Operation, save_pipeline: SavePipeline = None) -> None:
         taken, words = kind.take_words(job.inputs or [])
@@ -110,6 +110,12 @@ def execute(job: Job, operation: Operation) -> None:
     from imgan.batch.report import Report
     from imgan.batch.run import Batch
 
+    if job.watch and not job.dry_run:
+        from imgan.batch.watch import watch
+
+        with stopping_on_signals():
+            watch(job, operation)
+        return
     with stopping_on_signals(), Report(job, operation.name) as report:
         batch = Batch(job, operation, report)
         if job.dry_run:
