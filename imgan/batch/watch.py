@@ -117,6 +117,8 @@ def _folders(job: Job, operation: Operation) -> list[Path]:
     folders = [path_of(word) for word in job.inputs or []]
     if not folders or job.from_file is not None:
         raise Misuse("--watch: name the folders to watch")
+    if job.ray is not None:
+        raise Misuse("--watch works on this machine: leave --ray out")
     if operation.takes is not Takes.EACH or operation.side_files():
         raise Misuse("--watch: this does not make one result of each picture")
     for folder in folders:
