@@ -185,7 +185,7 @@ class Job:
             "--watch",
             help="Stay, and work on every picture that comes into the folders named, once it is "
             "whole. Ctrl-C ends it.",
-            rich_help_panel=PANEL,
+            rich_help_panel=FILES,
         ),
     ] = False
     quiet: Annotated[
