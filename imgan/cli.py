@@ -18,6 +18,7 @@ from imgan.commands import doctor, evaluate, export, models, operation, train
 from imgan.errors import Failure, reason
 from imgan.operations import Operation
 from imgan.plugins import Registry, registry
+from imgan.terminal import say
 from imgan.words import spelled
 
 PANEL = "This installation"
@@ -127,6 +128,7 @@ def main() -> None:
         print(f"imgan: {usage(error)}", file=sys.stderr)
         sys.exit(2)
     except (KeyboardInterrupt, typer.Abort):
+        say("stopped")
         sys.exit(130)
     except BrokenPipeError:
         # The reader has gone (`imgan models | head -1`): python must not complain when it flushes.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
@@ -149,6 +149,8 @@ class Operation(ABC):
     """The command."""
     source_type: ClassVar[str] = ""
     """IPTC's DigitalSourceType of the results: COMPOSITE, TRAINED, or "" for none."""
+    values_need_models: ClassVar[bool] = False
+    """Whether `values` looks at the models' traits."""
     inputs: ClassVar[bool] = True
     """Whether the command takes pictures."""
 
@@ -223,6 +225,15 @@ class Operation(ABC):
         Raises Misuse for a word that looks like one and is none.
         """
         return {}, words
+
+    @classmethod
+    def values(cls, field: str, traits: Sequence[Mapping[str, object]] = ()) -> Iterable[str]:
+        """What a shell offers for a field at a Tab, or for "inputs", beside files.
+
+        Values of enumerations, devices, formats and models are known. `traits` are those of the
+        cards that serve the operation, if `values_need_models`. It has to be quick.
+        """
+        return ()
 
     def listing(self, models: Models) -> Listing:
         """What `--list` prints. An operation that does not define it has no such option."""

@@ -57,6 +57,18 @@ class Field:
         return option(self.name)
 
     @property
+    def names(self) -> tuple[str, ...]:
+        """All ways to type it: "--output" and "-o"."""
+        extras = get_args(self.hint)[1:] if get_origin(self.hint) is Annotated else ()
+        told = [extra for extra in extras if hasattr(extra, "param_decls")]
+        if any(type(extra).__name__ == "ArgumentInfo" for extra in told):
+            return ()
+        # typer takes the first name for a default, and mends that itself.
+        declared = [name for extra in told for name in (extra.default, *(extra.param_decls or ()))]
+        typed = [part for name in declared if isinstance(name, str) for part in name.split("/")]
+        return tuple(typed) or (self.option,)
+
+    @property
     def base(self) -> Any:
         """The hint without its `Option`."""
         return get_args(self.hint)[0] if get_origin(self.hint) is Annotated else self.hint

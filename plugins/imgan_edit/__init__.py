@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -17,7 +17,7 @@ from imgan.hookspecs import hookimpl
 from imgan.models.cards import ModelCard, read_cards
 from imgan.operations import COMPOSITE, Listing, Operation, Process, Runtime
 from imgan.recipes import Evaluation, Recipe, Settings, resolve
-from imgan_edit.attributes import RESIDUAL, check, parse
+from imgan_edit.attributes import RESIDUAL, SLUGS, check, parse
 from imgan_generate import labelled_generator_of
 
 if TYPE_CHECKING:
@@ -317,6 +317,10 @@ class Edit(Operation):
         from imgan_edit import run, sheet
 
         return (run.open_editing if self.sheet is None else sheet.open_sheet)(self, runtime)
+
+    @classmethod
+    def values(cls, field: str, traits: Sequence[Mapping[str, object]] = ()) -> Iterable[str]:
+        return SLUGS if field in ("add", "remove") else ()
 
     def listing(self, models: Models) -> Listing:
         from imgan_edit.run import list_attributes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
 
 STEP = 4
 """Sides that networks for pictures of any size take are multiples of this."""
+
+DRAWN = ("monet", "van-gogh", "cezanne", "hokusai", "winter")
+"""What is drawn without a network (`imgan_translate.drawn.targets`)."""
 
 
 class Network(StrEnum):
@@ -199,6 +202,7 @@ class Translate(Operation):
 
     name = "translate"
     source_type = COMPOSITE
+    values_need_models = True
 
     to: Annotated[
         str | None,
@@ -269,6 +273,14 @@ class Translate(Operation):
         from imgan_translate.run import open_translating
 
         return open_translating(self, runtime)
+
+    @classmethod
+    def values(cls, field: str, traits: Sequence[Mapping[str, object]] = ()) -> Iterable[str]:
+        if field not in ("to", "source"):
+            return ()
+        end = "to" if field == "to" else "from"
+        found = [str(each[end]) for each in traits if end in each]
+        return sorted({*found, *(DRAWN if field == "to" else ["photo"])})
 
     def listing(self, models: Models) -> Listing:
         from imgan_translate.run import list_domains

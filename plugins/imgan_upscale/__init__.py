@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -144,6 +144,11 @@ class Upscale(Operation):
     def factor(self) -> int:
         """How many times as large pictures become."""
         return self.scale or 4
+
+    @classmethod
+    def values(cls, field: str, traits: Sequence[Mapping[str, object]] = ()) -> Iterable[str]:
+        scales = {"inputs": "x{}", "scale": "{}"}
+        return [scales[field].format(scale) for scale in DEFAULT_MODELS if field in scales]
 
     def result_size(self, height: int, width: int) -> tuple[int, int]:
         return height * self.factor, width * self.factor

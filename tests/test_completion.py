@@ -1,0 +1,100 @@
+"""What a shell offers at a Tab, and how quick and quiet the start is."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from imgan.completion import FORMATS, answer, offers
+from imgan_translate import DRAWN
+
+
+def offered(line: str) -> list[str]:
+    *before, begun = line.split(" ")
+    found = offers(before, begun)
+    assert found is not None
+    return found
+
+
+def test_commands_options_and_values_are_offered() -> None:
+    assert offered("ed") == ["edit"]
+    assert offered("edit --add bang") == ["bangs"]
+    assert offered("edit --add bangs,smil") == ["bangs,smiling"]
+    assert offered("edit --remove=you") == ["--remove=young"]
+    assert {*DRAWN, "summer", "colour"} <= set(offered("translate --to "))
+    assert "gray" in offered("translate --from ")
+    assert offered("upscale --model upscale-x2") == ["upscale-x2"]
+    assert offered("models show upscale-x2") == ["upscale-x2"]
+    assert offered("upscale ") == ["x2", "x4"]
+    assert offered("upscale --scale ") == ["2", "4"]
+    assert offered("upscale -s ") == ["2", "4"]
+    assert offered("adjust --device c") == ["cpu", "cuda", "cuda:0"]
+    assert offered("edit --engine reg") == ["regions"]
+    assert offered("adjust --contr") == ["--contrast"]
+    assert offered("train dcg") == ["dcgan"]
+    assert offered("adjust photo") == []  # files are the shell's
+    assert offers(["train", "dcgan"], "--ba") is None  # typer knows
+
+
+def test_what_is_offered_is_what_there_is() -> None:
+    from imgan.images import SUFFIXES
+    from imgan_translate.drawn.targets import TARGETS
+
+    assert set(DRAWN) == set(TARGETS)
+    assert {f".{name}" for name in FORMATS} <= set(SUFFIXES)
+
+
+@pytest.mark.parametrize(
+    ("environment", "printed"),
+    [
+        ({"COMP_WORDS": "imgan edit --add ban", "COMP_CWORD": "3"}, "bangs"),
+        ({"COMP_WORDS": "imgan adjust 'a b", "COMP_CWORD": "2"}, ""),
+        (
+            {"_IMGAN_COMPLETE": "complete_zsh", "_TYPER_COMPLETE_ARGS": "imgan edit --add ban"},
+            "_arguments '*: :((\"bangs\"))'",
+        ),
+        (
+            {"_IMGAN_COMPLETE": "complete_fish", "_TYPER_COMPLETE_ARGS": "imgan edit --add ban"},
+            "bangs",
+        ),
+    ],
+)
+def test_every_shell_is_answered(environment: dict[str, str], printed: str) -> None:
+    assert answer({"_IMGAN_COMPLETE": "complete_bash", **environment}) == (printed, 0)
+
+
+def test_a_tab_loads_nothing_heavy() -> None:
+    code = (
+        "import sys; from imgan.completion import offers; offers(['edit', '--add'], 'b'); "
+        "offers(['translate', '--to'], ''); "
+        "print([m for m in ('numpy', 'PIL', 'rich', 'pydantic') if m in sys.modules])"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.stdout == "[]\n"
+
+
+@pytest.mark.parametrize("wait", [0.5, 1.0])
+def test_ctrl_c_in_the_first_moments_is_one_line(tmp_path: Path, wait: float) -> None:
+    command = [sys.executable, "-m", "imgan", "doctor"]
+    started = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=tmp_path, text=True
+    )
+    while not _runs_imgan(started.pid):
+        time.sleep(0.005)
+    time.sleep(wait)
+    started.send_signal(signal.SIGINT)
+    _, said = started.communicate(timeout=60)
+    assert started.returncode == 130
+    assert said == "imgan: stopped\n"
+
+
+def _runs_imgan(process: int) -> bool:
+    """Whether Python has come so far as to catch the signal."""
+    status = Path(f"/proc/{process}/status").read_text().splitlines()
+    caught = next(line.split()[1] for line in status if line.startswith("SigCgt"))
+    return bool(int(caught, 16) & 1 << (signal.SIGINT - 1))
