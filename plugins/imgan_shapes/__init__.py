@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from typer import Option
 
 from imgan.hookspecs import hookimpl
+from imgan.models.cards import ModelCard, read_cards
 from imgan.recipes import Evaluation, Exporter, Recipe, Settings
 
 
@@ -69,6 +71,11 @@ def register_commands(app: typer.Typer) -> None:
     from imgan_shapes import commands
 
     app.add_typer(commands.app, name="shapes")
+
+
+@hookimpl
+def register_models() -> Iterable[ModelCard]:
+    return read_cards(Path(__file__).parent / "models.toml")
 
 
 @hookimpl
