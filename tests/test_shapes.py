@@ -197,6 +197,8 @@ def tiny(home: Path, tmp_path: Path, network: tuple[Path, Description]) -> Path:
 def _imgan(*words: object) -> tuple[int, str]:
     """The exit code, and what was printed on both streams."""
     arguments = [str(word) for word in ("shapes", *words)]
+    if words[0] != "voxelize" and "--kind" not in words:
+        arguments += ["--model", "tiny"]
     result = CliRunner().invoke(build(plugins.registry()), arguments)
     assert result.exception is None or isinstance(result.exception, SystemExit | Failure | Misuse)
     problem = str(result.exception) if isinstance(result.exception, Failure | Misuse) else ""

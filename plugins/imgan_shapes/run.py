@@ -64,14 +64,15 @@ class Generator:
 
 
 def find_card(model: str | None, kind: str) -> ModelCard:
-    """The generator called `model`, else the first whose card says that it learned `kind`.
+    """The generator called `model`, else the first by name whose card says that it learned `kind`.
 
     Raises Misuse, with the kinds there are, when there is none.
     """
     cards = store.installed()
     if model is not None:
         return store.find(cards, model, "shapes")
-    known = {str(card.traits.get("kind")): card for card in cards if card.operation == "shapes"}
+    serving = [card for card in cards if card.operation == "shapes"]
+    known = {str(card.traits.get("kind")): card for card in reversed(serving)}
     if kind not in known:
         raise Misuse(f"--kind {kind}: there are generators of {', '.join(known) or 'nothing'}")
     return known[kind]
