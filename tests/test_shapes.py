@@ -151,7 +151,7 @@ def test_networks_of_every_size_fit_each_other(size: int, mirror: str) -> None:
         assert (difference < 1e-6) == (mirror == name)
 
 
-def test_a_run_cut_in_two_gives_the_same_weights_and_exports(tmp_path: Path) -> None:
+def test_a_run_cut_in_two_gives_the_same_weights(tmp_path: Path) -> None:
     data = _folder(tmp_path / "data")
     tasks = []
     for stops in ((2,), (1, 2)):
@@ -164,9 +164,6 @@ def test_a_run_cut_in_two_gives_the_same_weights_and_exports(tmp_path: Path) -> 
         tasks.append(task)
     one, other = (task.networks["generator"].state_dict() for task in tasks)
     assert all(torch.equal(one[key], other[key]) for key in one)
-    card = Description(name="tiny", operation="shapes")
-    parity = export(tasks[0], tmp_path / "tiny.onnx", card, half=False, overwrite=False)
-    assert parity.worst < 1e-4
 
 
 @pytest.fixture(scope="module")
@@ -181,7 +178,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Description
         threshold = float(generator(torch.from_numpy(drawn(0, 1))).quantile(0.98))
     traits = {"kind": "chair", "threshold": threshold, "size": 24, "mirror": "y"}
     card = Description(name="tiny", operation="shapes", traits=traits)
-    export(task, folder / "tiny.onnx", card, half=False, overwrite=False)
+    assert export(task, folder / "tiny.onnx", card, half=False, overwrite=False).worst < 1e-4
     return folder / "tiny.onnx", card
 
 
@@ -278,7 +275,8 @@ def test_voxelize_says_what_a_mesh_lacks(tiny: Path) -> None:
         assert not (tiny / "no.npz").exists()
 
 
-def test_inversion_comes_nearer_to_the_shape(tiny: Path) -> None:
+def test_inversion_comes_nearer_to_the_shape(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("imgan_shapes.search.STARTS", 4)
     assert _imgan("generate", "5", "-o", tiny / "target.npz")[0] == 0
     found = []
     for steps in (0, 8):
@@ -308,7 +306,10 @@ def test_mistakes_get_one_line(tiny: Path, words: tuple[str, ...], problem: str)
     assert problem in said
 
 
-def test_evaluation_measures_generated_shapes_beside_real_ones(tiny: Path, tmp_path: Path) -> None:
+def test_evaluation_measures_generated_shapes_beside_real_ones(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("imgan_shapes.evaluate.COUNT", 8)
     data = _folder(tmp_path / "data")
     header, rows = evaluate(data, "tiny", "cpu")
     figures = {name: dict(zip(header[1:], values, strict=True)) for name, *values in rows}
