@@ -61,6 +61,20 @@ def generate(
     model: str = ...,
     device: str = ...,
 ) -> Image.Image: ...
+def inpaint(
+    image: Picturable | Sequence[Picturable],
+    /,
+    *,
+    mask: Picturable | None = ...,
+    mask_black: bool = ...,
+    alpha: bool = ...,
+    box: Sequence[str] | None = ...,
+    color: str | None = ...,
+    grow: int = ...,
+    feather: int = ...,
+    model: str | None = ...,
+    device: str = ...,
+) -> Image.Image: ...
 def interpolate(
     image: Picturable | Sequence[Picturable],
     /,

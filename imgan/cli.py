@@ -59,6 +59,7 @@ def build(found: Registry, only: str | None = None) -> typer.Typer:
     }
     core: dict[str, Callable[[], object]] = {
         "run": partial(_add_run, app, own),
+        "replay": partial(_add_replay, app, own),
         "train": lambda: app.add_typer(
             train.group(found), name="train", rich_help_panel="Training"
         ),
@@ -90,6 +91,12 @@ def _add_run(app: typer.Typer, own: OwnDefaults) -> None:
     from imgan.commands import run
 
     app.command("run")(run.command(own("run")))
+
+
+def _add_replay(app: typer.Typer, own: OwnDefaults) -> None:
+    from imgan.commands import replay
+
+    app.command("replay")(replay.command(own("replay")))
 
 
 def _add_app(app: typer.Typer, part: typer.Typer) -> None:

@@ -21,8 +21,8 @@ PREFIX = "IMGAN_"
 HOME = "IMGAN_HOME"
 """A folder, and no default of an option."""
 
-RUN = "run"
-"""A command that has the shared options alone."""
+SHARED = ("run", "replay")
+"""Commands that have the shared options alone."""
 
 NAMED = ("inputs", "output", "from_file", "null", "dry_run", "watch")
 """What belongs to one call."""
@@ -107,8 +107,10 @@ def _of_file(path: Path, operations: Operations) -> Iterable[Setting]:
                 "", key, _read(file.misuse, shared[key], value, path, key), _at(file, key)
             )
             continue
-        if key != RUN and key not in operations:
-            raise file.misuse(f"there is no command {key}{_nearest(key, [*operations, RUN])}", key)
+        if key not in (*SHARED, *operations):
+            raise file.misuse(
+                f"there is no command {key}{_nearest(key, [*operations, *SHARED])}", key
+            )
         fields = _options(key, operations)
         for name, one in value.items():
             if name not in fields:
@@ -154,7 +156,7 @@ def _of_environment(operations: Operations) -> Iterable[Setting]:
 def _meant(variable: str, operations: Operations) -> tuple[str, Field]:
     """The command, "" for all, and the option of a variable."""
     known = {PREFIX + name.upper(): ("", field) for name, field in _shared().items()}
-    for command in (RUN, *operations):
+    for command in (*SHARED, *operations):
         start = f"{PREFIX}{command.upper().replace('-', '_')}_"
         if variable.startswith(start) or variable not in known:
             for name, field in _options(command, operations).items():
@@ -182,7 +184,7 @@ def _one(kind: type, text: str) -> Any:
 
 
 def _options(command: str, operations: Operations) -> dict[str, Field]:
-    own = {} if command == RUN else {f.name: f for f in fields_of(operations[command])}
+    own = {} if command in SHARED else {f.name: f for f in fields_of(operations[command])}
     return {**_shared(), **own}
 
 

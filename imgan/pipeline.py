@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from imgan.models.cards import ModelCard
     from imgan.models.store import Models
 
-WRITING = ("format", "quality", "strip_metadata", "no_provenance")
+WRITING = ("format", "quality", "strip_metadata", "no_provenance", "embed")
 """The options of a job that a pipeline file may state in its table [output]."""
 
 EXAMPLE = """\
@@ -381,37 +381,41 @@ def _beside(value: Any, folder: Path, kind: type) -> Any:
     return folder / value if isinstance(value, str | Path) else value
 
 
-def table_of(operation: Operation, folder: Path) -> dict[str, Any]:
-    """A step as `step_of` reads it: what differs from the defaults, with paths as `folder` sees
-    them. Raises Misuse for a picture that is in no file."""
+def table_of(operation: Operation, spell: Callable[[Path], str]) -> dict[str, Any]:
+    """A step as `step_of` reads it: what differs from the defaults, with paths as `spell` has them.
+
+    Raises Misuse for a picture that is in no file.
+    """
     table: dict[str, Any] = {"op": operation.name}
     for field in fields_of(type(operation)):
         value = getattr(operation, field.name)
         if value != field.default:
-            table[field.name] = _plain(value, folder)
+            table[field.name] = _plain(value, spell)
     return table
 
 
-def _plain(value: Any, folder: Path) -> Any:
+def _plain(value: Any, spell: Callable[[Path], str]) -> Any:
     if isinstance(value, list | tuple):
-        return [_plain(one, folder) for one in value]
+        return [_plain(one, spell) for one in value]
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, Reference):
         if not isinstance(value.source, Path):
-            raise Misuse("a picture in memory cannot be named in a pipeline file: save it first")
+            raise Misuse("a picture in memory cannot be named in a pipeline: save it first")
         value = value.source
-    if isinstance(value, Path):
-        absolute, folder = value.absolute(), folder.absolute()
-        inside = absolute.is_relative_to(folder)
-        return (absolute.relative_to(folder) if inside else absolute).as_posix()
-    return value
+    return spell(value) if isinstance(value, Path) else value
 
 
 def to_toml(operations: Sequence[Operation], output: Mapping[str, Any], folder: Path) -> str:
     """The file that `load` reads; it is to lie in `folder`."""
+    folder = folder.absolute()
+
+    def seen(path: Path) -> str:
+        path = path.absolute()
+        return (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()
+
     tables: list[tuple[str, Mapping[str, Any]]]
-    tables = [("[[step]]", table_of(operation, folder)) for operation in operations]
+    tables = [("[[step]]", table_of(operation, seen)) for operation in operations]
     tables += [("[output]", output)] if output else []
     written = [
         "\n".join([head, *(f"{key} = {_literal(value)}" for key, value in table.items())])

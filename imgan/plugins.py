@@ -169,5 +169,5 @@ def registry() -> Registry:
 
 
 CORE_COMMANDS = frozenset(
-    {"run", "train", "export", "evaluate", "models", "plugins", "doctor", "help"}
+    {"run", "replay", "train", "export", "evaluate", "models", "plugins", "doctor", "help"}
 )

@@ -112,6 +112,15 @@ class Job:
             rich_help_panel=FORMAT,
         ),
     ] = False
+    embed: Annotated[
+        bool,
+        Option(
+            "--embed",
+            help="Put what was done into the result's XMP, so that `imgan replay` can do it to "
+            "other pictures.",
+            rich_help_panel=FORMAT,
+        ),
+    ] = False
     device: Annotated[
         str, Option(metavar="DEVICE", help="auto, cpu, cuda or cuda:N.", rich_help_panel=REPORTS)
     ] = "auto"

@@ -47,7 +47,7 @@ def recipe(job: Job, operation: Operation, models: Models) -> str:
         "imgan": imgan.__version__,
         "operations": [_described(part) for part in operation.operations],
         "models": cards,
-        "write": [job.format, job.quality, job.strip_metadata, job.no_provenance],
+        "write": [job.format, job.quality, job.strip_metadata, job.no_provenance, job.embed],
     }
     return json.dumps(decisive, sort_keys=True)
 

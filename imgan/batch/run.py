@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -140,6 +140,7 @@ class Batch:
         )
         self.finished = Finished()
         self.recipe = recipe(job, operation, models)
+        self.statement = _statement(job, operation, models)
         self.opened: Process | None = None
         """Once there was a first picture to work on."""
         self.plan = make_plan(job, operation, self.is_finished) if plan is None else plan
@@ -303,6 +304,8 @@ class Batch:
             own = picture.source.notes
             if not self.job.no_provenance:
                 picture = self.operation.stated(picture)
+            if self.statement:
+                picture = replace(picture, source=replace(picture.source, pipeline=self.statement))
         outcome.picture, outcome.facts, outcome.extras = picture, result.facts, result.extras
         outcome.notes = tuple(dict.fromkeys((*outcome.notes, *own, *result.notes)))
 
@@ -355,6 +358,15 @@ class Batch:
             save_picture(extra, file, quality=self.job.quality, format=path.suffix)
         else:
             extra.write(file, path.suffix.lower())
+
+
+def _statement(job: Job, operation: Operation, models: Models) -> str:
+    """What results are to hold of how they were made; "" for nothing."""
+    if not job.embed:
+        return ""
+    from imgan.embedding import statement
+
+    return statement(job, operation, models)
 
 
 class Opened(Sequence[Picture]):

@@ -94,6 +94,7 @@ class Source:
         notes: what a person should know about the opening, a line each.
         made: IPTC's DigitalSourceType (`imgan.images.xmp`) that is to stand in the XMP
             written, or "" to leave what is there.
+        pipeline: what is to stand there as the way to make it again, or "", likewise.
         name: the file's name, without its folder, for people; "" for standard input.
     """
 
@@ -107,6 +108,7 @@ class Source:
     notes: tuple[str, ...] = ()
     quantisation: float = field(default=0.0, compare=False)
     made: str = ""
+    pipeline: str = ""
     name: str = field(default="", compare=False)
     size: tuple[int, int] | None = field(default=None, compare=False)
 

@@ -27,7 +27,7 @@ from imgan.images.picture import (
     line,
     to_srgb,
 )
-from imgan.images.xmp import with_source_type
+from imgan.images.xmp import with_pipeline, with_source_type
 from imgan.remote import is_path
 
 _JPEG_SEGMENT = 65_533  # bytes
@@ -157,12 +157,12 @@ def _fitted(picture: Picture, form: Format) -> tuple[list[Samples], Source, tupl
         source = replace(source, icc=b"")  # it might be one that fits the colours by chance
     if not form.metadata and (source.exif or source.xmp or source.icc):
         notes.append(f"{form.name} holds no EXIF, XMP or colour profile: left out")
-    if source.made and form.metadata:
+    if form.metadata:
         try:
-            source = replace(source, xmp=with_source_type(source.xmp, source.made))
+            source = replace(source, xmp=_stated(source.xmp, source))
         except ValueError as error:
             notes.append(f"XMP stays as it is and does not say how the picture was made: {error}")
-    elif source.made:
+    elif source.made or source.pipeline:
         notes.append(f"{form.name} holds no XMP: it does not say how the picture was made")
     if form.name == "GIF":
         notes.append("GIF holds 256 colours")
@@ -172,9 +172,16 @@ def _fitted(picture: Picture, form: Format) -> tuple[list[Samples], Source, tupl
             source = replace(source, exif=b"")
         if len(XMP_HEADER + source.xmp) > _JPEG_SEGMENT:
             notes.append("XMP is over the 64 KiB that JPEG holds: left out")
-            source = replace(source, xmp=with_source_type(b"", source.made) if source.made else b"")
+            source = replace(source, xmp=_stated(b"", source))
     plane = np.ascontiguousarray(pixels[..., 1]) if grey else pixels
     return [plane] if alpha is None else [plane, alpha], source, tuple(notes)
+
+
+def _stated(xmp: bytes, source: Source) -> bytes:
+    """XMP that says how the picture was made, if that is to be said. Raises ValueError."""
+    if source.made:
+        xmp = with_source_type(xmp, source.made)
+    return with_pipeline(xmp, source.pipeline) if source.pipeline else xmp
 
 
 def _image(planes: list[Samples]) -> Image.Image:

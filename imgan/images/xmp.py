@@ -16,6 +16,8 @@ _TIFF = "http://ns.adobe.com/tiff/1.0/"
 _EXIF = "http://ns.adobe.com/exif/1.0/"
 _GOOGLE = "http://ns.google.com/photos/"
 _SOURCE_TYPE = f"{_IPTC} DigitalSourceType"
+_OWN = "https://pypi.org/project/imgan/xmp/1.0/"
+_PIPELINE = f"{_OWN} Pipeline"
 _ORIENTATION = f"{_TIFF} Orientation"
 _WIDTHS = (f"{_TIFF} ImageWidth", f"{_EXIF} PixelXDimension")
 _HEIGHTS = (f"{_TIFF} ImageLength", f"{_EXIF} PixelYDimension")
@@ -137,6 +139,29 @@ def with_source_type(xmp: bytes, kind: str) -> bytes:
         f'xmlns:Iptc4xmpExt="{_IPTC}" Iptc4xmpExt:DigitalSourceType="{kind}"/>'
     ).encode()
     return packet.changed([(p, None) for p in stated], first=statement)
+
+
+def with_pipeline(xmp: bytes, pipeline: str) -> bytes:
+    """XMP that holds a pipeline (`imgan.embedding`) in place of one that is there; all else stays.
+
+    Raises ValueError as `with_source_type` does.
+    """
+    packet = Packet(xmp or _PACKET)
+    held = [p for p in packet.properties if p.name == _PIPELINE]
+    statement = (
+        f'<rdf:Description xmlns:rdf="{_RDF}" rdf:about={quoteattr(packet.about)} '
+        f'xmlns:imgan="{_OWN}" imgan:Pipeline={quoteattr(pipeline)}/>'
+    ).encode()
+    return packet.changed([(p, None) for p in held], first=statement)
+
+
+def pipeline_in(xmp: bytes) -> str | None:
+    """The pipeline that a packet holds, if it does and can be read."""
+    try:
+        held = [p.value for p in Packet(xmp).properties if p.name == _PIPELINE]
+    except ValueError:
+        return None
+    return held[-1] if held else None
 
 
 def _mended(xmp: bytes, edit: Callable[[Property], str | None]) -> bytes:
