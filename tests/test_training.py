@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -370,6 +371,40 @@ def test_an_interrupted_run_says_how_to_go_on(photos: Path, tmp_path: Path) -> N
     _train(photos, run)
     fit(_compact(photos), _folder(tmp_path / "uncut"))
     assert _largest_difference(run, tmp_path / "uncut") == 0
+
+
+def test_ctrl_c_keeps_the_step_at_hand(photos: Path, tmp_path: Path) -> None:
+    class Stopped(CompactTask):
+        def step(self, step: int, batch: tuple[Tensor, ...], descent: Any) -> Any:
+            if step == 2:
+                os.kill(os.getpid(), signal.SIGINT)
+            return super().step(step, batch, descent)
+
+    sys.modules[__name__].Stopped = Stopped  # type: ignore[attr-defined]
+    recipe = registry().recipes["upscale"]
+    run = tmp_path / "run"
+    settings = replace(COMPACT, checkpoint_every=1000)
+    with pytest.raises(Failure, match="goes on from the last checkpoint"):
+        runs.train(replace(recipe, entry=f"{__name__}:Stopped"), settings, photos, run)
+    assert torch.load(run / CHECKPOINT, weights_only=True)["step"] == 3
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_more_steps_extend_a_run(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    recipe = registry().recipes["upscale"]
+    runs.train(recipe, COMPACT, photos, run)
+    assert f"finished; now `imgan export {run} -o FILE.onnx`" in capsys.readouterr().err
+    longer = replace(COMPACT, steps=COMPACT.steps + 2)
+    runs.train(recipe, longer, photos, run)
+    assert torch.load(run / CHECKPOINT, weights_only=True)["step"] == longer.steps
+    record = runs.Record.read(run)
+    assert record.settings["steps"] == longer.steps
+    assert record.command.endswith(f"--steps {longer.steps}")
+    with pytest.raises(Misuse, match="--steps"):
+        runs.train(recipe, COMPACT, photos, run)
 
 
 def test_init_from_a_run_names_what_starts_anew(

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import json
 import math
+import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from statistics import fmean
+from threading import Event, current_thread, main_thread
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -19,6 +23,7 @@ from torch import Tensor, nn
 from imgan.errors import Failure, Misuse
 from imgan.files import whole_file
 from imgan.recipes import Settings
+from imgan.terminal import say
 from imgan.training.optim import Descent
 from imgan.training.task import Task
 
@@ -59,7 +64,7 @@ def fit(
     board = _tensorboard(run) if descent.rank == 0 else None
     recent: list[dict[str, float]] = []
 
-    with ThreadPoolExecutor(1) as loader:
+    with ThreadPoolExecutor(1) as loader, _interrupts(descent) as interrupted:
         upcoming = loader.submit(task.batch, first)
         for step in range(first, last):
             started = time.perf_counter()
@@ -90,8 +95,37 @@ def fit(
                     means = {name: fmean(f[name] for f in recent) for name in figures}
                     _log(run, done, means, board)
                     recent.clear()
-                if done % settings.checkpoint_every == 0 or done == last:
+                due = done % settings.checkpoint_every == 0 or done == last
+                if due or interrupted.is_set():
                     save(task, checkpoint, done, descent)
+            if interrupted.is_set() and done < last:
+                raise KeyboardInterrupt
+
+
+@contextmanager
+def _interrupts(descent: Descent) -> Iterator[Event]:
+    """An event that Ctrl-C sets, so that the step at hand is finished and kept; a second Ctrl-C
+    ends it at once. Several processes would stop at different steps: they are not asked."""
+    interrupted = Event()
+    heeded = signal.getsignal(signal.SIGINT)
+    if (
+        descent.world > 1
+        or current_thread() is not main_thread()
+        or heeded is not signal.default_int_handler
+    ):
+        yield interrupted
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGINT, heeded)
+        say("stopping after this step …")
+        interrupted.set()
+
+    signal.signal(signal.SIGINT, stop)
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, heeded)
 
 
 def _stopped(step: int, why: Failure | str, checkpoint: Path) -> str:

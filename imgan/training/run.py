@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from imgan.errors import Failure, Misuse
 from imgan.files import whole_file
 from imgan.options import option
 from imgan.recipes import Recipe, Settings, resolve
+from imgan.terminal import say
 from imgan.training.loop import CHECKPOINT, Report, fit, load, start_from
 from imgan.training.optim import processes
 from imgan.training.task import Task
@@ -68,15 +70,22 @@ class Record:
             file.write(json.dumps(asdict(self), indent=2).encode() + b"\n")
 
     def require(self, other: Record, run: Path) -> None:
-        """Raise Misuse, naming the first difference, unless `other` asks for the same run."""
+        """Raise Misuse, naming the first difference, unless `other` asks for the same run, or for
+        more steps of it."""
         mine, theirs = self._asked(), other._asked()
         for name in mine | theirs:
-            if mine.get(name) != theirs.get(name):
+            longer = name == "--steps" and theirs[name] > mine[name]
+            if mine.get(name) != theirs.get(name) and not longer:
                 was, now = mine.get(name), theirs.get(name)
                 raise Misuse(
                     f"{run} was begun with {name} {was}, not {now}: "
                     "give what it was begun with, or another --out"
                 )
+
+    def extended(self, steps: int) -> Record:
+        """The record of the same run with more steps."""
+        command = re.sub(r" --steps \d+", "", self.command) + f" --steps {steps}"
+        return replace(self, settings={**self.settings, "steps": steps}, command=command)
 
     def _asked(self) -> dict[str, Any]:
         settings = {option(name): value for name, value in self.settings.items()}
@@ -94,6 +103,9 @@ def train(
 ) -> None:
     """Begin a run, or go on with the one that the folder holds; shows progress on a terminal.
 
+    More steps than it was begun with extend a run; the learning rate follows the longer course
+    from where it goes on.
+
     `init_from` is for the beginning: a run that has a checkpoint goes on from that. `threads` is
     PyTorch's number of CPU threads.
 
@@ -101,9 +113,12 @@ def train(
     task, `read_sources`, `start_from` and `fit` raise. Ctrl-C is a Failure that tells how to go on.
     """
     record = Record.of(recipe, data, settings, init_from)
-    begun = (run / CHECKPOINT).exists()
+    begun, longer = (run / CHECKPOINT).exists(), False
     if begun:
-        Record.read(run).require(record, run)
+        former = Record.read(run)
+        former.require(record, run)
+        longer = settings.steps > former.settings["steps"]
+        record = former.extended(settings.steps) if longer else former
     if threads:
         torch.set_num_threads(threads)
     with processes() as rank:
@@ -116,7 +131,7 @@ def train(
                 print(f"imgan: {init_from} lacks {_some(fresh)}: they start anew", file=sys.stderr)
         if rank == 0:
             run.mkdir(parents=True, exist_ok=True)
-            if not begun:
+            if not begun or longer:
                 record.write(run)
         try:
             with _progress(run, settings.steps, visible=rank == 0) as report:
@@ -125,6 +140,8 @@ def train(
             kept = (run / CHECKPOINT).exists()
             last = "the last checkpoint" if kept else "the beginning (there was no checkpoint yet)"
             raise Failure(f"stopped; the same command goes on from {last}") from None
+        if rank == 0:
+            say(f"finished; now `imgan export {run} -o FILE.onnx`")
 
 
 def restore(recipe: Recipe, record: Record, run: Path) -> Task[Any]:
