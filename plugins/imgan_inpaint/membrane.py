@@ -11,7 +11,7 @@ Mask = NDArray[np.bool_]
 
 def grown(mask: Mask, pixels: int = 1) -> Mask:
     """A mask [H, W] and what is at most so many pixels from it, diagonally or straight."""
-    for axis in (0, 1):
+    for axis in (0, 1) if pixels else ():
         mask = _along(mask, pixels, axis)
     return mask
 

@@ -63,7 +63,7 @@ TRUST = 1.3
 DEEP = 24
 """Beyond this depth nothing is trusted less, in pixels."""
 
-ROUNDS = (3, 4, 6, 8)
+ROUNDS = (2, 4, 6, 8)
 """Searches and votes from the finest size on; the last for all that are coarser."""
 
 MANY = 2**16
