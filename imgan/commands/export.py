@@ -19,7 +19,11 @@ if TYPE_CHECKING:
 
 def export(
     run: Annotated[
-        Path, Argument(exists=True, file_okay=False, help="The --out of `imgan train`.")
+        Path,
+        Argument(
+            exists=True,
+            help="The --out of `imgan train`; or, for --int4, an .onnx file that was exported.",
+        ),
     ],
     output: Annotated[
         Path,
@@ -34,6 +38,10 @@ def export(
     ],
     fp16: Annotated[
         bool, Option("--fp16", help="Store the weights in half precision: half the size.")
+    ] = False,
+    int4: Annotated[
+        bool,
+        Option("--int4", help="Write an exported file anew, its large kernels in 4 bits."),
     ] = False,
     name: Annotated[
         str | None,
@@ -75,6 +83,15 @@ def export(
         raise Misuse(f"-o {output}: an export is an .onnx or a .safetensors file")
     if output.exists() and not overwrite:
         raise Failure(f"{output} exists; --overwrite replaces it")
+    if int4 or run.is_file():
+        if not (int4 and run.is_file()):
+            raise Misuse("--int4 takes an exported .onnx file, and no other option does")
+        if fp16 or name or network or blend or card:
+            raise Misuse("--int4 writes a file anew as it is: leave the other options out")
+        difference = resolve("imgan_exporters.packing:pack")(run, output, overwrite)
+        size = output.stat().st_size
+        print(f"{output}: {size:,} bytes; outputs differ by {difference:.2%} on noise")
+        return
     record: Record = resolve("imgan.training.run:Record").read(run)
     found = registry()
     recipe, exporter = found.recipes.get(record.recipe), found.exporters.get(record.recipe)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -167,5 +168,9 @@ def _of_onnx(file: Path) -> Weights:
     import onnx
     from onnx.numpy_helper import to_array
 
-    initializers = onnx.load(file).graph.initializer
-    return {i.name: torch.from_numpy(to_array(i).copy()) for i in initializers}
+    found = {tensor.name: to_array(tensor) for tensor in onnx.load(file).graph.initializer}
+    for name in [name for name in found if f"{name}.scale" in found]:
+        # A kernel of 4 bits (`imgan export --int4`): rows of whole numbers, a scale each.
+        rows = found[name].astype(np.float32) * found.pop(f"{name}.scale").astype(np.float32)
+        found[name] = rows.reshape(found.pop(f"{name}.shape"))
+    return {name: torch.from_numpy(values.copy()) for name, values in found.items()}
