@@ -54,6 +54,7 @@ def workers(home: Path) -> list[int]:
     return found
 
 
+@pytest.mark.slow
 @needs_ray
 def test_a_worker_that_is_killed_costs_one_picture(photos: Path, home: Path) -> None:
     with subprocess.Popen(
@@ -84,6 +85,7 @@ def test_a_worker_that_is_killed_costs_one_picture(photos: Path, home: Path) -> 
     assert time.monotonic() - started < 60
 
 
+@pytest.mark.slow
 @needs_ray
 def test_failures_are_rows_and_a_stopped_batch_goes_on(photos: Path) -> None:
     Path("in/07.png").write_bytes(Path("in/07.png").read_bytes()[:9000])

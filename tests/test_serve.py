@@ -265,6 +265,7 @@ def test_the_interface_describes_itself(server: str, monkeypatch: pytest.MonkeyP
     assert add["many"]
 
 
+@pytest.mark.slow
 def test_a_load_of_requests_of_which_some_are_broken(tmp_path: Path) -> None:
     """200, 8 at once, 5 % broken: 190 right, 10 clear errors, and no more memory at the end."""
     command = [sys.executable, "-m", "imgan", "serve", "--port", "0", "--device", "cpu"]
@@ -323,6 +324,7 @@ def test_what_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         serve(Limits())
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not CHROMIUM or importlib.util.find_spec("playwright") is None,
     reason="needs chromium and `pip install playwright`",

@@ -88,6 +88,8 @@ class Cluster:
         """Workers at a time; none before there is work."""
         self.lost = 0
         """Workers lost since a picture came back."""
+        self.half_written: set[Path] = set()
+        """Folders in which lost workers may have left parts of files."""
         self.ray: Any = None
 
     def __enter__(self) -> Cluster:
@@ -102,6 +104,8 @@ class Cluster:
                 with suppress(Exception):
                     self._remember(*self.ray.get(ref))
                 self.idle.append(self.given[ref].worker)
+        for folder in self.half_written:  # now that nobody begins a file there
+            sweep(folder)
         for worker in self.idle:
             self.ray.kill(worker)
         if self.batch.job.ray == LOCAL:
@@ -166,7 +170,7 @@ class Cluster:
             raise Failure(f"{self.lost} workers were lost one after the other: {why}")
         self.idle.append(self.hire())
         if given.task.target is not None:
-            sweep(given.task.target.parent)
+            self.half_written.add(given.task.target.parent)
         if given.tries < TRIES:
             self.batch.listener.say(f"{given.task.name}: its worker was lost; it is tried again")
             self.again.append((given.task, given.tries))
