@@ -20,12 +20,6 @@ import skimage.data
 import torch
 from PIL import Image, ImageOps
 
-from imgan.plugins import registry
-from imgan.training.loop import CHECKPOINT, save
-from imgan.training.optim import Descent
-from imgan.training.run import Record
-from imgan_edit import GuideSettings
-from imgan_edit.guide import GuideTask
 from imgan_translate.net import ResNet
 
 ROOT = Path(__file__).parents[1]
@@ -53,7 +47,7 @@ def steps(line: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A person's folder: photo, painting, a folder of two, photos, faces, a checkpoint, a run."""
+    """A person's folder: photo, painting, a folder of two, photos, faces, a checkpoint."""
     folder = tmp_path_factory.mktemp("readme")
     astronaut = Image.fromarray(skimage.data.astronaut())
     portrait = astronaut.crop((140, 10, 300, 170))
@@ -63,11 +57,6 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).parent.mkdir(exist_ok=True)
         portrait.save(folder / name)
     torch.save(ResNet(width=4, blocks=1).state_dict(), folder / "latest_net_G_A.pth")
-    settings, run = GuideSettings(width=8), folder / "runs" / "guide"
-    run.mkdir(parents=True)
-    Record.of(registry().recipes["edit-guide"], folder, settings).write(run)
-    untrained = GuideTask(folder, settings)
-    save(untrained, run / CHECKPOINT, 0, Descent("float32", torch.device("cpu")))
     carried = "docs/images/astronaut.jpg"
     (folder / carried).parent.mkdir(parents=True)
     shutil.copy(ROOT / carried, folder / carried)

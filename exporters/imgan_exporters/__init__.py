@@ -64,20 +64,7 @@ def register_exporters() -> Iterable[Exporter]:
             paper="Radford, Metz, Chintala 2016, arXiv:1511.06434 (section 6.3.2)",
         ),
         Exporter(
-            name="edit-residual",
-            entry="imgan_exporters.families:residual_editor",
-            operation="edit",
-            input="faces aligned as CelebA's, RGB -1..1, and 17 changes of attributes",
-            paper="Liu et al. 2019, arXiv:1904.09709; Pumarola et al. 2018, arXiv:1807.09251",
-        ),
-        Exporter(
             name="edit-classifier",
-            entry="imgan_exporters.families:classifier",
-            operation="evaluate",
-            input=_FACES,
-        ),
-        Exporter(
-            name="edit-guide",
             entry="imgan_exporters.families:classifier",
             operation="evaluate",
             input=_FACES,

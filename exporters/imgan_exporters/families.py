@@ -81,25 +81,6 @@ def editor(
     return editor_form(task, target, known, network=network, half=half, overwrite=overwrite)
 
 
-def residual_editor(
-    task: Task[Any],
-    target: Path,
-    card: Description,
-    *,
-    network: str | None = None,
-    half: bool,
-    overwrite: bool,
-) -> Parity:
-    """Faces in -1..1, of the size that the run was for, and how much of each of 17 attributes to
-    add, to a residual and its mask."""
-    side = task.settings.size
-    form = Form(
-        (Port("face", ("batch", 3, side, side), -1, 1), Port("change", ("batch", 17), -1, 1)),
-        ("residual", "mask"),
-    )
-    return form(task, target, card, network=network, half=half, overwrite=overwrite)
-
-
 classifier = Form((Port("input", _FACE, -1, 1),))
 """Faces in -1..1 to logits: of 40 attributes, or of something before each of 16x16 places."""
 

@@ -9,23 +9,18 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import typer
-from typer import Argument, Option
+from typer import Option
 
 from imgan.errors import Misuse
 from imgan.hookspecs import hookimpl
 from imgan.models.cards import ModelCard, read_cards
 from imgan.operations import COMPOSITE, Listing, Operation, Process, Runtime
-from imgan.recipes import Evaluation, Recipe, Settings, resolve
-from imgan_edit.attributes import RESIDUAL, SLUGS, check, parse
+from imgan.recipes import Evaluation, Recipe, Settings
+from imgan_edit.attributes import HAIR_COLOURS, SLUGS, check, parse
 from imgan_generate import labelled_generator_of
 
 if TYPE_CHECKING:
     from imgan.models.store import Models
-
-
-DYED = ("black", "blond", "brown", "gray")
-"""The colours of hair that have names."""
 
 
 class Sheet(StrEnum):
@@ -46,8 +41,6 @@ class Engine(StrEnum):
 
     regions = "regions"
     """What is known of faces is drawn, at the photo's own size, where a parser says."""
-    residual = "residual"
-    """A network says what to add to the face, and where."""
     vector = "vector"
     """Along attribute vectors in the latent space of a DCGAN."""
     icgan = "icgan"
@@ -80,29 +73,6 @@ class ClassifierSettings(Settings):
 
 
 @dataclass(frozen=True)
-class GuideSettings(ClassifierSettings):
-    steps: Annotated[int, Option(help="Updates in the whole run.")] = 2600
-    width: Annotated[
-        int, Option(help="Channels at 32 pixels, a multiple of 8, with --fine of 16.")
-    ] = 32
-    perturbation: Annotated[
-        float, Option(help="Euclidean norm of what disguises a face, of pixels in -1..1.")
-    ] = 2.5
-    pooled: Annotated[
-        bool, Option(help="Decide by the mean of all places, not by what is where.")
-    ] = False
-    fine: Annotated[
-        bool, Option(help="Look at every pixel before anything is brought together.")
-    ] = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        parts = 16 if self.fine else 8
-        self.require(self.width > 0 and self.width % parts == 0, "width", f"a multiple of {parts}")
-        self.require(self.perturbation >= 0, "perturbation", "0 or more")
-
-
-@dataclass(frozen=True)
 class OcclusionSettings(Settings):
     steps: Annotated[int, Option(help="Updates in the whole run.")] = 6000
     lr: Annotated[float, Option(help="Learning rate at the start.")] = 1e-3
@@ -112,43 +82,6 @@ class OcclusionSettings(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require(self.width % 8 == 0, "width", "a multiple of 8")
-
-
-@dataclass(frozen=True)
-class ResidualSettings(Settings):
-    steps: Annotated[int, Option(help="Updates in the whole run.")] = 20_000
-    size: Annotated[int, Option(help="Side of the faces in pixels: 64 or 128.")] = 64
-    guide: Annotated[
-        str,
-        Option(
-            help="What sees attributes: runs of `imgan train edit-guide`, or .onnx files, with "
-            "commas between them."
-        ),
-    ] = ""
-    more: Annotated[
-        str, Option(help="Another folder like --data, of which no face is held out.")
-    ] = ""
-    often: Annotated[
-        str,
-        Option(help="Attributes to practise more than once as often as the others: bald=3,male=2."),
-    ] = ""
-    width: Annotated[int, Option(help="Channels of the editor's blocks at 32 pixels.")] = 48
-    critic_width: Annotated[int, Option(help="Channels of the critic's layers.")] = 64
-    adversarial: Annotated[float, Option(help="Weight of looking like a photo.")] = 1.0
-    classification: Annotated[float, Option(help="Weight of the changed attributes.")] = 4.0
-    preservation: Annotated[float, Option(help="Weight of the other attributes.")] = 15.0
-    cycle: Annotated[float, Option(help="Weight of the way there and back.")] = 5.0
-    mask: Annotated[float, Option(help="Weight of the mask's mean.")] = 1.5
-    smoothness: Annotated[float, Option(help="Weight of the mask's total variation.")] = 0.2
-    cover: Annotated[float, Option(help="Weight of the mask on what is before a face.")] = 1.0
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        self.require(self.size in (64, 128), "size", "64 or 128")
-        unknown = [slug for slug in parse([self.often]) if slug not in RESIDUAL]
-        self.require(not unknown, "often", "attributes of the engine residual")
-        self.absolute("guide", several=True)
-        self.absolute("more")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,8 +146,8 @@ class Edit(Operation):
     engine: Annotated[
         Engine,
         Option(
-            help="How faces are edited: regions draws at the photo's own size; vector, icgan and "
-            "residual are networks that know 40 attributes, 18 and 17."
+            help="How faces are edited: regions draws at the photo's own size; vector and icgan "
+            "are networks that see 64 pixels and know 40 attributes and 18."
         ),
     ] = Engine.regions
     model: Annotated[
@@ -232,6 +165,10 @@ class Edit(Operation):
             show_default=False,
         ),
     ] = None
+    experimental: Annotated[
+        bool,
+        Option("--experimental", help="Do what --list calls experimental: most results are bad."),
+    ] = False
     seed: Annotated[int, Option(min=0, help="What is drawn has a shape per seed.")] = 0
     sheet: Annotated[
         Sheet | None,
@@ -290,8 +227,8 @@ class Edit(Operation):
             raise Misuse(f"--hair-color is drawn by --engine {Engine.regions} alone")
         if self.auto_strength:
             raise Misuse("--auto-strength does not see colours of --hair-color: leave one out")
-        named = [slug for slug in (*self.added, *self.removed) if slug.endswith("-hair")]
-        if any(slug.removesuffix("-hair") in DYED for slug in named):
+        named = [slug for slug in (*self.added, *self.removed) if slug in HAIR_COLOURS]
+        if named:
             raise Misuse(f"--hair-color and {named[0]} contradict each other: leave one out")
 
     def cards(self, models: Models) -> list[ModelCard]:
@@ -328,26 +265,6 @@ class Edit(Operation):
         return list_attributes(self, models)
 
 
-def label(
-    photos: Annotated[Path, Argument(exists=True, file_okay=False, help="Photos of people.")],
-    by: Annotated[
-        Path, Option(exists=True, metavar="RUN", help="A run of `imgan train edit-guide`.")
-    ],
-    out: Annotated[Path, Option("--out", "-o", metavar="DIR", help="A folder for the faces.")],
-) -> None:
-    """Cut out faces and label them, to train `imgan edit` on your own photos.
-
-    imgan label photos/ --by runs/guide -o faces/
-    """
-    # By name, so that a missing torch is a sentence and not a traceback.
-    resolve("imgan_edit.own_faces:write_faces")(photos, by, out)
-
-
-@hookimpl
-def register_commands(app: typer.Typer) -> None:
-    app.command()(label)
-
-
 @hookimpl
 def register_operations() -> Iterable[type[Operation]]:
     return [Edit]
@@ -376,25 +293,11 @@ def register_recipes() -> Iterable[Recipe]:
             data="CelebA's folder, with list_attr_celeba.txt (the last 500 faces are held out).",
         ),
         Recipe(
-            name="edit-guide",
-            summary="What shows the network of `edit-residual` attributes: hard to fool.",
-            entry="imgan_edit.guide:GuideTask",
-            settings=GuideSettings,
-            data="CelebA's folder, with list_attr_celeba.txt (the last 500 faces are held out).",
-        ),
-        Recipe(
             name="edit-occlusion",
             summary="What finds the things before a face, a hand or a mask, which edits keep off.",
             entry="imgan_edit.train_occlusion:OcclusionTask",
             settings=OcclusionSettings,
             data="Aligned faces as CelebA's, nothing before them; of CelebA, 500 are held out.",
-        ),
-        Recipe(
-            name="edit-residual",
-            summary="The network of the engine `residual`: what an edit adds to a face, and where.",
-            entry="imgan_edit.train_residual:ResidualTask",
-            settings=ResidualSettings,
-            data="CelebA's folder, with list_attr_celeba.txt (the last 500 faces are held out).",
         ),
     ]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import partial
+from itertools import product
 from typing import Protocol
 
 import numpy as np
@@ -18,12 +19,12 @@ from imgan.images import Picture
 from imgan.images.tensors import Floats
 from imgan.operations import Runtime
 from imgan_edit import Edit, Engine
-from imgan_edit.attributes import SLUGS
+from imgan_edit.attributes import NAMED, SLUGS
 from imgan_edit.engines import Editor, open_editor
-from imgan_edit.judge import Judge
 from imgan_edit.regions.effects import EFFECTS
 from imgan_edit.regions.engine import Sight, draw, see
 from imgan_edit.regions.hair_color import dyed, hair_color
+from imgan_edit.regions.kept import KEPT, experimental
 from imgan_edit.regions.view import Effect
 from imgan_edit.stroke import strokes
 from imgan_parse.parser import Parser
@@ -54,6 +55,11 @@ class Mark(Protocol):
 class Artist(ABC):
     """Edits faces."""
 
+    @property
+    @abstractmethod
+    def edits(self) -> Collection[tuple[str, bool]]:
+        """The attributes that it edits, each with whether it is added or taken away."""
+
     @abstractmethod
     def check(self, added: Collection[str], removed: Collection[str]) -> None:
         """Raises Misuse for attributes that the engine does not edit."""
@@ -62,9 +68,9 @@ class Artist(ABC):
     def __call__(
         self, picture: Picture, face: Face, change: Floats, hidden: Floats, part: float = 1
     ) -> Mark:
-        """A face moved by `part` of a change [40]: how much of each attribute to add, or below 0 to
-        take away; nothing where it is `hidden`, [k, k] in 0..1. Raises Failure for what cannot be
-        done well."""
+        """A face moved by `part` of a change [41]: how much of each of `NAMED` to add, or below 0
+        to take away; nothing where it is `hidden`, [k, k] in 0..1. Raises Failure for what cannot
+        be done well."""
 
     @abstractmethod
     def desk(self, picture: Picture, face: Face) -> tuple[Picture, Face]:
@@ -76,12 +82,10 @@ class NetworkArtist(Artist):
     """The engines whose networks see an aligned face."""
 
     editor: Editor
-    runtime: Runtime
 
-    @cached_property
-    def judge(self) -> Judge:
-        """Asked if the editor wants to know what a face has."""
-        return Judge.open(self.runtime)
+    @property
+    def edits(self) -> Collection[tuple[str, bool]]:
+        return [*product(self.editor.knows, (True, False))]
 
     def check(self, added: Collection[str], removed: Collection[str]) -> None:
         self.editor.check([*added, *removed])
@@ -89,10 +93,8 @@ class NetworkArtist(Artist):
     def __call__(
         self, picture: Picture, face: Face, change: Floats, hidden: Floats, part: float = 1
     ) -> Mark:
-        change = part * change
-        if self.editor.implies(change):
-            change = self.editor.completed(change, self.judge.sees(picture, face))
-        (stroke,) = strokes(self.editor, picture, face, change[None], hidden)
+        known = part * change[None, : len(SLUGS)]
+        (stroke,) = strokes(self.editor, picture, face, known, hidden)
         return stroke
 
     def desk(self, picture: Picture, face: Face) -> tuple[Picture, Face]:
@@ -111,6 +113,12 @@ class RegionsArtist(Artist):
     """How much of that."""
     last: list[tuple[Picture, Face, Sight]] = field(default_factory=list, repr=False)
     """What was looked at last: one face is edited again and again with --auto-strength."""
+    experimental: bool = False
+    """Whether it does what is seldom kept, too."""
+
+    @property
+    def edits(self) -> Collection[tuple[str, bool]]:
+        return [edit for edit in EFFECTS if self.experimental or not experimental(edit)]
 
     def check(self, added: Collection[str], removed: Collection[str]) -> None:
         for verb, option, slugs, there in (
@@ -118,12 +126,19 @@ class RegionsArtist(Artist):
             ("take away", "--remove", removed, False),
         ):
             unknown = [slug for slug in slugs if (slug, there) not in EFFECTS]
-            known = [slug for slug, direction in EFFECTS if direction == there]
+            known = [slug for slug, direction in self.edits if direction == there]
             if unknown:
                 raise Misuse(
                     f"the engine regions does not {verb} {', '.join(unknown)}; {option} takes "
                     f"{', '.join(known)}; --engine {Engine.vector} knows all {len(SLUGS)}"
                 )
+            for slug in slugs:
+                if slug not in known:
+                    kept = KEPT[slug, there]
+                    raise Misuse(
+                        f"{option} {slug} is experimental: of {kept.of} results {kept.kept} were "
+                        "kept by eye; --experimental does it all the same"
+                    )
 
     def __call__(
         self, picture: Picture, face: Face, change: Floats, hidden: Floats, part: float = 1
@@ -131,7 +146,7 @@ class RegionsArtist(Artist):
         effects = [
             (effect, part * abs(float(amount)))
             for (slug, there), effect in EFFECTS.items()
-            if (amount := change[SLUGS.index(slug)]) and (amount > 0) == there
+            if (amount := change[NAMED.index(slug)]) and (amount > 0) == there
         ]
         if self.dye is not None:
             effects.append((self.dye, part * self.strength))
@@ -157,8 +172,9 @@ def open_artist(operation: Edit, runtime: Runtime) -> Artist:
             operation.seed,
             None if color is None else partial(hair_color, dye=dyed(color)),
             operation.strength,
+            experimental=operation.experimental,
         )
     else:
-        artist = NetworkArtist(open_editor(card, runtime), runtime)
+        artist = NetworkArtist(open_editor(card, runtime))
     artist.check(operation.added, operation.removed)
     return artist

@@ -23,50 +23,34 @@ SLUGS = tuple(name.lower().replace("_", "-") for name in NAMES)
 """The names as they are typed and stand in file names: blond-hair."""
 
 
+DRAWN = ("sunglasses",)
+"""What is drawn, and no attribute of CelebA's."""
+
+NAMED = (*SLUGS, *DRAWN)
+"""What people may name; the order of changes."""
+
+SEEN_AS = {slug: index for index, slug in enumerate(SLUGS)} | {
+    "sunglasses": SLUGS.index("eyeglasses")
+}
+"""By which of the 40 a classifier sees each."""
+
 _BEARD = ("5-o-clock-shadow", "goatee", "mustache", "sideburns")
 
-RESIDUAL = (
-    "bald", "bangs", "black-hair", "blond-hair", "brown-hair", "bushy-eyebrows", "eyeglasses",
-    "heavy-makeup", "high-cheekbones", "male", "mouth-slightly-open", "mustache", "no-beard",
-    "pale-skin", "smiling", "wavy-hair", "young",
-)  # fmt: skip
-"""What the engine `residual` edits, in the order of its network's input."""
-
-HAIR_COLOURS = ("black-hair", "blond-hair", "brown-hair")
-HAIR = ("bald", "bangs", "wavy-hair", *HAIR_COLOURS)
-"""What it edits of the hair; the rest is to be seen in the face."""
-
-COLOURING = {
-    **dict.fromkeys((*HAIR_COLOURS, "bald", "pale-skin"), 1.0),
-    **dict.fromkeys(("bangs", "heavy-makeup", "mouth-slightly-open", "smiling"), 0.3),
-}
-"""What may change colours, as hair and teeth have to, and how freely; the rest changes light and
-shade."""
-
-SKIN = ("heavy-makeup", "high-cheekbones", "male", "young")
-"""What changes skin, and makes nothing light that is dark, such as hair beside it."""
-
-_HAIR = (*HAIR_COLOURS, "gray-hair")
+HAIR_COLOURS = ("black-hair", "blond-hair", "brown-hair", "gray-hair")
 """Colours of which hair has one."""
 
 _FOLLOWS: dict[tuple[str, bool], dict[str, bool]] = {
-    ("bald", True): dict.fromkeys(("bangs", "wavy-hair", "straight-hair", *_HAIR), False),
+    ("bald", True): dict.fromkeys(("bangs", "wavy-hair", "straight-hair", *HAIR_COLOURS), False),
     ("bangs", True): {"bald": False, "receding-hairline": False},
     ("wavy-hair", True): {"bald": False, "straight-hair": False},
     ("no-beard", True): dict.fromkeys(_BEARD, False),
     ("mustache", True): {"no-beard": False},
     ("male", False): {"no-beard": True, **dict.fromkeys(_BEARD, False)},
+    ("sunglasses", True): {"eyeglasses": False},
     **{
-        (colour, True): {"bald": False, **{other: False for other in _HAIR if other != colour}}
-        for colour in _HAIR
+        (colour, True): {"bald": False, **{o: False for o in HAIR_COLOURS if o != colour}}
+        for colour in HAIR_COLOURS
     },
-}
-
-_ALONG: dict[tuple[str, bool], dict[str, bool]] = {
-    ("smiling", True): {"high-cheekbones": True},
-    ("smiling", False): {"high-cheekbones": False, "mouth-slightly-open": False},
-    ("male", True): {"heavy-makeup": False, "wearing-lipstick": False},
-    **{("heavy-makeup", there): {"wearing-lipstick": there} for there in (False, True)},
 }
 
 
@@ -80,16 +64,6 @@ def follows(slug: str, added: bool) -> Mapping[str, bool]:
     The hair has one colour, and the bald have none.
     """
     return _FOLLOWS.get((slug, added), {})
-
-
-def brings(slug: str, added: bool) -> Mapping[str, bool]:
-    """What changes with an attribute unless it is asked for otherwise: what follows, and what goes
-    along with it in people.
-
-    Who stops smiling and is to keep the open mouth and the cheeks of a smile, which hardly anyone
-    has, gets lines around the mouth that fool a classifier, and no other expression.
-    """
-    return {**_ALONG.get((slug, added), {}), **follows(slug, added)}
 
 
 def parse(words: Iterable[str]) -> dict[str, float]:
@@ -155,4 +129,4 @@ def _bare(name: str) -> str:
     return "".join(filter(str.isalnum, american(name.lower())))
 
 
-_BY_BARE_NAME = {_bare(slug): slug for slug in SLUGS}
+_BY_BARE_NAME = {_bare(slug): slug for slug in NAMED}

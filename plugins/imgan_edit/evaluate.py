@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,32 +13,23 @@ from numpy.typing import NDArray
 from imgan import faces
 from imgan.errors import Failure
 from imgan.faces import Face
-from imgan.images import Picture, open_picture, to_srgb
+from imgan.images import Picture, open_picture
 from imgan.images.tensors import Floats, encode
-from imgan.metrics import fidelity
 from imgan.models import store
-from imgan.models.cards import ModelCard
 from imgan.models.sessions import open_session
 from imgan.models.store import Models
 from imgan.operations import Runtime
 from imgan.training.celeba import ATTRIBUTES_FILE, held_out, read_attributes, read_faces
-from imgan_edit import Engine
+from imgan_edit import Edit, Engine
+from imgan_edit.artists import Artist, open_artist
 from imgan_edit.attributes import SLUGS
-from imgan_edit.engines import Editor, open_editor
 from imgan_edit.judge import JUDGE, JUDGES, SIZE, drift
 from imgan_edit.occlusion import Finder
-from imgan_edit.receipt import Witness
-from imgan_edit.run import added_figure, removed_figure
-from imgan_edit.stroke import strokes
-
-ENGINES = tuple(engine.model for engine in Engine if engine is not Engine.regions)
-"""The models that are measured by default, as far as they are there."""
+from imgan_edit.receipt import Witness, change_outside
+from imgan_edit.run import added_figure, change, removed_figure
 
 SUMMARY = {
-    "PSNR of the network's face, unchanged": ".2f",
-    "SSIM of the network's face, unchanged": ".3f",
-    "PSNR of the photo, unchanged": ".2f",
-    "SSIM of the photo, unchanged": ".3f",
+    "largest change where none is meant": ".0f",
     "similarity after an edit (features, conv5_3)": ".4f",
     "seconds an edit": ".3f",
 }
@@ -52,22 +43,30 @@ def evaluate(data: Path, model: str | None, device: str) -> tuple[tuple[str, ...
     The judge sees what a person would: the photo as it is, and with an edit of strength 1. An
     attribute is there when its probability is above a half. "added" is the share of the faces
     without it that have it afterwards, "removed" of those with it that have lost it; "others moved"
-    is the mean absolute change of the other 39 probabilities. "real" is what no edit need surpass:
-    of the faces which CelebA's list, where there is one, says have it, the share in which the judge
-    sees it, or likewise of those that have it not. The means are over the attributes that every
-    model in the table knows. PSNR (dB) and SSIM, on luma, are those of no change at all: of the
-    face that the network gives back, and of the photo. The similarity is the cosine between deep
-    features of the bundled network, before and after one edit of each face. The seconds are the
-    median for a face whose place is known.
+    is the mean absolute change of the other 39 probabilities. Faces on which an engine does not do
+    what is asked are left out, also of the column "faces", which is that of the first engine.
+    "real" is what no edit need surpass: of the faces which CelebA's list, where there is one, says
+    have it, the share in which the judge sees it, or likewise of those that have it not. The means
+    are over the attributes that every engine in the table knows. The change where none is meant is
+    the largest of a pixel, in levels. The similarity is the cosine between deep features of the
+    bundled network, before and after an edit, and the seconds those of an edit of a face whose
+    place is known: the medians.
     """
     photos = [open_picture(path) for path in held_out(data)]
     labels = _labels(data) if (data / ATTRIBUTES_FILE).exists() else None
     runtime = Runtime(device, Models.installed())
     witness, finder = Witness.open(runtime), Finder.open(runtime)
     before = np.stack([witness.judge.sees(photo, _face(photo)) for photo in photos])
+    installed = {card.name for card in runtime.models.installed}
+    there = [engine for engine in Engine if engine.model in installed]
+    wishes = [Edit(engine=engine, experimental=True) for engine in there]
+    if model:
+        wishes = [Edit(model=model)]
     measured = {
-        card.name: _measure(open_editor(card, runtime), witness, finder, photos, before)
-        for card in _cards(model)
+        wish.model or str(wish.engine): _measure(
+            open_artist(wish, runtime), witness, finder, photos, before
+        )
+        for wish in wishes
     }
     header = [f"{name}{figure}" for name in measured for figure in ("", ": others moved")]
     rows = []
@@ -75,11 +74,11 @@ def evaluate(data: Path, model: str | None, device: str) -> tuple[tuple[str, ...
         figures = {
             slug: [figure for engine in measured.values() for figure in engine.figures(slug, there)]
             for slug in SLUGS
-            if any(slug in engine.knows for engine in measured.values())
+            if any((slug, not there) in engine.edits for engine in measured.values())
         }
         real = {slug: _in_real(before, labels, SLUGS.index(slug), not there) for slug in figures}
         for slug, row in figures.items():
-            count = ((before[:, SLUGS.index(slug)] > 0.5) == there).sum()
+            count = next(iter(measured.values())).chosen(slug, there).sum()
             rows.append([key(slug), str(count), *_texts([*row, real[slug]])])
         shared = {slug: row for slug, row in figures.items() if np.isfinite(row).all()}
         means = np.mean(list(shared.values()), axis=0) if shared else [np.nan] * len(header)
@@ -130,13 +129,6 @@ def _in_real(chances: Floats, labels: NDArray[np.bool_] | None, index: int, ther
     return float(((chances[chosen, index] > 0.5) == there).mean())
 
 
-def _cards(model: str | None) -> list[ModelCard]:
-    installed = store.installed()
-    if model is not None:
-        return [store.find(installed, model, "edit")]
-    return [card for card in installed if card.name in ENGINES]
-
-
 def _face(photo: Picture) -> Face:
     height, width = photo.pixels.shape[:2]
     return faces.whole(width, height)
@@ -146,54 +138,67 @@ def _face(photo: Picture) -> Face:
 class Measured:
     """What an engine did to F faces."""
 
-    knows: Sequence[str]
+    edits: Collection[tuple[str, bool]]
     before: Floats
     """Probabilities [F, 40]."""
     after: Floats
-    """[F, K, 40], with each of the attributes that it knows made what it was not."""
+    """[F, 40, 40], with each attribute made what it was not; NaN where that was not done."""
     summary: Sequence[float]
 
-    def figures(self, slug: str, there: bool) -> tuple[float, float]:
-        """Of the faces that had the attribute, or had it not: the share in which that is no longer
-        so, and how far the others moved. NaN where there is none."""
+    def chosen(self, slug: str, there: bool) -> NDArray[np.bool_]:
+        """The faces [F] that had the attribute, or had it not, and were edited."""
         index = SLUGS.index(slug)
-        chosen = (self.before[:, index] > 0.5) == there
-        if slug not in self.knows or not chosen.any():
+        had: NDArray[np.bool_] = (self.before[:, index] > 0.5) == there
+        return had & np.isfinite(self.after[:, index, 0])
+
+    def figures(self, slug: str, there: bool) -> tuple[float, float]:
+        """The share of the chosen in which that is no longer so, and how far the others moved. NaN
+        where there is none."""
+        index, chosen = SLUGS.index(slug), self.chosen(slug, there)
+        if not chosen.any():
             return np.nan, np.nan
-        after = self.after[chosen, self.knows.index(slug)]
+        after = self.after[chosen, index]
         moved = (after[:, index] > 0.5) != there
         return float(moved.mean()), drift(self.before[chosen], after, [index])
 
 
 def _measure(
-    editor: Editor, witness: Witness, finder: Finder, photos: Sequence[Picture], before: Floats
+    artist: Artist, witness: Witness, finder: Finder, photos: Sequence[Picture], before: Floats
 ) -> Measured:
-    known = [SLUGS.index(slug) for slug in editor.knows]
-    afters, summaries = [], []
+    after = np.full((len(photos), len(SLUGS), len(SLUGS)), np.nan, np.float32)
+    summaries: list[tuple[float, float, float]] = []
     for number, (photo, chances) in enumerate(zip(photos, before, strict=True)):
         face = _face(photo)
-        wishes = np.eye(len(SLUGS), dtype=np.float32)[known] * np.where(chances > 0.5, -1, 1)
-        changes = np.stack([editor.completed(wish, chances) for wish in wishes])
-        one = number % len(changes)
-        started = time.perf_counter()
         hidden = finder.hidden(photo, face)
-        (stroke,) = strokes(editor, photo, face, changes[[one]], hidden)
-        stroke.on(photo)
-        seconds = time.perf_counter() - started
-        (still,) = strokes(editor, photo, face, np.zeros((1, len(SLUGS)), np.float32), hidden)
-        unchanged = still.on(photo)
-        crop = faces.align(photo, face, editor.size)
-        own = editor.own(crop[None])[0].round().clip(0, 255).astype(np.uint8)
-        edited = [stroke.on(photo) for stroke in strokes(editor, photo, face, changes, hidden)]
-        squares = np.stack([faces.align(picture, face, SIZE) for picture in edited])
-        afters.append(witness.judge.probabilities(squares))
-        change = witness.compare(photo, edited[one], face, ())
-        written, seen = (to_srgb(picture.pixels, picture.source) for picture in (unchanged, photo))
-        likeness = *fidelity(own, crop, 0), *fidelity(written, seen, 0)
-        summaries.append((*likeness, change.similarity, seconds))
-    *means, _ = np.mean(summaries, axis=0)
-    summary = [*means, np.median([seconds for *_, seconds in summaries])]
-    return Measured(editor.knows, before, np.stack(afters), summary)
+        edited = {}
+        for index, slug in enumerate(SLUGS):
+            there = chances[index] > 0.5
+            if (slug, not there) not in artist.edits:
+                continue
+            wish = change({}, {slug: 1}, 1) if there else change({slug: 1}, {}, 1)
+            started = time.perf_counter()
+            try:
+                mark = artist(photo, face, wish, hidden)
+            except Failure:
+                continue
+            edited[index] = mark.on(photo)
+            summaries.append(
+                (
+                    change_outside(photo, edited[index], [mark]),
+                    np.nan,
+                    time.perf_counter() - started,
+                )
+            )
+        if not edited:
+            continue
+        squares = [faces.align(picture, face, SIZE) for picture in edited.values()]
+        after[number, list(edited)] = witness.judge.probabilities(np.stack(squares))
+        one = [*edited][number % len(edited)]
+        alike = witness.compare(photo, edited[one], face, ()).similarity
+        summaries.append((0, alike, np.nan))
+    outside, similarity, seconds = np.array(summaries or [(np.nan,) * 3]).T
+    summary = [np.max(outside), np.nanmedian(similarity), np.nanmedian(seconds)]
+    return Measured(artist.edits, before, after, summary)
 
 
 def _texts(row: Iterable[float]) -> list[str]:

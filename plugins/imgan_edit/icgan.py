@@ -39,9 +39,6 @@ class ICGANEditor(Editor):
         made = self.generator.planes(np.broadcast_to(z, (len(changes), z.shape[1])), after)
         return in_255ths(self.gain * (made - before))
 
-    def own(self, crops: Bytes) -> Floats:
-        return in_255ths(self.generator.planes(*encoded(self.session, crops)) + 1)
-
     def wanted(self, y: Floats, change: Floats) -> Floats:
         """y [A] after a change [40]. A change of 1 makes an attribute 1 and of -1 makes it -1, from
         wherever it was; of half goes half the way, of 2 twice as far. What cannot stay beside it,

@@ -15,7 +15,7 @@ from imgan.models.sessions import Session
 from imgan.models.store import Models
 from imgan.operations import Runtime
 from imgan_edit.judge import JUDGES, SIZE
-from imgan_edit.reach import soft_mask
+from imgan_edit.stroke import soft_mask
 
 MODEL = "edit-occlusion"
 

@@ -16,13 +16,13 @@ from imgan.models.store import Models
 from imgan.operations import Listing, Result, Runtime
 from imgan_edit import Edit, judge, occlusion, receipt
 from imgan_edit.artists import Artist, Mark, open_artist
-from imgan_edit.attributes import HAIR_COLOURS, SLUGS
+from imgan_edit.attributes import HAIR_COLOURS, NAMED, SEEN_AS
 from imgan_edit.engines import open_editor
 from imgan_edit.occlusion import Finder
 from imgan_edit.place import Found, Place
 from imgan_edit.receipt import Witness
 from imgan_edit.regions.effects import EFFECTS
-from imgan_edit.regions.kept import KEPT
+from imgan_edit.regions.kept import KEPT, experimental
 
 STEPS = tuple(step / 4 for step in range(1, 13))
 """What `--auto-strength` tries, in parts of `--strength`."""
@@ -38,7 +38,7 @@ def open_editing(operation: Edit, runtime: Runtime) -> Editing:
     plan = Plan(
         place=Place.of(operation),
         change=change(added, removed, operation.strength),
-        asked=tuple(SLUGS.index(slug) for slug in [*added, *removed, *colors]),
+        asked={SEEN_AS[slug]: slug not in removed for slug in (*added, *removed, *colors)},
         auto=operation.auto_strength,
         max_drift=operation.max_drift,
         strength=operation.strength,
@@ -62,7 +62,7 @@ KEPT_BY_EYE = "kept by eye: of so many edits of held-out photos, those that a fr
 
 def list_attributes(operation: Edit, models: Models) -> Listing:
     """The attributes and the engine's figures: of those that it draws, how often they are kept by
-    eye, of networks, how often adding and removing them is seen."""
+    eye, of a network, how often adding and removing them is seen."""
     if operation.draws:
         return _kept()
     card = operation.editor(models)
@@ -80,6 +80,8 @@ def _kept() -> Listing:
         figure = KEPT.get((slug, there))
         option = "--add" if there else "--remove"
         share = "not judged yet" if figure is None else f"{figure.kept} of {figure.of}"
+        if experimental((slug, there)):
+            share += ", experimental"
         rows.append([option, slug, share, figure.beware if figure else ""])
         record: dict[str, object] = {"attribute": slug, "direction": option.removeprefix("--")}
         if figure:
@@ -99,11 +101,11 @@ def removed_figure(slug: str) -> str:
 
 
 def change(added: Mapping[str, float], removed: Mapping[str, float], strength: float) -> Floats:
-    """What an editor takes, [40]: how much of each attribute to add, or below 0 to remove."""
-    amounts = np.zeros(len(SLUGS), np.float32)
+    """What an artist takes, [41]: how much of each of `NAMED` to add, or below 0 to remove."""
+    amounts = np.zeros(len(NAMED), np.float32)
     for sign, named in ((strength, added), (-strength, removed)):
         for slug, amount in named.items():
-            amounts[SLUGS.index(slug)] = sign * amount
+            amounts[NAMED.index(slug)] = sign * amount
     return amounts
 
 
@@ -113,9 +115,9 @@ class Plan:
 
     place: Place
     change: Floats
-    """[40], of `strength`."""
-    asked: Sequence[int]
-    """The attributes named, by their place in CelebA's order."""
+    """[41], of `strength`."""
+    asked: Mapping[int, bool]
+    """The attributes named, by their place in CelebA's order, and whether they are to be there."""
     auto: bool
     max_drift: float | None
     strength: float
@@ -190,7 +192,7 @@ class Editing:
         best: Attempt | None = None
         for part in STEPS:
             attempt = self._attempt(photo, seat, hidden, part)
-            moved = self.witness.compare(photo, attempt.mark.on(photo), seat, plan.asked)
+            moved = self.witness.compare(photo, attempt.mark.on(photo), seat, [*plan.asked])
             if beyond := moved.beyond(limit):
                 if best is None:
                     raise Failure(
@@ -199,7 +201,7 @@ class Editing:
                     )
                 return replace(best, ended=f"at the next step {beyond}")
             best = replace(attempt, face=face, mark=attempt.mark.moved(face))
-            if ((moved.after > 0.5) == (plan.change > 0))[list(plan.asked)].all():
+            if all((moved.after[i] > 0.5) == there for i, there in plan.asked.items()):
                 return replace(best, ended="seen by the classifier")
         assert best is not None
         return replace(best, ended="not seen at the last step")
@@ -216,7 +218,7 @@ class Editing:
         limit = self.plan.max_drift
         edits = []
         for index, attempt in zip(found.chosen, attempts, strict=True):
-            moved = witness.compare(before, after, attempt.face, self.plan.asked)
+            moved = witness.compare(before, after, attempt.face, [*self.plan.asked])
             if limit is not None and (beyond := moved.beyond(limit)):
                 raise Failure(
                     f"face {index + 1}: {beyond}, over --max-drift {limit:g}; not written"

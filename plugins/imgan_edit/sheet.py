@@ -15,10 +15,9 @@ from imgan.images.codecs import Samples
 from imgan.images.tensors import Bytes, Floats
 from imgan.operations import Process, Result, Runtime
 from imgan_edit import Edit, Sheet
-from imgan_edit.artists import Artist, NetworkArtist, RegionsArtist, open_artist
+from imgan_edit.artists import Artist, RegionsArtist, open_artist
 from imgan_edit.occlusion import Finder
 from imgan_edit.place import Place
-from imgan_edit.regions.effects import EFFECTS
 from imgan_edit.run import STEPS, change
 
 TILE, LABEL, COLUMNS = 128, 16, 7
@@ -73,11 +72,9 @@ def _portrait(picture: Picture, face: Face, artist: Artist) -> tuple[Picture, Fa
 
 
 def _attributes(operation: Edit, artist: Artist) -> list[tuple[str, Floats, float]]:
-    """A label, a change [40], and how much of it."""
-    if isinstance(artist, NetworkArtist):
-        wanted = [(slug, True) for slug in artist.editor.knows]
-    else:
-        wanted = list(EFFECTS)
+    """A label, a change [41], and how much of it."""
+    drawn = isinstance(artist, RegionsArtist)
+    wanted = [(slug, there) for slug, there in artist.edits if there or drawn]
     return [
         (
             slug if there else f"no {slug}",

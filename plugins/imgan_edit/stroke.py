@@ -1,4 +1,4 @@
-"""From what an engine adds to a small face to what is added to the photo, at its own resolution."""
+"""From what a network adds to a small face to what is added to the photo, at its own resolution."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from imgan.images import Picture
 from imgan.images.tensors import Bytes, Floats
 from imgan.images.upsampling import LUMA
 from imgan_edit.engines import Editor
-from imgan_edit.reach import agreement, soft_mask
 
 GRID = 256
 """Side of the square on which an edit is sharpened, at most; from there on it is only enlarged."""
@@ -69,10 +68,7 @@ def strokes(
     mask = soft_mask(finer * editor.size, editor.rim)
     if hidden is not None:
         mask *= 1 - _enlarged(hidden[..., None], len(mask) // len(hidden), LINEAR)[..., 0]
-    hues = editor.hues(changes)
-    parts = (_moved(editor, crop, part) for part in (hues, changes - hues))
-    for hue, form in zip(*parts, strict=True):
-        moved = form + agreement(hue, crop) * hue if hue.any() else form
+    for moved in editor(crop[None], changes):
         if picture.source.grey:
             # A grey photo stays grey: only the lightness moves (ITU-R BT.601).
             lightness = moved @ LUMA
@@ -81,10 +77,17 @@ def strokes(
         yield Stroke(face, mask[..., None] * difference, mask * cover, mask)
 
 
-def _moved(editor: Editor, crop: Bytes, changes: Floats) -> Floats:
-    if changes.any():
-        return editor(crop[None], changes)
-    return np.zeros((len(changes), *crop.shape), np.float32)
+def soft_mask(size: int, rim: float) -> Floats:
+    """Where an edit counts, [size, size] in 0..1: a rounded square that fades to 0 at the border.
+
+    With r = (x^4 + y^4)^(1/4), which is 1 on the border's pixels and above it in the corners, the
+    weight is 1 up to r = 1 - rim and then a smooth step.
+    """
+    side = np.linspace(-1, 1, size, dtype=np.float32) ** 4
+    radius = (side[:, None] + side) ** 0.25
+    t = ((1 - radius) / rim).clip(0, 1)
+    faded: Floats = t * t * (3 - 2 * t)
+    return faded
 
 
 def enlarged(moved: Floats, crop: Bytes, finer: int) -> tuple[Floats, Floats]:

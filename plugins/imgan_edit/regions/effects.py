@@ -12,7 +12,7 @@ from imgan_edit.regions.age import older, younger
 from imgan_edit.regions.bangs import add_bangs
 from imgan_edit.regions.beard import add_beard, add_goatee, add_moustache, add_stubble
 from imgan_edit.regions.brows import arched_brows, bushy_brows
-from imgan_edit.regions.glasses import add_eyeglasses
+from imgan_edit.regions.glasses import add_eyeglasses, add_sunglasses
 from imgan_edit.regions.hair_color import DYES, hair_color
 from imgan_edit.regions.makeup import eye_makeup, lipstick, rosy_cheeks
 from imgan_edit.regions.mouth import close_mouth, no_smile, smile
@@ -46,6 +46,7 @@ EFFECTS: Mapping[tuple[str, bool], Effect] = {
     ("no-beard", False): add_beard,
     ("bangs", True): add_bangs,
     ("eyeglasses", True): add_eyeglasses,
+    ("sunglasses", True): add_sunglasses,
 }
 """By attribute and whether it is added, in the order in which several are done: what moves pixels
 comes before what colours them."""
