@@ -17,6 +17,7 @@ from imgan.images.oklab import to_oklab
 from imgan.images.upsampling import LUMA
 from imgan_edit.regions import strands
 from imgan_edit.regions.finish import grain, softness
+from imgan_edit.regions.matte import dark_cap, own_hair
 from imgan_edit.regions.pose import Pose
 from imgan_edit.regions.view import Change, View, frontal
 
@@ -75,7 +76,7 @@ def add_bangs(view: View, amount: float, rng: np.random.Generator, style: str = 
     small = view.at(FINE)
     pose = Pose.of(small.points)
     hairline = _hairline(view.at(60))
-    hair = small.part("hair")
+    hair = own_hair(small)
     if _agreement(view.at(100)) < CURLY:
         raise Failure("bangs are not drawn well in curls")
     palette = _palette(small, hair)
@@ -123,9 +124,11 @@ def _hairline(view: View) -> NDArray[np.floating]:
     height, width = view.shape
     inside = (places >= 0).all(-1) & (places[..., 0] < width) & (places[..., 1] < height)
     column, row = places[..., 0].clip(0, width - 1), places[..., 1].clip(0, height - 1)
-    if view.part("hat").sum() > 0.1 * view.eye_distance**2:
+    cap = dark_cap(view)
+    if not cap and view.part("hat").sum() > 0.1 * view.eye_distance**2:
         raise Failure("no bangs are drawn under a hat")
-    hair = (view.part("hair")[row, column] > 0.5) & inside
+    there = view.part("hair", "hat") if cap else view.part("hair")
+    hair = (there[row, column] > 0.5) & inside
     skin = view.part("skin", "left_brow", "right_brow")[row, column] > 0.5
     # The topmost skin of each column.
     line = np.where(skin.any(0), y[skin.argmax(0), 0], np.nan)
@@ -165,9 +168,13 @@ def _agreement(view: View) -> float:
 
 
 def _palette(view: View, hair: Floats) -> Floats:
-    """The hair's own colours [64, 3] from dark to light, without the extremes."""
+    """The colours [64, 3] of the hair above the brows, from dark to light, without the extremes:
+    lengths beside the face are lighter, and in another light."""
     across, down = view.frame
-    near = (blurred(hair, 0.03 * view.eye_distance) > 0.93) & (down < 0.5) & (np.abs(across) < 1.6)
+    deep = blurred(hair, 0.03 * view.eye_distance) > 0.93
+    near = deep & (down < -0.2) & (np.abs(across) < 1.3)
+    if near.sum() < 0.15 * view.eye_distance**2:
+        near = deep & (down < 0.5) & (np.abs(across) < 1.6)
     if near.sum() < 200:
         near = hair > 0.8
     if near.sum() < 100:
@@ -236,10 +243,10 @@ def _strands(
 
     # Tones are quantiles of the hair's own colours; at its root a strand has the crown's there.
     front = depth[lock] / (strands.LAYERS - 1)
-    tone = 0.44 + 0.20 * front + 0.08 * lock_tone[lock] + 0.11 * rng.normal(0, 1, n)
+    tone = 0.42 + 0.16 * front + 0.06 * lock_tone[lock] + 0.09 * rng.normal(0, 1, n)
     where = (line - y0) / (y1 - y0)
     middle = where + 0.30 * (1 - where)
-    sheen = 0.15 * np.exp(-(((t - middle[:, None]) / 0.20) ** 2))
+    sheen = 0.11 * np.exp(-(((t - middle[:, None]) / 0.20) ** 2))
     under = -0.14 * ((t - 0.75) / 0.25).clip(0, 1)
     quantile = (tone[:, None] + sheen + under).clip(0, 1) * (len(palette) - 1)
     colours = palette[quantile.astype(np.int32)]

@@ -43,7 +43,7 @@ class Dye:
 
 DYES = {
     "black": Dye(("#060505", "#1b1817", "#37322f", "#6a6462", "#a9a5a4"), 0.19, 1.0, 0.24, 0.15),
-    "blond": Dye(("#2a1d12", "#6e5336", "#b5946a", "#dcc39a", "#f6e9d0"), 0.7, 0.42, 0.1, 0.45),
+    "blond": Dye(("#2e1c10", "#775434", "#c0986a", "#e4c89e", "#f8edd6"), 0.71, 0.55, 0.14, 0.35),
     "brown": Dye(("#100a07", "#38241a", "#65432f", "#92694d", "#c8a382"), 0.37, 0.6, 0.16, 0.45),
     "gray": Dye(("#161515", "#504e4d", "#918f8d", "#c4c3c1", "#f2f1f0"), 0.64, 0.5, 0.14, 0.1),
 }
@@ -93,7 +93,7 @@ def hair_color(view: View, amount: float, rng: np.random.Generator, dye: Dye) ->
     contrast = float(np.sqrt((strand**2 * matte.alpha[there]).sum() / matte.alpha.sum()))
     gain = np.clip((dye.strands / max(contrast, 0.01)) ** 0.8, 0.35, 2.2)
     light = target * np.exp(
-        _bent(shade, 1.6, 0.6 * room) + _bent(gain * strand, 4 * dye.strands, 0.4 * room)
+        _bent(shade, 1.6, 0.6 * room) + _bent(gain * strand, 4 * dye.strands, 0.7 * room)
     )
 
     mean = (coarse[..., 1:] * weights[..., None]).sum((0, 1)) / weights.sum()
@@ -104,11 +104,14 @@ def hair_color(view: View, amount: float, rng: np.random.Generator, dye: Dye) ->
     new = lab + min(amount, 1.0) * (new - lab)
     alpha = matte.alpha[there][:, None]
     pixels = view.pixels.copy()
-    pixels[there] = (view.pixels[there] + alpha * (from_oklab(new) - matte.hair[there])).clip(0, 1)
+    made, old_pixels = from_oklab(new).clip(0, 1), view.pixels[there]
+    # Where there is less hair than the matte says, the sum would shine.
+    low, high = np.minimum(made, old_pixels), np.maximum(made, old_pixels)
+    pixels[there] = (old_pixels + alpha * (made - matte.hair[there])).clip(low, high)
     return Change(pixels, there.astype(np.float32))
 
 
-FLARE = 0.05
+FLARE = 0.07
 """Lightness that every dark strand has of its surroundings, so that grain is no contrast."""
 
 
