@@ -37,8 +37,9 @@ RIM = 0.012
 MEET = 0.6
 """Where open lips meet, on the way from the upper to the lower."""
 
-WIDEST = 0.24
-"""Lips farther apart than this cannot be closed well: too little of them is to be seen."""
+WIDEST, LAUGH = 0.24, 0.27
+"""Lips farther apart than this cannot be closed well, too little of them is to be seen; nor those
+whose gap and the rise of whose corners add up to more: cheeks and eyes laugh, too."""
 
 
 @dataclass(frozen=True)
@@ -168,7 +169,7 @@ def _measured(view: View, what: str) -> tuple[View, Lips]:
 
 
 def _closable(view: View, lips: Lips) -> None:
-    if lips.gap > WIDEST:
+    if lips.gap > WIDEST or lips.gap + lips.rise > LAUGH:
         raise Failure("a mouth open so wide cannot be closed well: it is left as it is")
 
 
