@@ -32,6 +32,9 @@ REACH, INNER = 1.02, 0.7
 CURLY = 0.5
 """Hair whose strands agree less than this on a direction is curls, which are not drawn."""
 
+SHORT = 0.15
+"""Of hair that hangs lower than the eyes there is more than this, in squared distances of those."""
+
 LIKE_SKIN = 0.07
 """Hair that differs less from the skin, in Oklab, is thin, or no hair."""
 
@@ -77,6 +80,10 @@ def add_bangs(view: View, amount: float, rng: np.random.Generator, style: str = 
     pose = Pose.of(small.points)
     hairline = _hairline(view.at(60))
     hair = own_hair(small)
+    if (hair * (small.frame[1] > 0.4)).sum() < SHORT * small.eye_distance**2:
+        raise Failure(
+            "bangs are not drawn well where the hair is short: none hangs beside the face"
+        )
     if _agreement(view.at(100)) < CURLY:
         raise Failure("bangs are not drawn well in curls")
     palette = _palette(small, hair)
@@ -224,7 +231,7 @@ def _strands(
     bottom = style.bottom + style.arch * (np.abs(x1) / 0.9) ** 2.2
     bottom += style.ragged * (lock_end[lock] + 0.6 * rng.normal(0, 1, n))
     y1 = line + (bottom - line) * min(amount, 1.3)
-    y1 = np.maximum(y1, line + 0.05) - rng.exponential(0.05, n) * 0.8
+    y1 = np.maximum(y1, line + 0.05) - rng.exponential(0.06, n)
     # Where the own hair hangs as low already, nothing is to be done.
     some = smoothstep(bottom - line, 0.12, 0.35)
 
@@ -232,9 +239,9 @@ def _strands(
     k = max(12, int(reach * unit / 0.8))
     t = np.linspace(0, 1, k)[None]
     # A cubic: out of the crown away from the part and forward, then down by its weight.
-    cx = x0 + 0.30 * (x1 - x0) + 0.05 * np.tanh(from_part / 0.2) + 0.03 * lock_bend[lock]
+    cx = x0 + 0.30 * (x1 - x0) + 0.05 * np.tanh(from_part / 0.2) + 0.06 * lock_bend[lock]
     cy = y0 + 0.36 * (y1 - y0) - 0.04
-    dx_ = x0 + 0.86 * (x1 - x0) + 0.03 * lock_bend[lock]
+    dx_ = x0 + 0.86 * (x1 - x0) + 0.05 * lock_bend[lock]
     dy_ = y0 + 0.70 * (y1 - y0)
     curve = [((1 - t) ** 3), 3 * t * (1 - t) ** 2, 3 * t * t * (1 - t), t**3]
     x = sum(w * p[:, None] for w, p in zip(curve, (x0, cx, dx_, x1), strict=True))
@@ -264,7 +271,7 @@ def _strands(
     behind = hair[row, column] * smoothstep(t - where[:, None], 0.05, 0.25)
     # Soft at the root, thin at the tip; what leaves the hair at once starts at once.
     rise = ((t + 0.02) / np.maximum(0.75 * where[:, None], 0.06)).clip(0, 1)
-    fall = ((1 - t) / 0.22).clip(0, 1) ** 0.7
+    fall = ((1 - t) / 0.3).clip(0, 1)
     dense = 0.9 * (t[0, 1] * reach * unit) * min(1.0, 130 / unit) ** 0.3
     weights = (1.05 * dense * rise * fall * (1 - behind)).astype(np.float32)
     weights = weights * some[:, None]

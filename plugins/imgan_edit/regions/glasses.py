@@ -78,7 +78,7 @@ class Frame:
 
 
 def _wire(shape: Shape, bridge: tuple[float, float, float], double: bool = False) -> Frame:
-    return Frame(shape, 0.026, 0.026, 0.022, bridge, metal=True, pads=True, double=double)
+    return Frame(shape, 0.032, 0.032, 0.026, bridge, metal=True, pads=True, double=double)
 
 
 FRAMES = {
@@ -89,12 +89,11 @@ FRAMES = {
     "round": Frame(Shape(0.365, 0.335, 2.1), 0.05, 0.054, 0.05, (-0.09, 0.8, 0.034)),
     "cat-eye": Frame(Shape(0.405, 0.275, 2.7, 0.12, 0.11), 0.046, 0.082, 0.055, (-0.06, 0.5, 0.04)),
     "panto": _wire(Shape(0.38, 0.325, 2.35, 0.09), (-0.12, 0.9, 0.022)),
-    "wire": _wire(Shape(0.41, 0.25, 3.0, 0.03, 0.01), (-0.1, 0.5, 0.022)),
     "aviator": _wire(Shape(0.43, 0.34, 2.4, 0.06, 0.02, 0.06), (-0.1, 0.3, 0.02), double=True),
 }
 """The shapes by name."""
 
-CLEAR_SHAPES = ("rectangle", "wayfarer", "round", "cat-eye", "panto", "wire")
+CLEAR_SHAPES = ("rectangle", "wayfarer", "round", "cat-eye", "panto")
 SUN_SHAPES = ("wayfarer", "round", "cat-eye", "panto", "aviator")
 
 ACETATE = {
@@ -144,7 +143,7 @@ def _worn(
             f"glasses are not drawn well on a face turned by {abs(pose.yaw):.0f} degrees "
             f"(at most {MOST_TURNED:.0f})"
         )
-    if view.parts["glasses"].sum() > 0.05 * view.eye_distance**2:
+    if view.parts["glasses"].sum() > 0.15 * view.eye_distance**2:
         raise Failure("the face wears glasses already")
     if width <= 0:
         return Change(view.pixels, np.zeros(view.shape, np.float32))
@@ -577,7 +576,7 @@ def _shadow(front: _Front, temples: Floats, pose: Pose, light: _Light) -> Floats
     near = _shifted(front.rim[..., 3], -0.02 * lx * unit, 0.022 * unit)
     arm = _shifted(temples[..., 3], 0, 0.03 * unit)
     ridge = np.exp(-(((np.abs(front.u) - 1.2) / 0.5) ** 2))
-    soft = 0.5 * blurred(far, 0.035 * unit) + 0.30 * ridge * blurred(near, 0.018 * unit)
+    soft = 0.6 * blurred(far, 0.03 * unit) + (0.15 + 0.25 * ridge) * blurred(near, 0.018 * unit)
     return np.maximum(soft, 0.35 * blurred(arm, 0.02 * unit)).clip(0, 0.8)
 
 

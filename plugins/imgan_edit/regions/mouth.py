@@ -184,7 +184,7 @@ class Curl:
 
 def _curl(lips: Lips, amount: float) -> Curl:
     width = 2 * lips.half
-    return Curl(0.085 * width * amount, 0.06 * width * amount, 0.035 * amount)
+    return Curl(0.1 * width * amount, 0.065 * width * amount, 0.045 * amount)
 
 
 def _moved(
