@@ -15,7 +15,7 @@ Floats = NDArray[np.floating]
 PASSES = 3
 """Box filters in a row that make a Gaussian (Wells 1986)."""
 
-COARSEST = 4.0
+COARSEST = 2.0
 """A blur of more pixels than this is made on a smaller copy."""
 
 

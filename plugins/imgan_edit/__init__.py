@@ -16,7 +16,7 @@ from imgan.hookspecs import hookimpl
 from imgan.models.cards import ModelCard, read_cards
 from imgan.operations import COMPOSITE, Listing, Operation, Process, Runtime
 from imgan.recipes import Evaluation, Recipe, Settings
-from imgan_edit.attributes import HAIR_COLOURS, SLUGS, check, parse
+from imgan_edit.attributes import HAIR_COLOURS, NAMED, check, parse
 from imgan_generate import labelled_generator_of
 
 if TYPE_CHECKING:
@@ -257,7 +257,7 @@ class Edit(Operation):
 
     @classmethod
     def values(cls, field: str, traits: Sequence[Mapping[str, object]] = ()) -> Iterable[str]:
-        return SLUGS if field in ("add", "remove") else ()
+        return NAMED if field in ("add", "remove") else ()
 
     def listing(self, models: Models) -> Listing:
         from imgan_edit.run import list_attributes

@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Collection
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import product
 from typing import Protocol
 
@@ -21,9 +20,9 @@ from imgan.operations import Runtime
 from imgan_edit import Edit, Engine
 from imgan_edit.attributes import NAMED, SLUGS
 from imgan_edit.engines import Editor, open_editor
-from imgan_edit.regions.effects import EFFECTS
+from imgan_edit.regions.effects import EFFECTS, dyeing
 from imgan_edit.regions.engine import Sight, draw, see
-from imgan_edit.regions.hair_color import dyed, hair_color
+from imgan_edit.regions.hair_color import dyed
 from imgan_edit.regions.kept import KEPT, experimental
 from imgan_edit.regions.view import Effect
 from imgan_edit.stroke import strokes
@@ -170,7 +169,7 @@ def open_artist(operation: Edit, runtime: Runtime) -> Artist:
         artist = RegionsArtist(
             Parser(runtime.session(card)),
             operation.seed,
-            None if color is None else partial(hair_color, dye=dyed(color)),
+            None if color is None else dyeing(dyed(color)),
             operation.strength,
             experimental=operation.experimental,
         )

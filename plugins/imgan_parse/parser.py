@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from copy import copy
 from typing import NamedTuple
 
 import numpy as np
@@ -68,6 +69,7 @@ class Parts(Mapping[str, Floats]):
         height, width = masks.shape[1:]
         self._matte = Matte(_resized(pixels, height, width), masks[self._there], CELL)
         self._made: dict[str, Floats] = {}
+        self._smaller: dict[tuple[int, int], Parts] = {}
 
     def __getitem__(self, name: str) -> Floats:
         if name not in self._made:
@@ -85,10 +87,15 @@ class Parts(Mapping[str, Floats]):
             return np.zeros(pixels.shape[:2], np.float32)
         return self._matte.plane(self._there.index(index), pixels)
 
-    def at(self, height: int, width: int) -> dict[str, Floats]:
-        """All masks at another, smaller size [height, width], which takes less time."""
-        pixels = _resized(self.pixels, height, width)
-        return {name: self._mask(index, pixels) for index, name in enumerate(CLASSES)}
+    def at(self, height: int, width: int) -> Parts:
+        """The same at another, smaller size [height, width], which takes less time; one for all who
+        ask for that size."""
+        if (height, width) not in self._smaller:
+            smaller = copy(self)
+            smaller.pixels = _resized(self.pixels, height, width)
+            smaller._made, smaller._smaller = {}, {}
+            self._smaller[height, width] = smaller
+        return self._smaller[height, width]
 
     def part(self, *names: str) -> Floats:
         """Where any of these classes is, [h, w] in 0..1."""

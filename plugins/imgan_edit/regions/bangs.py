@@ -32,6 +32,9 @@ REACH, INNER = 1.02, 0.7
 CURLY = 0.5
 """Hair whose strands agree less than this on a direction is curls, which are not drawn."""
 
+LIGHT = 0.55
+"""Of hair that is lighter in the mean, in Oklab, every lock has another colour."""
+
 SHORT = 0.15
 """Of hair that hangs lower than the eyes there is more than this, in squared distances of those."""
 
@@ -87,6 +90,8 @@ def add_bangs(view: View, amount: float, rng: np.random.Generator, style: str = 
     if _agreement(view.at(100)) < CURLY:
         raise Failure("bangs are not drawn well in curls")
     palette = _palette(small, hair)
+    if to_oklab(palette)[:, 0].mean() > LIGHT:
+        raise Failure("bangs are not drawn well on light hair")
     skin = view.part("skin", "nose", "left_brow", "right_brow")
     face = to_oklab(view.pixels[skin > 0.9]).mean(0) if (skin > 0.9).any() else np.zeros(3)
     across, down = small.frame

@@ -8,12 +8,13 @@ from functools import partial
 import numpy as np
 
 from imgan.errors import Failure
+from imgan.images.fields import resized
 from imgan_edit.regions.age import older, younger
 from imgan_edit.regions.bangs import add_bangs
 from imgan_edit.regions.beard import add_beard, add_goatee, add_moustache, add_stubble
 from imgan_edit.regions.brows import arched_brows, bushy_brows
 from imgan_edit.regions.glasses import add_eyeglasses, add_sunglasses
-from imgan_edit.regions.hair_color import DYES, hair_color
+from imgan_edit.regions.hair_color import DYES, Dye, hair_color
 from imgan_edit.regions.makeup import eye_makeup, lipstick, rosy_cheeks
 from imgan_edit.regions.mouth import close_mouth, no_smile, smile
 from imgan_edit.regions.skin import pale_skin, tanned_skin
@@ -26,20 +27,45 @@ def heavy_makeup(view: View, amount: float, rng: np.random.Generator) -> Change:
     return chained(view, painted, rng)[0]
 
 
+SMOOTH = 160.0
+"""Distance of the eyes, in pixels, at which colours are changed at most."""
+
+
+def smooth(effect: Effect) -> Effect:
+    """An effect that changes colours: of a large face it is made on a smaller copy, and what it
+    added is enlarged. What is finer than that copy keeps its contrast."""
+
+    def enlarged(view: View, amount: float, rng: np.random.Generator) -> Change:
+        small = view.at(SMOOTH)
+        change = effect(small, amount, rng)
+        if small is view:
+            return change
+        added = resized(change.where[..., None] * (change.pixels - small.pixels), *view.shape)
+        where = (resized(change.where, *view.shape) > 1 / 256).astype(np.float32)
+        return Change((view.pixels + added).clip(0, 1), where)
+
+    return enlarged
+
+
+def dyeing(dye: Dye) -> Effect:
+    """The hair in that colour."""
+    return smooth(partial(hair_color, dye=dye))
+
+
 EFFECTS: Mapping[tuple[str, bool], Effect] = {
     ("smiling", True): smile,
     ("smiling", False): no_smile,
     ("mouth-slightly-open", False): close_mouth,
     ("arched-eyebrows", True): arched_brows,
     ("bushy-eyebrows", True): bushy_brows,
-    ("young", True): younger,
-    ("young", False): older,
-    ("pale-skin", True): pale_skin,
-    ("pale-skin", False): tanned_skin,
-    ("rosy-cheeks", True): rosy_cheeks,
-    ("wearing-lipstick", True): lipstick,
-    ("heavy-makeup", True): heavy_makeup,
-    **{(f"{color}-hair", True): partial(hair_color, dye=dye) for color, dye in DYES.items()},
+    ("young", True): smooth(younger),
+    ("young", False): smooth(older),
+    ("pale-skin", True): smooth(pale_skin),
+    ("pale-skin", False): smooth(tanned_skin),
+    ("rosy-cheeks", True): smooth(rosy_cheeks),
+    ("wearing-lipstick", True): smooth(lipstick),
+    ("heavy-makeup", True): smooth(heavy_makeup),
+    **{(f"{color}-hair", True): dyeing(dye) for color, dye in DYES.items()},
     ("5-o-clock-shadow", True): add_stubble,
     ("mustache", True): add_moustache,
     ("goatee", True): add_goatee,

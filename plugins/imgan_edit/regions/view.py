@@ -19,7 +19,7 @@ class PartMasks(Protocol):
     def __getitem__(self, name: str, /) -> Floats:
         """One, at the view's size."""
 
-    def at(self, height: int, width: int) -> dict[str, Floats]:
+    def at(self, height: int, width: int) -> PartMasks:
         """All of them smaller."""
 
 
@@ -101,7 +101,7 @@ class View:
             self,
             pixels=resized(self.pixels, height, width),
             points=self.points * scale,
-            parts=Masks(self.parts.at(height, width)),
+            parts=self.parts.at(height, width),
         )
 
 
