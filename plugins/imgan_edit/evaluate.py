@@ -57,7 +57,7 @@ def evaluate(data: Path, model: str | None, device: str) -> tuple[tuple[str, ...
     runtime = Runtime(device, Models.installed())
     witness, finder = Witness.open(runtime), Finder.open(runtime)
     before = np.stack([witness.judge.sees(photo, _face(photo)) for photo in photos])
-    installed = {card.name for card in runtime.models.installed}
+    installed = {card.name for card in store.installed()}
     there = [engine for engine in Engine if engine.model in installed]
     wishes = [Edit(engine=engine, experimental=True) for engine in there]
     if model:
