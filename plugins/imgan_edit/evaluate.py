@@ -58,8 +58,8 @@ def evaluate(data: Path, model: str | None, device: str) -> tuple[tuple[str, ...
     witness, finder = Witness.open(runtime), Finder.open(runtime)
     before = np.stack([witness.judge.sees(photo, _face(photo)) for photo in photos])
     installed = {card.name for card in store.installed()}
-    there = [engine for engine in Engine if engine.model in installed]
-    wishes = [Edit(engine=engine, experimental=True) for engine in there]
+    engines = [engine for engine in Engine if engine.model in installed]
+    wishes = [Edit(engine=engine, experimental=True) for engine in engines]
     if model:
         wishes = [Edit(model=model)]
     measured = {
