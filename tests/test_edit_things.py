@@ -154,11 +154,12 @@ def test_softness_and_grain_are_those_of_the_photo() -> None:
 HAIR = np.float32([0.25, 0.15, 0.1])
 
 
-def haired(yaw: float = 0.0) -> View:
-    """A face below dark hair, with brows and lips."""
+def haired(yaw: float = 0.0, long: bool = True) -> View:
+    """A face below dark hair, which hangs beside it if it is long, with brows and lips."""
     bald = plain(yaw)
     y, x = np.mgrid[:SIZE, :SIZE] + 0.5
-    hair = (y < 52) & (np.abs(x - 120) < 85)
+    beside = (np.abs(x - 120) > 80) & (np.abs(x - 120) < 105)
+    hair = ((y < 52) & (np.abs(x - 120) < 85)) | (beside & long)
     brows = (np.abs(y - 84) < 3) & (np.abs(np.abs(x - 120) - 30) < 16)
     lips = (np.abs(y - 163) < 6) & (np.abs(x - 120) < 24)
     parts = {"hair": hair, "left_brow": brows & (x < 120), "right_brow": brows & (x > 120)}
@@ -201,9 +202,16 @@ def test_bangs_need_hair_a_bare_forehead_and_no_hat() -> None:
     with pytest.raises(Failure, match="no hair"):
         add_bangs(plain(), 1, rng)
     view = haired()
-    hat = {**view.parts, "hat": view.parts["hair"]}
+    above = np.float32(np.arange(SIZE)[:, None] < 30)
+    hair = view.parts["hair"]
+    hat = {**view.parts, "hair": hair * (1 - above), "hat": hair * above}
+    red = np.where(hat["hat"][..., None] > 0, np.float32([0.8, 0.1, 0.1]), view.pixels)
     with pytest.raises(Failure, match="hat"):
-        add_bangs(View(view.pixels, view.points, Masks(hat), view.box), 1, rng)
+        add_bangs(View(red.astype(np.float32), view.points, Masks(hat), view.box), 1, rng)
+    # The parser takes the dark top of a head for a hat.
+    assert add_bangs(View(view.pixels, view.points, Masks(hat), view.box), 1, rng).where.any()
+    with pytest.raises(Failure, match="short"):
+        add_bangs(haired(long=False), 1, rng)
     with pytest.raises(Failure, match="turned by"):
         add_bangs(haired(40), 1, rng)
 
