@@ -29,6 +29,7 @@ format:
 # every benchmark; each prints a ratio and what it aims at
 bench:
     python benchmarks/startup.py
+    python benchmarks/adjust.py
     python benchmarks/upscale.py
     python benchmarks/batch.py
     python benchmarks/edit.py

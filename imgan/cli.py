@@ -14,7 +14,7 @@ import typer
 from typer.main import get_command
 
 from imgan import __version__, tables
-from imgan.commands import doctor, evaluate, export, models, operation, train
+from imgan.commands import operation
 from imgan.errors import Failure, reason
 from imgan.operations import Operation
 from imgan.plugins import Registry, registry
@@ -60,16 +60,12 @@ def build(found: Registry, only: str | None = None) -> typer.Typer:
     core: dict[str, Callable[[], object]] = {
         "run": partial(_add_run, app, own),
         "replay": partial(_add_replay, app, own),
-        "train": lambda: app.add_typer(
-            train.group(found), name="train", rich_help_panel="Training"
-        ),
-        "export": lambda: app.command("export", rich_help_panel="Training")(export.export),
-        "evaluate": lambda: app.add_typer(
-            evaluate.group(found), name="evaluate", rich_help_panel="Training"
-        ),
-        "models": lambda: app.add_typer(models.app, name="models", rich_help_panel=PANEL),
+        "train": partial(_add_train, app, found),
+        "export": partial(_add_export, app),
+        "evaluate": partial(_add_evaluate, app, found),
+        "models": partial(_add_models, app),
         "plugins": lambda: app.command("plugins", rich_help_panel=PANEL)(plugins),
-        "doctor": lambda: app.command("doctor", rich_help_panel=PANEL)(doctor.doctor),
+        "doctor": partial(_add_doctor, app),
     }
     commands = {**dict(sorted(commands.items())), **core}
     for name in [only] if only in commands else commands:
@@ -97,6 +93,36 @@ def _add_replay(app: typer.Typer, own: OwnDefaults) -> None:
     from imgan.commands import replay
 
     app.command("replay")(replay.command(own("replay")))
+
+
+def _add_train(app: typer.Typer, found: Registry) -> None:
+    from imgan.commands import train
+
+    app.add_typer(train.group(found), name="train", rich_help_panel="Training")
+
+
+def _add_export(app: typer.Typer) -> None:
+    from imgan.commands import export
+
+    app.command("export", rich_help_panel="Training")(export.export)
+
+
+def _add_evaluate(app: typer.Typer, found: Registry) -> None:
+    from imgan.commands import evaluate
+
+    app.add_typer(evaluate.group(found), name="evaluate", rich_help_panel="Training")
+
+
+def _add_models(app: typer.Typer) -> None:
+    from imgan.commands import models
+
+    app.add_typer(models.app, name="models", rich_help_panel=PANEL)
+
+
+def _add_doctor(app: typer.Typer) -> None:
+    from imgan.commands import doctor
+
+    app.command("doctor", rich_help_panel=PANEL)(doctor.doctor)
 
 
 def _add_app(app: typer.Typer, part: typer.Typer) -> None:

@@ -132,8 +132,7 @@ def discover(points: Iterable[EntryPoint], reserved: Iterable[str] = ()) -> Regi
     registry = Registry()
     registry.manager.add_hookspecs(hookspecs)
     for point in sorted(points, key=lambda p: p.name):
-        package = point.dist.name if point.dist else "?"
-        version = point.dist.version if point.dist else "?"
+        package, version = _named(point.dist)
         error, folder = None, None
         try:
             loaded = point.load()
@@ -145,6 +144,16 @@ def discover(points: Iterable[EntryPoint], reserved: Iterable[str] = ()) -> Regi
     return registry
 
 
+@cache
+def _named(distribution: Distribution | None) -> tuple[str, str]:
+    """Name and version of a package: its metadata are read once for all its plugins."""
+    if distribution is None:
+        return "?", "?"
+    metadata = distribution.metadata
+    return metadata["Name"], metadata["Version"]
+
+
+@cache
 def _editable(distribution: Distribution | None) -> bool:
     """Whether a package is installed so that its sources can be edited (PEP 610)."""
     stated = distribution.read_text("direct_url.json") if distribution else None

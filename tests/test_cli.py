@@ -74,6 +74,7 @@ def test_lists_are_tables_on_a_terminal_and_tabs_in_a_pipe(
     cli.plugins()
     line = next(line for line in capsys.readouterr().out.splitlines() if line.startswith("edit"))
     assert line.split("\t")[1:] == ["imgan", cli.__version__, "ok"]
+    monkeypatch.setenv("TERM", "dumb")
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     cli.plugins()
     header, *rows = capsys.readouterr().out.splitlines()

@@ -6,24 +6,16 @@ import json
 import sys
 import threading
 from collections import Counter
-from typing import Self
-
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    ProgressColumn,
-    TaskProgressColumn,
-    TextColumn,
-    TimeRemainingColumn,
-)
+from typing import TYPE_CHECKING, Self
 
 from imgan.batch.job import Job
 from imgan.batch.plan import Plan
 from imgan.batch.run import ALREADY_DONE, DONE, FAILED, SKIPPED, Listener, Outcome
 from imgan.errors import Failure
 from imgan.terminal import looks_on
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
 
 LONG = 10
 """Seconds after which a command without a terminal says once what it does."""
@@ -45,7 +37,6 @@ class Report(Listener):
         self.plan = Plan(())
         self.counts: Counter[str] = Counter()
         self.failures: list[str] = []
-        self.console = Console(stderr=True) if sys.stderr is not None else Console(quiet=True)
         self.lines = sys.stdout if job.json else None
         self.bar: Progress | None = None
         self.waiting = threading.Timer(LONG, self._say_what_is_done)
@@ -63,16 +54,7 @@ class Report(Listener):
         if not looks_on(sys.stderr):
             self.waiting.start()
         elif not looks_on(self.lines):
-            count: tuple[ProgressColumn, ...] = (MofNCompleteColumn(),)
-            self.bar = Progress(
-                TextColumn("{task.description}"),
-                BarColumn(),
-                *(count if len(plan.tasks) > 1 else (TaskProgressColumn(),)),
-                TimeRemainingColumn(),
-                console=self.console,
-                transient=True,
-                redirect_stdout=False,  # it would send the JSON lines to standard error
-            )
+            self.bar = _bar(len(plan.tasks))
             self.bar_task = self.bar.add_task(self.name, total=len(plan.tasks))
             self.bar.start()
 
@@ -85,9 +67,14 @@ class Report(Listener):
             self.say("stopped" + ("" if piping else "; the same command goes on where this ended"))
 
     def say(self, line: str) -> None:
-        self.console.print(
-            f"imgan: {line}", markup=False, highlight=False, emoji=False, soft_wrap=True
-        )
+        self._print(f"imgan: {line}")
+
+    def _print(self, line: str) -> None:
+        """A line on standard error, above the bar."""
+        if self.bar is not None:
+            self.bar.console.print(line, markup=False, highlight=False, emoji=False, soft_wrap=True)
+        elif sys.stderr is not None:
+            print(line, file=sys.stderr, flush=True)
 
     def within(self, share: float) -> None:
         if self.bar is not None:
@@ -116,13 +103,7 @@ class Report(Listener):
         if self.job.verbose:
             facts = ", ".join(f"{key} {value}" for key, value in outcome.facts.items())
             more += f" ({outcome.seconds:.2f} s{', ' if facts else ''}{facts})"
-        self.console.print(
-            f"{source}{outcome.task.output}{more}",
-            markup=False,
-            highlight=False,
-            emoji=False,
-            soft_wrap=True,
-        )
+        self._print(f"{source}{outcome.task.output}{more}")
 
     def _say_what_is_done(self) -> None:
         count = len(self.plan.tasks)
@@ -155,3 +136,26 @@ class Report(Listener):
         if len(outcomes) > 1:
             return f"all {len(outcomes)} pictures were skipped"
         return f"{outcomes[0].task.name}: {outcomes[0].error}"
+
+
+def _bar(count: int) -> Progress:
+    """A bar for so many pictures. rich is imported for it alone: scripts have no use for it."""
+    from rich.console import Console
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TaskProgressColumn,
+        TextColumn,
+        TimeRemainingColumn,
+    )
+
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn() if count > 1 else TaskProgressColumn(),
+        TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        redirect_stdout=False,  # it would send the JSON lines to standard error
+    )

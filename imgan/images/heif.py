@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from functools import cache
 from typing import BinaryIO
 
 _AVIF = {b"avif", b"avis"}
@@ -10,6 +11,14 @@ _HEIC = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"}
 _ANY = {b"mif1", b"mif2", b"msf1", b"miaf"}
 _MOST = 2**20
 """Bytes that are read of a box."""
+
+
+@cache
+def register() -> None:
+    """Have Pillow read and write HEIC: its library is loaded for those files alone."""
+    import pillow_heif
+
+    pillow_heif.register_heif_opener()
 
 
 def kind(stream: BinaryIO) -> str:

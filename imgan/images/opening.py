@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-import pillow_heif
 from PIL import Image
 
 from imgan.errors import Failure
@@ -33,7 +32,6 @@ _BROKEN = "broken, truncated or unsupported picture"
 
 for _plugin in ("Avif", "Bmp", "Gif", "Jpeg", "Mpo", "Png", "Tiff", "WebP"):
     import_module(f"PIL.{_plugin}ImagePlugin")
-pillow_heif.register_heif_opener()
 
 
 def open_picture(source: Path | bytes, name: str = "", *, max_pixels: int = MAX_PIXELS) -> Picture:
@@ -181,7 +179,11 @@ def _identify(stream: BinaryIO) -> Image.Image:
         raise Failure("the file is empty")
     broken: Exception | None = None
     boxed = heif.kind(stream) if prefix[4:8] == b"ftyp" else None
+    if boxed == "HEIF":
+        heif.register()
     for form in FORMATS:
+        if form.name not in Image.OPEN:  # HEIF, and the file is none
+            continue
         factory, accept = Image.OPEN[form.name]
         fits = (
             accept is not None and accept(prefix) is True if boxed is None else form.name == boxed

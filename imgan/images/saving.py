@@ -12,7 +12,7 @@ from PIL import Image, PngImagePlugin
 
 from imgan.errors import Failure, Misuse
 from imgan.files import whole_file
-from imgan.images import codecs
+from imgan.images import codecs, heif
 from imgan.images.codecs import Samples, rows
 from imgan.images.metadata import sized
 from imgan.images.picture import (
@@ -68,6 +68,8 @@ def save_picture(
     if quality is not None and not 1 <= quality <= 100:
         raise Misuse(f"--quality {quality}: give a number from 1 to 100")
     height, width = picture.pixels.shape[:2]
+    if form.name == "HEIF":
+        heif.register()
     if form.name == "HEIF" and form.name not in Image.SAVE:
         raise Failure(f"{name}: this build of pillow-heif cannot write HEIC: choose another format")
     try:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from xml.parsers import expat
-from xml.sax.saxutils import quoteattr
 
 from imgan.operations import TRAINED
 
@@ -122,6 +121,12 @@ def sized(xmp: bytes, size: tuple[int, int], former: tuple[int, int]) -> bytes:
     return _mended(xmp, edit)
 
 
+_QUOTED = str.maketrans(
+    {"&": "&amp;", "<": "&lt;", '"': "&quot;", "\t": "&#9;", "\n": "&#10;", "\r": "&#13;"}
+)
+"""What stands for what may not be in an attribute. `xml.sax.saxutils` would import a web client."""
+
+
 def with_source_type(xmp: bytes, kind: str) -> bytes:
     """XMP that says by IPTC's DigitalSourceType how the picture came to be; all else stays.
 
@@ -135,7 +140,7 @@ def with_source_type(xmp: bytes, kind: str) -> bytes:
     if stated and stated[-1].value == TRAINED:
         return xmp
     statement = (
-        f'<rdf:Description xmlns:rdf="{_RDF}" rdf:about={quoteattr(packet.about)} '
+        f'<rdf:Description xmlns:rdf="{_RDF}" rdf:about="{packet.about.translate(_QUOTED)}" '
         f'xmlns:Iptc4xmpExt="{_IPTC}" Iptc4xmpExt:DigitalSourceType="{kind}"/>'
     ).encode()
     return packet.changed([(p, None) for p in stated], first=statement)
