@@ -154,8 +154,8 @@ def with_pipeline(xmp: bytes, pipeline: str) -> bytes:
     packet = Packet(xmp or _PACKET)
     held = [p for p in packet.properties if p.name == _PIPELINE]
     statement = (
-        f'<rdf:Description xmlns:rdf="{_RDF}" rdf:about={quoteattr(packet.about)} '
-        f'xmlns:imgan="{_OWN}" imgan:Pipeline={quoteattr(pipeline)}/>'
+        f'<rdf:Description xmlns:rdf="{_RDF}" rdf:about="{packet.about.translate(_QUOTED)}" '
+        f'xmlns:imgan="{_OWN}" imgan:Pipeline="{pipeline.translate(_QUOTED)}"/>'
     ).encode()
     return packet.changed([(p, None) for p in held], first=statement)
 
