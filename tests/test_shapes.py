@@ -194,7 +194,7 @@ def tiny(home: Path, tmp_path: Path, network: tuple[Path, Description]) -> Path:
 def _imgan(*words: object) -> tuple[int, str]:
     """The exit code, and what was printed on both streams."""
     arguments = [str(word) for word in ("shapes", *words)]
-    if words[0] != "voxelize" and "--kind" not in words:
+    if words[0] != "voxelize" and not {"--kind", "--model"} & set(words):
         arguments += ["--model", "tiny"]
     result = CliRunner().invoke(build(plugins.registry()), arguments)
     assert result.exception is None or isinstance(result.exception, SystemExit | Failure | Misuse)
@@ -275,17 +275,21 @@ def test_voxelize_says_what_a_mesh_lacks(tiny: Path) -> None:
         assert not (tiny / "no.npz").exists()
 
 
-def test_inversion_comes_nearer_to_the_shape(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_inversion_comes_nearer_to_the_shape(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("imgan_shapes.search.STARTS", 4)
-    assert _imgan("generate", "5", "-o", tiny / "target.npz")[0] == 0
+    chairs = ("--model", "shapes-chairs")
+    target = tmp_path / "target.npz"
+    assert _imgan("generate", "5", "-o", target, *chairs)[0] == 0
     found = []
-    for steps in (0, 8):
-        file = tiny / f"{steps}.npz"
-        code, said = _imgan("invert", tiny / "target.npz", "-o", file, "--steps", steps)
+    for steps in (0, 12):
+        file = tmp_path / f"{steps}.npz"
+        code, said = _imgan("invert", target, "-o", file, "--steps", steps, *chairs)
         assert code == 0, said
         found.append(float(said.split("IoU ")[1].split()[0]))
     assert 0 < found[0] < found[1] <= 1
-    assert read_latents(tiny / "8.npz").shape == (1, 200)
+    assert read_latents(tmp_path / "12.npz").shape == (1, 200)
 
 
 @pytest.mark.parametrize(
