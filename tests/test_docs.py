@@ -25,7 +25,7 @@ from imgan.plugins import registry
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
-DOCS = [README, ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCS = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 PLUGINS = ROOT / "docs" / "plugins.md"
 MODELS = ROOT / "docs" / "models.md"
 
