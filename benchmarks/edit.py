@@ -41,7 +41,7 @@ def main(count: int = 9) -> None:
             save_picture(open_picture(first), folder / "bare.jpg", overwrite=True)
 
         def command(source: Path) -> None:
-            words = ["edit", str(source), "--add", "bangs", "--device", "cpu", "--overwrite"]
+            words = ["edit", str(source), "--add", "black-hair", "--device", "cpu", "--overwrite"]
             subprocess.run([sys.executable, "-m", "imgan.cli", *words], check=True)
 
         alone, one, many = medians(bare, lambda: command(first), lambda: command(photos), runs=5)

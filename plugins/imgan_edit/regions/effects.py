@@ -27,7 +27,7 @@ def heavy_makeup(view: View, amount: float, rng: np.random.Generator) -> Change:
     return chained(view, painted, rng)[0]
 
 
-SMOOTH = 160.0
+SMOOTH = 128.0
 """Distance of the eyes, in pixels, at which colours are changed at most."""
 
 
