@@ -13,7 +13,7 @@ from typing import Any
 import typer
 from typer.main import get_command
 
-from imgan import __version__, tables
+from imgan import __version__, errors, tables
 from imgan.commands import operation
 from imgan.errors import Failure, reason
 from imgan.operations import Operation
@@ -45,6 +45,9 @@ def build(found: Registry, only: str | None = None) -> typer.Typer:
     @app.callback(invoke_without_command=True)
     def version(
         show: bool = typer.Option(False, "--version", "-V", help="Print the version."),
+        debug: bool = typer.Option(
+            False, "--debug", help="Show the traceback of what goes wrong, with any command."
+        ),
     ) -> None:
         if show:
             print(f"imgan {__version__}")
@@ -149,12 +152,16 @@ def main() -> None:
     warnings.filterwarnings("ignore", module="PIL")
     try:
         words = sys.argv[1:]
+        if "--debug" in words:
+            errors.debugging = True
+            words.remove("--debug")
         if words[:1] == ["help"]:  # `imgan help edit` is `imgan edit --help`
             words = [*words[1:], "--help"]
         command = get_command(build(registry(), only=words[0] if words else None))
         dress(command)
         sys.exit(command(words, prog_name="imgan", standalone_mode=False))
     except Failure as failure:
+        errors.show_traceback(failure)
         print(f"imgan: {failure}", file=sys.stderr)
         sys.exit(failure.exit_code)
     except UsageError as error:
@@ -168,6 +175,7 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except Exception as error:
+        errors.show_traceback(error)
         print(f"imgan: {reason(error)}", file=sys.stderr)
         sys.exit(1)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from pathlib import Path
 
@@ -40,6 +41,16 @@ class Misuse(Failure):
     code = "misuse"
 
 
+debugging = False
+"""Whether tracebacks are shown (`--debug`)."""
+
+
+def show_traceback(error: BaseException) -> None:
+    """Print the traceback of what went wrong on standard error, if that is asked for."""
+    if debugging and sys.stderr is not None:
+        traceback.print_exception(error)
+
+
 def reason(error: Exception) -> str:
     """One line for people. What nobody foresaw also says where it happened."""
     if isinstance(error, Failure):
@@ -48,7 +59,21 @@ def reason(error: Exception) -> str:
         return "not enough memory for a picture of this size"
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    where = traceback.extract_tb(error.__traceback__)[-1]
     message = " ".join(str(error).split())
-    place = f"{Path(where.filename).name}:{where.lineno}"
-    return f"{type(error).__name__}: {message} (at {place}; please report this)"
+    return f"{type(error).__name__}: {message} ({_whose(error)})"
+
+
+def _whose(error: Exception) -> str:
+    """Where it happened and who can mend it: a foreign plugin's own authors, if it was there."""
+    frames = traceback.extract_tb(error.__traceback__)
+    from imgan.plugins import registry
+
+    for plugin in registry().plugins:
+        file = getattr(sys.modules.get(plugin.module), "__file__", None)
+        if file is None or plugin.package == "imgan":
+            continue
+        own = [f for f in frames if Path(f.filename).is_relative_to(Path(file).parent)]
+        if own:
+            place = f"{own[-1].filename}:{own[-1].lineno}"
+            return f"at {place}; please report this to the authors of {plugin.package}"
+    return f"at {Path(frames[-1].filename).name}:{frames[-1].lineno}; please report this"

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from dataclasses import dataclass, field, fields, replace
+from enum import Enum, StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, NamedTuple, Protocol, runtime_checkable
 
@@ -160,6 +160,12 @@ class Operation(ABC):
         return self.name
 
     @property
+    def suffix_in_full(self) -> str:
+        """What they are called by where that name is taken by a result of other settings; the same
+        where there is no other. `with_settings` makes one."""
+        return self.suffix
+
+    @property
     def states(self) -> str:
         """The DigitalSourceType with these settings; some may make a picture without a network."""
         return self.source_type
@@ -238,3 +244,17 @@ class Operation(ABC):
     def listing(self, models: Models) -> Listing:
         """What `--list` prints. An operation that does not define it has no such option."""
         raise NotImplementedError
+
+
+def with_settings(operation: Operation) -> str:
+    """An operation's suffix with the numbers and choices that are not the usual ones."""
+    told = [operation.suffix]
+    for each in fields(operation):
+        value = getattr(operation, each.name)
+        if value == each.default or isinstance(value, bool):
+            continue
+        if isinstance(value, int | float):
+            told.append(f"{value:g}")
+        elif isinstance(value, Enum):
+            told.append(str(value.value))
+    return "-".join(told)

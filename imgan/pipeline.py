@@ -87,6 +87,10 @@ class Pipeline(Operation):
         return self.steps[-1].suffix
 
     @property
+    def suffix_in_full(self) -> str:
+        return self.steps[-1].suffix_in_full
+
+    @property
     def formats(self) -> Sequence[str]:
         return self.steps[-1].formats
 

@@ -526,3 +526,22 @@ def test_the_longest_sides_of_heic_and_avif_can_be_read_again() -> None:
         assert open_picture(stream.getvalue()).pixels.shape == pixels.shape
         with pytest.raises(Failure, match="at most 32,768"):
             save_picture(Picture(np.zeros((1, 32_769, 3), np.uint8)), io.BytesIO(), format=suffix)
+
+
+def test_other_settings_have_another_name(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (here / "a.png").write_bytes(encoded())
+    for factor in (1.2, 1.3, 1.2, 1.3):
+        execute(Job(["a.png"]), Adjust(brightness=factor))
+    said = capsys.readouterr().err.splitlines()
+    assert [line.split(" -> ")[1] for line in said] == [
+        "a-brightness.png",
+        "a-brightness-1.3.png",
+        "a-brightness.png (already done)",
+        "a-brightness-1.3.png (already done)",
+    ]
+    (here / "a.png").write_bytes(encoded("PNG", IMAGE.rotate(90)))
+    with pytest.raises(Failure, match="exists"):  # the same settings, of another picture
+        execute(Job(["a.png"], quiet=True), Adjust(brightness=1.2))
+    (here / "a-brightness.png").write_bytes(encoded())
+    with pytest.raises(Failure, match="exists"):  # the person's own
+        execute(Job(["a.png"], quiet=True), Adjust(brightness=1.4))

@@ -97,3 +97,13 @@ def test_lists_say_what_their_figures_are() -> None:
     assert "percentages are of held-out faces" in result.stderr
     ways = _run("translate", "--list").stdout.splitlines()
     assert all(way.split("\t")[3] and not any(map(str.isdigit, way)) for way in ways)
+
+
+def test_debug_shows_the_traceback(tmp_path: Path) -> None:
+    (tmp_path / "a.jpg").write_text("no picture")
+    arguments = ["adjust", "a.jpg", "--contrast", "2"]
+    assert "Traceback" not in _run(*arguments, cwd=tmp_path).stderr
+    result = _run(*arguments, "--debug", cwd=tmp_path)
+    assert result.returncode == 1
+    assert "Traceback" in result.stderr
+    assert "opening.py" in result.stderr

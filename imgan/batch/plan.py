@@ -163,7 +163,11 @@ class _Naming:
 
 
 def make_plan(
-    job: Job, operation: Operation, finished: Callable[[Task], bool] = lambda task: False
+    job: Job,
+    operation: Operation,
+    finished: Callable[[Task], bool] = lambda task: False,
+    *,
+    in_full: bool = False,
 ) -> Plan:
     """Name the output of every input.
 
@@ -175,6 +179,7 @@ def make_plan(
     - One result of all inputs has the name that -o gives it; results without an input have the
       names that the operation gives them, here or in the folder of -o.
     - `--name` gives other names, in the same folders.
+    - Names tell what was done, and `in_full` also with which settings: photo-contrast-1.2.jpg.
 
     `finished` says of a task whether this very result is there already: then that file is no input.
 
@@ -183,6 +188,8 @@ def make_plan(
     """
     suffixes = Suffixes.of(job, operation)
     naming = _Naming.of(job, operation, suffixes)
+    if in_full:
+        naming = replace(naming, operation=operation.suffix_in_full)
     if operation.takes is Takes.NONE:
         return with_receipts(Plan(_made(job, operation.results(), naming)), job.receipt)
     inputs = inputs_of(job)

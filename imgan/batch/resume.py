@@ -62,8 +62,17 @@ def _described(operation: Operation) -> dict[str, object]:
 
 
 def fingerprint(recipe: str, inputs: Sequence[str], number: int = 0) -> str:
-    """SHA-256 over `recipe` and the SHA-256 of the inputs, or the number of a result without."""
-    return hashlib.sha256(json.dumps([recipe, list(inputs), number]).encode()).hexdigest()
+    """SHA-256 over `recipe` and the SHA-256 of the inputs, or the number of a result without.
+
+    With it goes a digest of the operations' names and settings alone: what was asked for.
+    """
+    whole = hashlib.sha256(json.dumps([recipe, list(inputs), number]).encode()).hexdigest()
+    return f"{whole} {_asked(recipe)}"
+
+
+def _asked(recipe: str) -> str:
+    parts = [(part["operation"], part["settings"]) for part in json.loads(recipe)["operations"]]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
 class Finished:
@@ -81,6 +90,16 @@ class Finished:
         query = "SELECT sha256 FROM finished WHERE output = ? AND made_from = ?"
         row = self._execute(query, (os.fsencode(place(output)), made_from))
         return row is not None and output.is_file() and row[0] == digest(output)
+
+    def holds_another(self, output: Path, recipe: str) -> bool:
+        """Whether `output` was made with other settings, and has not changed since."""
+        if not self.path.exists():
+            return False
+        query = "SELECT made_from, sha256 FROM finished WHERE output = ?"
+        row = self._execute(query, (os.fsencode(place(output)),))
+        if row is None or not output.is_file() or row[0].endswith(_asked(recipe)):
+            return False
+        return row[1] == digest(output)
 
     def record(self, output: Path, made_from: str, sha256: str = "") -> None:
         """Remember that `output` is finished. `sha256` is its digest, where that is known."""

@@ -19,7 +19,7 @@ from typing import BinaryIO, overload
 from imgan.batch.job import Job
 from imgan.batch.plan import Plan, Task, make_plan
 from imgan.batch.resume import Finished, fingerprint, recipe
-from imgan.errors import Failure, Misuse, Skip, reason
+from imgan.errors import Failure, Misuse, Skip, reason, show_traceback
 from imgan.files import SameThere, digest, make_folder, sweep, whole_file
 from imgan.images import Picture, format_of, open_picture, save_picture
 from imgan.models.store import Models
@@ -89,6 +89,7 @@ class Outcome:
         try:
             yield
         except Exception as error:
+            show_traceback(error)
             self.picture, self.ready = None, False
             self.status = SKIPPED if isinstance(error, Skip) else FAILED
             self.error = reason(error).removeprefix(f"{self.task.name}: ")
@@ -143,7 +144,7 @@ class Batch:
         self.statement = _statement(job, operation, models)
         self.opened: Process | None = None
         """Once there was a first picture to work on."""
-        self.plan = make_plan(job, operation, self.is_finished) if plan is None else plan
+        self.plan = self._planned() if plan is None else plan
         self._refuse_pipes_elsewhere()
         self._refuse_side_files()
 
@@ -195,6 +196,24 @@ class Batch:
             raise Misuse("--workers is for --ray")
         if self.job.ray is not None and any(task.piped for task in self.plan.tasks):
             raise Misuse("--ray takes files: a pipe stays on this machine")
+
+    def _planned(self) -> Plan:
+        """The plan; where its names are taken by this operation's results with other settings, with
+        names that tell the settings."""
+        plan = make_plan(self.job, self.operation, self.is_finished)
+        chosen = self.job.output is not None or self.job.name is not None or self.job.overwrite
+        none_else = self.operation.suffix_in_full == self.operation.suffix
+        if chosen or none_else or not any(self._is_another(task) for task in plan.tasks):
+            return plan
+        return make_plan(self.job, self.operation, self.is_finished, in_full=True)
+
+    def _is_another(self, task: Task) -> bool:
+        return (
+            task.target is not None
+            and not task.piped
+            and task.target.exists()
+            and self.finished.holds_another(task.target, self.recipe)
+        )
 
     def is_finished(self, task: Task) -> bool:
         """Whether the very result of a task is there."""

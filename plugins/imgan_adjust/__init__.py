@@ -10,7 +10,7 @@ from typer import Option
 
 from imgan.errors import Misuse
 from imgan.hookspecs import hookimpl
-from imgan.operations import Operation, Process, Runtime
+from imgan.operations import Operation, Process, Runtime, with_settings
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +42,10 @@ class Adjust(Operation):
     @property
     def suffix(self) -> str:
         return "-".join(self.changes)
+
+    @property
+    def suffix_in_full(self) -> str:
+        return with_settings(self)
 
     def check(self) -> None:
         if self.grayscale and self.saturation != 1.0:

@@ -14,7 +14,7 @@ from typer import Option
 from imgan.errors import Misuse
 from imgan.hookspecs import hookimpl
 from imgan.models.cards import ModelCard, read_cards
-from imgan.operations import COMPOSITE, Listing, Operation, Process, Runtime
+from imgan.operations import COMPOSITE, Listing, Operation, Process, Runtime, with_settings
 from imgan.recipes import Evaluation, Recipe, Settings
 from imgan_edit.attributes import HAIR_COLOURS, NAMED, check, parse
 from imgan_generate import labelled_generator_of
@@ -200,6 +200,10 @@ class Edit(Operation):
             return f"{self.sheet}-sheet"
         dyed = [] if self.hair_color is None else [f"hair-{self.hair_color.strip('#')}"]
         return "-".join([*self.added, *(f"no-{slug}" for slug in self.removed), *dyed])
+
+    @property
+    def suffix_in_full(self) -> str:
+        return with_settings(self)
 
     def check(self) -> None:
         check(self.added, self.removed)
