@@ -274,7 +274,7 @@ def test_every_command_saves_the_pipeline_that_repeats_it(here: Path) -> None:
 def test_what_is_written_is_read_back(here: Path) -> None:
     paint("s.png")
     build = registry().operations
-    edit = build["edit"](add=["bangs=0.5", "smiling"], engine="residual", seed=3)  # type: ignore[call-arg]
+    edit = build["edit"](add=["bangs=0.5", "smiling"], engine="vector", seed=3)  # type: ignore[call-arg]
     names = build["brighter"](refuses='é "\\ \x7f\n#')  # type: ignore[call-arg]
     style = build["measure"](style=Reference.of("s.png"))  # type: ignore[call-arg]
     Path("p.toml").write_text(to_toml([names, edit, style], {"quality": 7}, Path()))
