@@ -93,7 +93,7 @@ def test_models_are_told_as_json() -> None:
 
 
 def test_lists_say_what_their_figures_are() -> None:
-    result = _run("edit", "--list", "--engine", "residual")
+    result = _run("edit", "--list", "--engine", "vector")
     assert "percentages are of held-out faces" in result.stderr
     ways = _run("translate", "--list").stdout.splitlines()
     assert all(way.split("\t")[3] and not any(map(str.isdigit, way)) for way in ways)
