@@ -62,7 +62,9 @@ def test_any_colour_dyes_and_what_cannot_be_done_is_said(
     portrait: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(EFFECTS, ("smiling", False), refused)  # type: ignore[arg-type]
-    result = invoke(str(portrait), "--hair-color", "#7a3b2e", "--remove", "smiling", "--json")
+    result = invoke(
+        str(portrait), "--hair-color", "#7a3b2e", "--experimental", "--remove", "smiling", "--json"
+    )
     assert result.exit_code == 0, result.output
     assert portrait.with_name("photo-no-smiling-hair-7a3b2e.png").exists()
     assert "face 1: no smile here: not done" in result.output

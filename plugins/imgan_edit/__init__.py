@@ -88,7 +88,7 @@ class OcclusionSettings(Settings):
 class Edit(Operation):
     """Add attributes to the faces in a photo, or take them away.
 
-    imgan edit photo.jpg --add bangs --remove smiling --strength 1.5
+    imgan edit photo.jpg --add brown-hair,smiling --strength 1.5
     """
 
     name = "edit"

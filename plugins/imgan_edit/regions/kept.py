@@ -13,7 +13,17 @@ class Kept(NamedTuple):
     beware: str = ""
 
 
-KEPT: dict[tuple[str, bool], Kept] = {}
+KEPT = {
+    ("brown-hair", True): Kept(7, 14, "black hair, hair before a like ground"),
+    ("black-hair", True): Kept(6, 13, "hair in parts of another light, curls"),
+    ("smiling", True): Kept(7, 14, "turned faces; teeth are never added"),
+    ("eyeglasses", True): Kept(4, 14, "thick rims on small faces, turned faces"),
+    ("sunglasses", True): Kept(3, 14, "pale lenses, turned faces"),
+    ("smiling", False): Kept(1, 5, "smiles that show teeth"),
+    ("blond-hair", True): Kept(1, 14, "dark hair"),
+    ("gray-hair", True): Kept(1, 16, "dark hair"),
+    ("bangs", True): Kept(0, 11, "nearly always"),
+}
 """By attribute and whether it was added; sharp portraits that no network was trained on."""
 
 OFFERED = 0.35
