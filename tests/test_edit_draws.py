@@ -77,7 +77,10 @@ def test_any_colour_dyes_and_what_cannot_be_done_is_said(
         (("--hair-color", "#7a3b2e", "--add", "blond-hair"), "contradict each other"),
         (("--hair-color", "#7a3b2e", "--engine", "vector"), "by --engine regions alone"),
         (("--hair-color", "#7a3b2e", "--auto-strength"), "leave one out"),
-        (("--remove", "black-hair"), "does not take away black-hair; --remove takes smiling"),
+        (
+            ("--remove", "black-hair"),
+            "does not take away black-hair; --remove takes mouth-slightly-open",
+        ),
     ],
 )
 def test_what_it_does_not_draw_is_misuse(
