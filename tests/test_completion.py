@@ -82,9 +82,16 @@ def test_a_tab_loads_nothing_heavy() -> None:
 def test_ctrl_c_in_the_first_moments_is_one_line(tmp_path: Path, wait: float) -> None:
     command = [sys.executable, "-m", "imgan", "doctor"]
     started = subprocess.Popen(
-        command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=tmp_path, text=True
+        command,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+        text=True,
+        # A suite that was begun in the background has the signal ignored, and so had its children.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     while not _runs_imgan(started.pid):
+        assert started.poll() is None
         time.sleep(0.005)
     time.sleep(wait)
     started.send_signal(signal.SIGINT)

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import string
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
+from PIL import Image
 
 from imgan.errors import Failure
-from imgan.images import metadata
+from imgan.images import codecs, metadata
 from imgan.images import xmp as xmp_packet
 from imgan.images.tiles import run_tiled, smallest, tile_count
 from imgan.models.cards import Description, ModelCard, card_from_json, card_to_json
@@ -125,6 +128,22 @@ def test_a_damaged_packet_is_said_to_be_one(xmp: bytes) -> None:
 @given(st.text(st.characters(codec="utf-8", exclude_categories=("C",)), max_size=20))
 def test_what_is_put_into_a_packet_comes_out(text: str) -> None:
     assert xmp_packet.pipeline_in(xmp_packet.with_pipeline(PACKET, text)) == text
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")  # Pillow tells of tags that were damaged
+@settings(quick, max_examples=40)
+@given(damaged(ORIENTED), st.integers(1, 9), st.integers(1, 9), st.sampled_from(["u1", "u2"]))
+def test_a_tiff_is_read_as_it_was_written_whatever_its_exif(
+    exif: bytes, height: int, width: int, depth: str
+) -> None:
+    most = np.iinfo(depth).max
+    plane = np.random.default_rng(width).integers(0, most, (height, width), depth, endpoint=True)
+    file = BytesIO()
+    _, exif, _, _ = metadata.upright(exif, b"")  # Pillow turns what says that it lies on its side
+    codecs.write_tiff(file, [plane], exif=exif, xmp=b"", icc=b"", dpi=(72.0, 72.0))
+    file.seek(0)
+    with Image.open(file) as image:
+        assert np.array_equal(np.asarray(image), plane)
 
 
 @quick

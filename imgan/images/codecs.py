@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from imgan.errors import Failure
-from imgan.images.exif import byte_order, directory, first_directory
+from imgan.images.exif import byte_order, first_directory, intact_entries
 
 Samples = NDArray[np.uint8 | np.uint16]
 
@@ -145,7 +145,7 @@ def write_tiff(
         order = byte_order(block)
         inherited = {
             tag: bytes(block[position : position + 12])
-            for tag, position in directory(block, first_directory(block))
+            for tag, position in intact_entries(block, first_directory(block))
             if tag not in STORAGE_TAGS
         }
     except (struct.error, IndexError):

@@ -13,6 +13,8 @@ _WIDTHS, _HEIGHTS = (0x0100, 0xA002), (0x0101, 0xA003)
 _SUBJECT = (0x9214, 0xA214)  # area and location, in pixels
 _INTEROP_INDEX = 0x0001
 _SHORT, _LONG = 3, 4
+# Bytes of a value of each type.
+_SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 6: 1, 7: 1, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4}
 # Whole numbers by their type: BYTE, SHORT, LONG, and with a sign.
 _NUMBERS = {1: "B", _SHORT: "H", _LONG: "I", 6: "b", 8: "h", 9: "i"}
 
@@ -32,6 +34,16 @@ def directory(block: bytes | bytearray, offset: int) -> Iterator[tuple[int, int]
     (count,) = struct.unpack_from(f"{order}H", block, offset)
     for position in range(offset + 2, offset + 2 + 12 * count, 12):
         yield struct.unpack_from(f"{order}H", block, position)[0], position
+
+
+def intact_entries(block: bytes | bytearray, offset: int) -> Iterator[tuple[int, int]]:
+    """Of `directory` those entries that a reader understands: of a known type, at least one value,
+    and all of them within the block."""
+    for tag, position in directory(block, offset):
+        kind, count, place = struct.unpack_from(f"{byte_order(block)}HII", block, position + 2)
+        length = _SIZES.get(kind, 0) * count
+        if length and (length <= 4 or place + length <= len(block)):
+            yield tag, position
 
 
 def first_directory(block: bytes | bytearray) -> int:

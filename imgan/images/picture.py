@@ -70,7 +70,7 @@ FORMATS = (
 """Every format that imgan reads and writes. Default qualities: JPEG 95 without colour subsampling,
 since an edit should not lose more than the camera did; WebP, HEIC and AVIF 90. The longest sides of
 HEIC and AVIF are those that can be read again. HEIC is encoded by x265's preset `fast`: 1.8 CPU
-seconds a megapixel instead of 4.1, and up to 4 % more bytes."""
+seconds a megapixel instead of 4.1, and 0.3 % more bytes on a photo."""
 
 
 SUFFIXES: Mapping[str, Format] = {suffix: form for form in FORMATS for suffix in form.suffixes}
