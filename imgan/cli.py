@@ -159,7 +159,10 @@ def main() -> None:
             words = [*words[1:], "--help"]
         command = get_command(build(registry(), only=words[0] if words else None))
         dress(command)
-        sys.exit(command(words, prog_name="imgan", standalone_mode=False))
+        code = command(words, prog_name="imgan", standalone_mode=False)
+        if code == 130:  # typer's answer to Ctrl-C, which it gives without a word
+            raise KeyboardInterrupt
+        sys.exit(code)
     except Failure as failure:
         errors.show_traceback(failure)
         print(f"imgan: {failure}", file=sys.stderr)
