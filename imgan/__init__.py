@@ -1,4 +1,4 @@
-"""GAN photo editing from the shell, and from Python: `imgan.edit("photo.jpg", add=["bangs"])`."""
+"""GAN photo editing from the shell, and from Python: `imgan.edit("photo.jpg", add=["smiling"])`."""
 
 import os
 from typing import Any

@@ -46,6 +46,7 @@ def edit(
     engine: str = ...,
     model: str | None = ...,
     hair_color: str | None = ...,
+    experimental: bool = ...,
     seed: int = ...,
     sheet: str | None = ...,
     device: str = ...,

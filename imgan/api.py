@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 Named = str | Path | Sequence[Mapping[str, Any]]
 """An operation by its name, or a pipeline: its file as a Path, or its steps, such as
-[{"op": "edit", "add": ["bangs"]}, {"op": "upscale"}]."""
+[{"op": "edit", "add": ["brown-hair"]}, {"op": "upscale"}]."""
 
 
 class Opened:

@@ -283,7 +283,7 @@ def load(path: Path) -> tuple[Pipeline, dict[str, Any]]:
 
 
 def of_steps(tables: Sequence[Mapping[str, Any]], folder: Path | None = None) -> Pipeline:
-    """A pipeline of steps as Python has them: [{"op": "edit", "add": ["bangs"]}, ...].
+    """A pipeline of steps as Python has them: [{"op": "edit", "add": ["brown-hair"]}, ...].
 
     Paths are relative to `folder`. Raises Misuse, with the number of the step.
     """

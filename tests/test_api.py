@@ -103,7 +103,7 @@ def test_what_is_no_picture_and_no_operation_is_told() -> None:
     with pytest.raises(AttributeError, match="no operation of that name"):
         imgan.sharpen  # noqa: B018
     with pytest.raises(imgan.Skip) as skipped:
-        imgan.edit(np.full((80, 80, 3), 200, np.uint8), add=["bangs"], device="cpu")
+        imgan.edit(np.full((80, 80, 3), 200, np.uint8), add=["smiling"], device="cpu")
     assert skipped.value.code == "no-face"
 
 

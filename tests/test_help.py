@@ -152,7 +152,8 @@ def test_either_spelling_is_the_same_word(
     Image.new("RGB", (32, 32)).save(tmp_path / "a.png")
     command = [sys.executable, "-m", "imgan", *arguments.split(), "--dry-run"]
     result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
-    assert (result.returncode, result.stderr) == (0, "")
+    assert result.returncode == 0, result.stderr
+    assert "imgan: 1 to do" in result.stderr
 
 
 def test_either_spelling_is_the_same_word_in_python() -> None:

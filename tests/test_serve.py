@@ -142,7 +142,7 @@ PLAIN = encoded(np.full((80, 80, 3), 200, np.uint8))
 @pytest.mark.parametrize(
     ("path", "body", "status", "code", "says"),
     [
-        ("edit?add=bangs", PLAIN, 422, "no-face", "no face found"),
+        ("edit?add=smiling", PLAIN, 422, "no-face", "no face found"),
         ("adjust?contrast=2", BROKEN, 422, "bad-picture", "truncated"),
         ("adjust?contrast=2", b"nonsense and more", 422, "bad-picture", "not a picture"),
         ("adjust?contrast=2", b"", 400, "misuse", "there is no picture"),

@@ -426,13 +426,17 @@ def test_pictures_that_are_too_small_are_one_line(photos: Path, tmp_path: Path) 
         _train(photos, tmp_path / "run", replace(COMPACT, crop=32))
 
 
-def test_the_command_trains_and_is_quiet_in_a_pipe(photos: Path, tmp_path: Path) -> None:
+def test_the_command_trains_and_says_in_a_pipe_only_what_comes_next(
+    photos: Path, tmp_path: Path
+) -> None:
     options = ["--steps", "2", "--batch-size", "2", "--width", "4", "--blocks", "1", "--crop", "8"]
     place = ["--data", str(photos), "--out", str(tmp_path / "run")]
     app = cli.build(registry())
     result = CliRunner().invoke(app, ["train", "upscale", *place, *options])
     assert result.exit_code == 0, result.output
-    assert result.output == ""
+    assert result.output.splitlines() == [
+        f"imgan: finished; now `imgan export {tmp_path / 'run'} -o FILE.onnx`"
+    ]
     assert _state(tmp_path / "run")["step"] == 2
 
 
