@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from imgan.errors import Misuse
 from imgan.images import Picture, from_srgb, to_srgb
 from imgan.images.fields import Floats, boxed, resized
+from imgan.images.palettes import color_transfer
 from imgan.images.tensors import Bytes
 from imgan.images.upsampling import keep_color, reduced, with_detail
 from imgan.operations import Meter, Result, Runtime
@@ -156,17 +157,9 @@ class Palette:
         """A picture [H, W, 3] in 0..1 in this palette, by the affine map between two clouds of
         colour that moves them least (Pitie and Kokaram 2007)."""
         own = Palette.of(pixels)
-        root, back = _power(own.covariance, 0.5), _power(own.covariance, -0.5)
-        matrix = back @ _power(root @ self.covariance @ root, 0.5) @ back
+        matrix = color_transfer(own.covariance, self.covariance)
         moved = (pixels.reshape(-1, 3) - own.mean) @ matrix + self.mean
         return moved.clip(0, 1).reshape(pixels.shape).astype(np.float32)
-
-
-def _power(matrix: Floats, power: float) -> Floats:
-    """Of a symmetric matrix with eigenvalues above 0."""
-    values, vectors = np.linalg.eigh(matrix)
-    raised: Floats = (vectors * values.clip(min=1e-9) ** power) @ vectors.T
-    return raised
 
 
 @dataclass(frozen=True)

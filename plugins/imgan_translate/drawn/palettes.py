@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from imgan.images.fields import Floats
+from imgan.images.palettes import color_transfer
 
 LEVELS = np.linspace(0.02, 0.98, 9)
 """The shares of the picture at which `Palette.lightness` is given."""
@@ -60,9 +61,8 @@ class Repaint:
         """A photo [H, W, 3] in Oklab in the painter's colours.
 
         Lightness by matching quantiles. a and b by the affine map between two clouds of colour
-        that moves them least, A = S^(-1/2) (S^(1/2) T S^(1/2))^(1/2) S^(-1/2) with S and T the
-        covariances of photo and palette (Pitie and Kokaram 2007), its gains limited, and half of
-        the way to the palette's mean.
+        that moves them least (`color_transfer`), its gains limited, and half of the way to the
+        palette's mean.
         """
         own = Palette.of(lab)
         tones = np.interp(
@@ -72,8 +72,7 @@ class Repaint:
         )
         light = lab[..., 0] + self.light * (tones - lab[..., 0])
         photo, wanted = (_matrix(p.covariance) for p in (own, palette))
-        root, back = _power(photo, 0.5), _power(photo, -0.5)
-        gains, axes = np.linalg.eigh(back @ _power(root @ wanted @ root, 0.5) @ back)
+        gains, axes = np.linalg.eigh(color_transfer(photo, wanted))
         matrix = (axes * gains.clip(*self.gain)) @ axes.T
         middle = np.array(own.mean)
         colours = (lab[..., 1:] - middle) @ matrix.T + (middle + np.array(palette.mean)) / 2
@@ -88,10 +87,3 @@ class Repaint:
 def _matrix(covariance: tuple[float, float, float]) -> Floats:
     aa, ab, bb = covariance
     return np.array([[aa + DISTINCT, ab], [ab, bb + DISTINCT]])
-
-
-def _power(matrix: Floats, power: float) -> Floats:
-    """Of a symmetric matrix with eigenvalues above 0."""
-    values, vectors = np.linalg.eigh(matrix)
-    raised: Floats = (vectors * values.clip(min=1e-9) ** power) @ vectors.T
-    return raised
