@@ -27,11 +27,11 @@ from imgan.recipes import resolve
 from imgan.training.loop import start_from
 from imgan.training.run import train
 from imgan.training.weights import read_weights
-from imgan_edit.net import Classifier, Encoder, VectorEditor
+from imgan_edit.net import Classifier, VectorEditor
 from imgan_exporters import families
 from imgan_exporters.onnx import LIMIT, Parity, Port, convert, halve, write
 from imgan_generate import DCGANSettings
-from imgan_generate.net import Generator
+from imgan_generate.net import Encoder, Generator
 from imgan_generate.train import DCGANTask
 from imgan_upscale import CompactSettings
 from imgan_upscale.net import Compact, SRResNet

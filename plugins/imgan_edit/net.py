@@ -4,29 +4,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from imgan_generate.net import LATENT
-
 ATTRIBUTE_COUNT = 40
-
-
-class Encoder(nn.Module):
-    """DeepConv: strided convolutions, the generator's mirror: [N, 3, 64, 64] -> z [N, 100]."""
-
-    def __init__(self, width: int = 48) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        channels = 3
-        for power in (1, 2, 4, 8):
-            layers += [
-                nn.Conv2d(channels, power * width, 4, 2, 1, bias=False),
-                nn.BatchNorm2d(power * width),
-                nn.LeakyReLU(0.2, inplace=True),
-            ]
-            channels = power * width
-        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * 16, LATENT))
-
-    def forward(self, face: Tensor) -> Tensor:
-        return self.layers(face)
 
 
 class VectorEditor(nn.Module):

@@ -21,8 +21,8 @@ from imgan.training.optim import Descent
 from imgan.training.task import Task
 from imgan.training.weights import Weights, frozen
 from imgan_edit import ClassifierSettings, EncoderSettings
-from imgan_edit.net import Classifier, Encoder, VectorEditor
-from imgan_generate.net import LATENT, Generator
+from imgan_edit.net import Classifier, VectorEditor
+from imgan_generate.net import LATENT, Encoder, Generator
 
 SIZE = 64
 

@@ -61,26 +61,6 @@ class Discriminator(net.Discriminator):
         return self.layers[self.FIRST :](joined).flatten()
 
 
-class Encoder(nn.Module):
-    """Four strided convolutions and a linear layer: [N, 3, 64, 64] -> [N, `outputs`]."""
-
-    def __init__(self, width: int, outputs: int) -> None:
-        super().__init__()
-        layers: list[nn.Module] = []
-        channels = 3
-        for power in (1, 2, 4, 8):
-            layers += [
-                nn.Conv2d(channels, power * width, 4, 2, 1, bias=False),
-                nn.BatchNorm2d(power * width),
-                nn.LeakyReLU(0.2, inplace=True),
-            ]
-            channels = power * width
-        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * 16, outputs))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.layers(x)
-
-
 class Encoders(nn.Module):
     """E_z and E_y, independent of each other, the paper's best variant: a face to z and y."""
 

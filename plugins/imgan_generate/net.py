@@ -60,3 +60,23 @@ class Discriminator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.layers(x).flatten()
+
+
+class Encoder(nn.Module):
+    """DeepConv: strided convolutions, the generator's mirror: [N, 3, 64, 64] -> [N, `outputs`]."""
+
+    def __init__(self, width: int = 48, outputs: int = LATENT) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        channels = 3
+        for power in (1, 2, 4, 8):
+            layers += [
+                nn.Conv2d(channels, power * width, 4, 2, 1, bias=False),
+                nn.BatchNorm2d(power * width),
+                nn.LeakyReLU(0.2, inplace=True),
+            ]
+            channels = power * width
+        self.layers = nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * 16, outputs))
+
+    def forward(self, face: Tensor) -> Tensor:
+        return self.layers(face)

@@ -27,15 +27,9 @@ from imgan.training.task import Task
 from imgan.training.weights import frozen, read_weights
 from imgan_exporters.onnx import Form, Parity, Port
 from imgan_generate import ICGANEncoderSettings, ICGANSettings
-from imgan_generate.conditional import (
-    Discriminator,
-    Encoder,
-    Encoders,
-    Generator,
-    build,
-)
+from imgan_generate.conditional import Discriminator, Encoders, Generator, build
 from imgan_generate.labels import ATTRIBUTES, slug
-from imgan_generate.net import LATENT
+from imgan_generate.net import LATENT, Encoder
 
 SIZE = 64
 SHEET = 8
