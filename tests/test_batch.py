@@ -462,19 +462,19 @@ def test_a_name_that_is_no_text_is_a_name_like_any_other(
         assert json.loads(capfd.readouterr().out)["status"] == expected
 
 
-def test_several_writers_share_the_ledger(here: Path) -> None:
+def test_several_writers_share_the_record_of_what_is_finished(here: Path) -> None:
     outputs = [paint(f"{level}.png", level) for level in range(16)]
-    ledgers = [Finished(here / "ledger.sqlite") for _ in outputs]
+    records = [Finished(here / "finished.sqlite") for _ in outputs]
     threads = [
-        threading.Thread(target=ledger.record, args=(output, "made"))
-        for ledger, output in zip(ledgers, outputs, strict=True)
+        threading.Thread(target=finished.record, args=(output, "made"))
+        for finished, output in zip(records, outputs, strict=True)
     ]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert [ledger.trouble for ledger in ledgers] == [None] * 16
-    assert all(ledgers[0].holds(output, "made") for output in outputs)
+    assert [finished.trouble for finished in records] == [None] * 16
+    assert all(records[0].holds(output, "made") for output in outputs)
 
 
 # --- pipes, terminals and signals --------------------------------------------------------------

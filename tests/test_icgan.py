@@ -17,7 +17,7 @@ from imgan.models import store
 from imgan.models.cards import Description
 from imgan.training.celeba import ATTRIBUTES_FILE, HELD_OUT
 from imgan.training.loop import CHECKPOINT, fit, start_from
-from imgan.training.optim import Descent
+from imgan.training.optim import Optim
 from imgan.training.weights import blend, read_sources
 from imgan_edit.attributes import NAMES
 from imgan_generate import ICGANEncoderSettings, ICGANSettings
@@ -33,7 +33,7 @@ from imgan_generate.training.icgan import (
 
 TRAINED = 12
 TINY = ICGANSettings(steps=2, batch_size=4, width=4, discriminator_width=4)
-DESCENT = Descent("float32", torch.device("cpu"))
+OPTIM = Optim("float32", torch.device("cpu"))
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +129,7 @@ def test_a_step_trains_both_and_the_discriminator_learns_whose_y_it_is(celeba: P
     task = ICGANTask(celeba, settings)
     before = {n: [p.clone() for p in net.parameters()] for n, net in task.networks.items()}
     for step in range(20):
-        task.step(step, task.batch(step), DESCENT)
+        task.step(step, task.batch(step), OPTIM)
     for name, network in task.networks.items():
         moved = zip(before[name], network.parameters(), strict=True)
         assert all((old != new).any() for old, new in moved), name
@@ -146,7 +146,7 @@ def test_a_generator_that_starts_ahead_waits(celeba: Path) -> None:
     before = [p.clone() for p in task.networks["generator"].parameters()]
     moved = []
     for step in range(2):
-        task.step(step, task.batch(step), DESCENT)
+        task.step(step, task.batch(step), OPTIM)
         now = task.networks["generator"].parameters()
         moved.append(any(not torch.equal(a, b) for a, b in zip(before, now, strict=True)))
     assert moved == [False, True]
@@ -161,7 +161,7 @@ def test_the_encoders_learn_z_of_generated_faces_and_y_of_real_ones(
     losses = []
     for _ in range(30):
         torch.manual_seed(0)  # the same z
-        losses.append(task.step(0, batch, DESCENT))
+        losses.append(task.step(0, batch, OPTIM))
     assert losses[-1]["label"] < 0.5 * losses[0]["label"]
     assert losses[-1]["latent"] < 0.8 * losses[0]["latent"]
     kept = zip(frozen, task.generator.parameters(), strict=True)
@@ -190,14 +190,14 @@ def test_y_is_not_taught_by_generated_faces(celeba: Path, run: Path) -> None:
     faces, y, others = task.batch(0)
     before = {name: [p.clone() for p in net.parameters()] for name, net in task.networks.items()}
     torch.manual_seed(1)
-    task.step(0, (faces, y, others), DESCENT)
+    task.step(0, (faces, y, others), OPTIM)
     latent = [p.clone() for p in task.networks["latent"].parameters()]
     for name, network in task.networks.items():
         for parameter, value in zip(network.parameters(), before[name], strict=True):
             parameter.data.copy_(value)
     task = _encoder(celeba, run)
     torch.manual_seed(1)
-    task.step(0, (-faces, y, others), DESCENT)
+    task.step(0, (-faces, y, others), OPTIM)
     same = zip(latent, task.networks["latent"].parameters(), strict=True)
     assert all(torch.equal(old, new) for old, new in same)
 

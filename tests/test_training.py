@@ -216,8 +216,8 @@ def test_a_loss_that_is_not_finite_stops_and_keeps_the_checkpoint(
 class _Exploding(CompactTask):
     """The third step leaves an infinite weight, and a finite loss."""
 
-    def step(self, step: int, batch: tuple[Tensor, ...], descent: Any) -> Any:
-        losses = super().step(step, batch, descent)
+    def step(self, step: int, batch: tuple[Tensor, ...], optim: Any) -> Any:
+        losses = super().step(step, batch, optim)
         if step == 2:
             self.networks["upscaler"].head.bias.data[0] = torch.inf
         return losses
@@ -356,10 +356,10 @@ def test_a_run_with_settings_that_its_recipe_lacks_is_a_failure(
 
 def test_an_interrupted_run_says_how_to_go_on(photos: Path, tmp_path: Path) -> None:
     class Interrupted(CompactTask):
-        def step(self, step: int, batch: tuple[Tensor, ...], descent: Any) -> Any:
+        def step(self, step: int, batch: tuple[Tensor, ...], optim: Any) -> Any:
             if step == 3:
                 raise KeyboardInterrupt
-            return super().step(step, batch, descent)
+            return super().step(step, batch, optim)
 
     recipe = registry().recipes["upscale"]
     this = sys.modules[__name__]
@@ -375,10 +375,10 @@ def test_an_interrupted_run_says_how_to_go_on(photos: Path, tmp_path: Path) -> N
 
 def test_ctrl_c_keeps_the_step_at_hand(photos: Path, tmp_path: Path) -> None:
     class Stopped(CompactTask):
-        def step(self, step: int, batch: tuple[Tensor, ...], descent: Any) -> Any:
+        def step(self, step: int, batch: tuple[Tensor, ...], optim: Any) -> Any:
             if step == 2:
                 os.kill(os.getpid(), signal.SIGINT)
-            return super().step(step, batch, descent)
+            return super().step(step, batch, optim)
 
     sys.modules[__name__].Stopped = Stopped  # type: ignore[attr-defined]
     recipe = registry().recipes["upscale"]
@@ -467,8 +467,10 @@ def test_what_ships_is_in_evaluation_mode_and_nothing_else_is_a_product(photos: 
     task.networks["upscaler"].train()
     assert not task.product().training
     assert task.chosen(None) == task.shipped
-    with pytest.raises(Misuse, match="--network critic: this run can be exported as upscaler"):
-        task.product("critic")
+    with pytest.raises(
+        Misuse, match="--network discriminator: this run can be exported as upscaler"
+    ):
+        task.product("discriminator")
 
 
 def test_a_task_is_prepared_once_and_before_its_first_batch(photos: Path, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from imgan import cli
-from imgan.errors import Misuse
+from imgan.errors import Failure, Misuse
 from imgan.images import open_picture
 from imgan.models import store
 from imgan.models.cards import Description
@@ -26,8 +26,9 @@ from imgan.models.sessions import OutOfMemory, Session
 from imgan.models.store import Models
 from imgan_exporters.families import translator_form
 from imgan_exporters.onnx import write
-from imgan_translate import Translate
+from imgan_translate import Preprocess, Translate
 from imgan_translate.run import Translator, blended, choose, open_translator
+from imgan_translate.traits import Direction, TranslatorTraits, Upsampling
 
 
 class Warmer(nn.Module):
@@ -50,8 +51,14 @@ class Ran(NamedTuple):
 MODELS = {
     "warmer": {"from": "cold", "to": "warm", "side": 96},
     "hotter": {"from": "mild", "to": "hot", "side": 96},
-    "hotter-still": {"from": "warm", "to": "hot", "side": 96, "carry": "detail"},
-    "coloured": {"from": "gray", "to": "tint", "side": 96, "carry": "chroma", "sees": "gray"},
+    "hotter-still": {"from": "warm", "to": "hot", "side": 96, "upsampling": "detail"},
+    "coloured": {
+        "from": "gray",
+        "to": "tint",
+        "side": 96,
+        "upsampling": "chroma",
+        "preprocess": "gray",
+    },
     "portrait": {"from": "photo", "to": "portrait", "side": 64, "faces": "aligned"},
 }
 
@@ -124,7 +131,7 @@ def test_a_card_may_have_texture_taken_away_but_not_where_structure_is_kept() ->
     card = store.find(store.installed(), "warmer")
     rng = np.random.default_rng(0)
     photo = (128 + rng.integers(-6, 7, (64, 80, 1)) + np.zeros(3)).astype(np.uint8)
-    asked = replace(card, traits={**card.traits, "smooth": 0.01})
+    asked = replace(card, traits={**card.traits, "flat_variance": 0.01})
     grains = [
         open_translator(asked, "cpu", wish)(photo).std((0, 1)).mean()
         for wish in (Translate(), Translate(keep_structure=True))
@@ -132,15 +139,49 @@ def test_a_card_may_have_texture_taken_away_but_not_where_structure_is_kept() ->
     assert grains[0] < 0.4 * grains[1]
 
 
-def test_what_is_drawn_onto_an_even_sky_settles_where_the_card_says_so(
+def test_texture_drawn_onto_an_even_sky_is_suppressed_where_the_card_says_so(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     weave = 12 * ((np.indices((64, 96)) // 4).sum(0) % 2)[..., None].astype(np.uint8)
     monkeypatch.setattr(Translator, "paint", lambda self, small: small + weave)
     translator = open_translator(store.find(store.installed(), "warmer"), "cpu")
     sky = np.full((128, 192, 3), 128, np.uint8)
-    drawn, settled = (replace(translator, carry=c)(sky).std() for c in ("detail", "settled"))
-    assert settled < 0.1 * drawn
+    drawn, suppressed = (
+        replace(translator, traits=replace(translator.traits, upsampling=way))(sky).std()
+        for way in (Upsampling.detail, Upsampling.suppress_flat_texture)
+    )
+    assert suppressed < 0.1 * drawn
+
+
+def test_a_trait_that_is_not_known_here_is_told_in_one_line(here: Path) -> None:
+    card = store.find(store.installed(), "warmer")
+    for traits, line in (
+        ({"upsampling": "bicubic"}, "its trait upsampling is 'bicubic'; known are guided, detail,"),
+        ({"preprocess": "sepia"}, "its trait preprocess is 'sepia'; known are edges, gray"),
+        ({"gain": "much"}, "its trait gain is 'much', and not a number"),
+        ({"side": 96.5}, "its trait side is 96.5, and not a whole number"),
+    ):
+        with pytest.raises(Failure, match=f"model 'warmer': {line}"):
+            open_translator(replace(card, traits={**card.traits, **traits}), "cpu")
+    store.add(
+        store.path(card), Description(name="odd", operation="translate", traits={"faces": "all"})
+    )
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save("photo.png")
+    ran = _imgan("photo.png", "--model", "odd")
+    assert ran.exit_code == 1
+    assert ran.stderr.count("\n") == 1
+    assert "its trait faces is 'all'; known are aligned" in ran.stderr
+
+
+def test_cards_that_were_written_with_former_words_mean_what_they_meant() -> None:
+    former = {"carry": "settled", "sees": "gray", "smooth": 0.01, "direction": "backward"}
+    card = Description(name="old", operation="translate", traits=former)
+    assert TranslatorTraits.of(card) == TranslatorTraits(
+        upsampling=Upsampling.suppress_flat_texture,
+        preprocess=Preprocess.gray,
+        flat_variance=0.01,
+        direction=Direction.backward,
+    )
 
 
 def test_what_goes_beyond_white_is_white() -> None:

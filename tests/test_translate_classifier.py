@@ -1,4 +1,4 @@
-"""The judge of translations: trained on tiny pictures, exported, and asked."""
+"""The classifier of domains: trained on tiny pictures, exported, and asked."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from imgan.plugins import registry
 from imgan.recipes import resolve
 from imgan.training.loop import CHECKPOINT, fit
 from imgan_translate import ClassifierSettings
-from imgan_translate.classifier import ClassifierTask, load_guide
-from imgan_translate.evaluate import evaluate_judge
+from imgan_translate.evaluate import evaluate_classifier
+from imgan_translate.training.classifier import ClassifierTask, load_robust_classifier
 
 TINY = ClassifierSettings(
     steps=4,
@@ -73,7 +73,9 @@ def test_a_run_cut_in_two_gives_the_same_weights(data: Path, tmp_path: Path) -> 
         assert sheet.size == (8 * 64, 8 * 64)
 
 
-def test_a_guide_learns_crops_in_disguise_and_is_read_again(data: Path, tmp_path: Path) -> None:
+def test_a_robust_classifier_learns_adversarial_examples_and_is_read_again(
+    data: Path, tmp_path: Path
+) -> None:
     losses: dict[float, list[float]] = {}
     for radius in (0.0, 4.0):
         torch.manual_seed(0)
@@ -87,9 +89,9 @@ def test_a_guide_learns_crops_in_disguise_and_is_read_again(data: Path, tmp_path
         )
     assert losses[4.0][0] > losses[0.0][0]
     fit(task, tmp_path / "4.0")
-    guide = load_guide(str(tmp_path / "4.0"))
+    robust = load_robust_classifier(str(tmp_path / "4.0"))
     crops, _ = task.batch(0)
-    assert torch.equal(guide(crops), task.trained("classifier")(crops))
+    assert torch.equal(robust(crops), task.trained("classifier")(crops))
     with pytest.raises(Misuse, match="--perturbation -1"):
         replace(TINY, perturbation=-1.0)
 
@@ -109,7 +111,7 @@ def test_what_is_plain_to_see_is_learnt_exported_and_found_by_its_domains(
     assert written is not None
     assert written.traits == {"from": "night", "to": "day"}
     store.add(file, written)
-    _, rows = evaluate_judge(data, "night-or-day", "cpu")
+    _, rows = evaluate_classifier(data, "night-or-day", "cpu")
     assert rows == [("night", "4", "1.000"), ("day", "4", "1.000"), ("mean", "", "1.000")]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +20,12 @@ from imgan.images.tensors import Bytes, to_planes
 from imgan.metrics import edge_correlation, kernel_distance
 from imgan.metrics.perceptual import SCALES, open_features
 from imgan.models import store
-from imgan.models.cards import Description
-from imgan_translate import Pairs, evaluate
-from imgan_translate.judge import Judge, find_judge
-from imgan_translate.prepare import gray
-from imgan_translate.twins import twins
+from imgan.models.cards import Description, ModelCard
+from imgan_translate import evaluate
+from imgan_translate.classifier import DomainClassifier, find_classifier
+from imgan_translate.paired_dataset import paired_dataset
+from imgan_translate.preprocess import gray
+from imgan_translate.traits import TranslatorTraits
 
 SIDE = 32
 
@@ -50,7 +51,7 @@ def _save(folder: Path, *pictures: Bytes) -> None:
 
 
 @pytest.fixture
-def judge(tmp_path: Path) -> str:
+def classifier(tmp_path: Path) -> str:
     """A model of the person's own: "rose" is a picture with more red than blue, "sky" another."""
     kernel = np.array([1, 0, -1], np.float32).reshape(1, 3, 1, 1)
     axes = np.array([2, 3], np.int64)
@@ -59,27 +60,26 @@ def judge(tmp_path: Path) -> str:
             helper.make_node("Conv", ["input", "kernel"], ["difference"]),
             helper.make_node("ReduceMean", ["difference", "axes"], ["output"], keepdims=0),
         ],
-        "judge",
+        "classifier",
         [helper.make_tensor_value_info("input", TensorProto.FLOAT, ["n", 3, "h", "w"])],
         [helper.make_tensor_value_info("output", TensorProto.FLOAT, ["n", 1])],
         [numpy_helper.from_array(kernel, "kernel"), numpy_helper.from_array(axes, "axes")],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=10)
-    onnx.save(model, tmp_path / "judge.onnx")
-    _add(tmp_path, "judge", "evaluate", {"from": "sky", "to": "rose"})
-    return "judge"
+    onnx.save(model, tmp_path / "classifier.onnx")
+    _add(tmp_path, "classifier", "evaluate", {"from": "sky", "to": "rose"})
+    return "classifier"
 
 
 def _add(folder: Path, name: str, operation: str, traits: dict[str, float | str]) -> None:
     description = Description(name=name, operation=operation, traits=traits)
-    store.add(folder / "judge.onnx", description)
+    store.add(folder / "classifier.onnx", description)
 
 
 @dataclass(frozen=True)
 class FakeTranslator:
     change: Callable[[Bytes], Bytes]
-    sees: Pairs | None = None
-    size: int = SIDE
+    traits: TranslatorTraits = field(default_factory=TranslatorTraits)
 
     def __call__(self, photo: Bytes) -> Bytes:
         return self.change(photo)
@@ -89,12 +89,16 @@ Measure = Callable[..., dict[str, list[str]]]
 
 
 @pytest.fixture
-def measure(judge: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Measure:
+def measure(classifier: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Measure:
     """Evaluates a translator on the folder `data` and gives the rows by their measures."""
 
     def run(translator: FakeTranslator, **traits: float | str) -> dict[str, list[str]]:
         _add(tmp_path, "changer", "translate", {"from": "sky", "to": "rose", **traits})
-        monkeypatch.setattr(evaluate, "open_translator", lambda card, device: translator)
+
+        def opened(card: ModelCard, device: str) -> FakeTranslator:
+            return replace(translator, traits=TranslatorTraits.of(card))
+
+        monkeypatch.setattr(evaluate, "open_translator", opened)
         header, rows = evaluate.evaluate(tmp_path / "data", "changer", "cpu")
         assert all(len(row) == len(header) for row in rows)
         return {name: figures for name, *figures in rows}
@@ -154,16 +158,16 @@ def test_means_are_those_of_unit_activations() -> None:
     np.testing.assert_allclose(means["conv3_3"], units.mean(axis=(1, 2)), atol=1e-4)
 
 
-def test_a_judge_answers_for_the_domain_that_is_asked_for(judge: str) -> None:
+def test_a_classifier_answers_for_the_domain_that_is_asked_for(classifier: str) -> None:
     pictures = [_rose(0), _rose(1), _sky(2), _scene(3, (90, 0, 0), width=50)]
     for domains, share in ((("sky", "rose"), 0.75), (("rose", "sky"), 0.25)):
-        found = find_judge(*domains, "cpu")
+        found = find_classifier(*domains, "cpu")
         assert found is not None
-        assert found.sees(pictures) == share
-    assert find_judge("sky", "sea", "cpu") is None
+        assert found.share(pictures) == share
+    assert find_classifier("sky", "sea", "cpu") is None
 
 
-def test_a_judge_sees_the_picture_small(tmp_path: Path, judge: str) -> None:
+def test_a_classifier_sees_the_picture_small(tmp_path: Path, classifier: str) -> None:
     seen = []
 
     class Watched:
@@ -171,7 +175,7 @@ def test_a_judge_sees_the_picture_small(tmp_path: Path, judge: str) -> None:
             seen.append(planes.shape)
             return np.ones((1, 1), np.float32)
 
-    Judge(Watched()).sees([np.zeros((300, 200, 3), np.uint8)])  # type: ignore[arg-type]
+    DomainClassifier(Watched()).share([np.zeros((300, 200, 3), np.uint8)])  # type: ignore[arg-type]
     assert seen == [(1, 3, 96, 64)]
 
 
@@ -200,7 +204,7 @@ def test_backward_models_are_given_b(measure: Measure, tmp_path: Path) -> None:
     assert rows["seen as rose"] == ["1", "0", "1"]
 
 
-def test_without_a_judge_of_both_domains_that_row_is_empty(
+def test_without_a_classifier_of_both_domains_that_row_is_empty(
     measure: Measure, tmp_path: Path
 ) -> None:
     _save(tmp_path / "data" / "trainA", *map(_sky, range(4)))
@@ -238,7 +242,7 @@ def test_a_truth_is_cut_out_where_the_face_is_in_its_input(
         return _inverted(square)
 
     monkeypatch.setattr(evaluate, "face_of", face_of)
-    rows = measure(FakeTranslator(inverted, size=24), faces="aligned")
+    rows = measure(FakeTranslator(inverted), side=24, faces="aligned")
     assert float(rows["SSIM to the truth"][0]) > 0.99
     assert float(rows["L1 to the truth"][0]) < 0.01 < float(rows["L1 to the truth"][1])
 
@@ -246,38 +250,40 @@ def test_a_truth_is_cut_out_where_the_face_is_in_its_input(
 def test_models_of_made_pairs_take_any_pictures(measure: Measure, tmp_path: Path) -> None:
     photos = [_rose(seed) for seed in range(4)]
     _save(tmp_path / "data", *photos)
-    rows = measure(FakeTranslator(lambda photo: photo, Pairs.gray))
+    rows = measure(FakeTranslator(lambda photo: photo), preprocess="gray")
     wanted = np.abs(np.stack(photos) / 255 - np.stack([gray(p) for p in photos]) / 255).mean()
     assert rows["L1 to the truth"][0] == "0"
     assert float(rows["L1 to the truth"][1]) == pytest.approx(wanted, rel=5e-3)
     assert rows["seen as rose"] == ["1", "0", "1", "-"]
 
 
-def test_among_several_models_one_must_be_named(judge: str, tmp_path: Path) -> None:
+def test_among_several_models_one_must_be_named(classifier: str, tmp_path: Path) -> None:
     with pytest.raises(Misuse, match=r"--model .* none"):
         evaluate._chosen(None, "translate", [])
     _add(tmp_path, "second", "evaluate", {"from": "a", "to": "b"})
-    with pytest.raises(Misuse, match="known are judge, second"):
-        evaluate.evaluate_judge(tmp_path, None, "cpu")
+    with pytest.raises(Misuse, match="known are classifier, second"):
+        evaluate.evaluate_classifier(tmp_path, None, "cpu")
 
 
-def test_the_accuracy_of_a_judge_is_that_on_each_domain(judge: str, tmp_path: Path) -> None:
+def test_the_accuracy_of_a_classifier_is_that_on_each_domain(
+    classifier: str, tmp_path: Path
+) -> None:
     _save(tmp_path / "valA", _sky(0), _sky(1), _rose(2), _sky(3))
     _save(tmp_path / "valB", _rose(0), _rose(1))
-    header, rows = evaluate.evaluate_judge(tmp_path, judge, "cpu")
+    header, rows = evaluate.evaluate_classifier(tmp_path, classifier, "cpu")
     assert header == ("domain", "pictures", "accuracy")
     assert rows == [("sky", "4", "0.750"), ("rose", "2", "1.000"), ("mean", "", "0.875")]
 
 
-def test_a_classifier_of_something_else_is_no_judge(judge: str, tmp_path: Path) -> None:
+def test_a_classifier_of_something_else_tells_no_domains(classifier: str, tmp_path: Path) -> None:
     with pytest.raises(Misuse, match="edit-classifier does not tell two domains apart"):
-        evaluate.evaluate_judge(tmp_path, "edit-classifier", "cpu")
+        evaluate.evaluate_classifier(tmp_path, "edit-classifier", "cpu")
 
 
 def test_pictures_side_by_side_are_pairs(tmp_path: Path) -> None:
     left, right = _scene(0), _scene(1)
     _save(tmp_path / "pairs", np.concatenate([left, right], 1))
-    ((first, second),) = twins(tmp_path / "pairs")
+    ((first, second),) = paired_dataset(tmp_path / "pairs")
     assert np.array_equal(first.pixels, left)
     assert np.array_equal(second.pixels, right)
 
@@ -285,10 +291,10 @@ def test_pictures_side_by_side_are_pairs(tmp_path: Path) -> None:
 def test_pairs_that_are_none_are_named(tmp_path: Path) -> None:
     _save(tmp_path / "a", _scene(0), _scene(1))
     with pytest.raises(Failure, match="two folders"):
-        list(twins(tmp_path))
+        list(paired_dataset(tmp_path))
     _save(tmp_path / "b", _scene(0))
-    with pytest.raises(Failure, match=r"a.1\.png has no twin in .*b"):
-        list(twins(tmp_path))
+    with pytest.raises(Failure, match=r"a.1\.png has no counterpart in .*b"):
+        list(paired_dataset(tmp_path))
     Image.fromarray(_scene(1, width=30)).save(tmp_path / "b" / "1.jpg")
     with pytest.raises(Failure, match=r"1\.png and .*1\.jpg are of different sizes"):
-        list(twins(tmp_path))
+        list(paired_dataset(tmp_path))

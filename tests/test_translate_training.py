@@ -23,11 +23,11 @@ from imgan.training.run import Record
 from imgan.training.task import Task
 from imgan.training.weights import read_sources, read_weights
 from imgan_exporters import families
-from imgan_translate import CycleGANSettings, Network, Pairs, Pix2PixSettings
+from imgan_translate import CycleGANSettings, Network, Pix2PixSettings, Preprocess
 from imgan_translate.net import Patch, ResNet, UNet, begin
-from imgan_translate.paired import Pix2PixTask, read_pairs
-from imgan_translate.palette import monge
-from imgan_translate.unpaired import Codes, CycleGANTask, Pool, apart, contrast
+from imgan_translate.training.color_transfer import color_transfer
+from imgan_translate.training.cyclegan import Codes, CycleGANTask, Pool, contrast, lsgan_loss
+from imgan_translate.training.pix2pix import Pix2PixTask, read_pairs
 
 SMALL: dict[str, Any] = {
     "steps": 4, "crop": 32, "load": 36, "width": 4, "blocks": 2, "discriminator_width": 4,
@@ -84,10 +84,10 @@ def test_the_generators_are_the_published_ones() -> None:
 
 
 def test_a_patch_is_seventy_pixels() -> None:
-    critic = Patch(3, 2).double()
+    discriminator = Patch(3, 2).double()
     picture = torch.zeros(1, 3, 128, 128, dtype=torch.double, requires_grad=True)
     # Instance normalisation sees the whole picture; a patch is what the convolutions see.
-    plain = nn.Sequential(*(m for m in critic.model if not isinstance(m, nn.InstanceNorm2d)))
+    plain = nn.Sequential(*(m for m in discriminator.model if not isinstance(m, nn.InstanceNorm2d)))
     plain(picture)[0, 0, 7, 7].backward()
     assert picture.grad is not None
     rows = picture.grad.abs().sum((0, 1, 3)).nonzero()
@@ -139,7 +139,7 @@ def test_a_cut_cyclegan_ends_as_an_uncut_one(
 
 
 @pytest.mark.parametrize("projected", [False, True])
-def test_both_generators_and_both_critics_learn(
+def test_both_generators_and_both_discriminators_learn(
     domains: Path, tmp_path: Path, projected: bool
 ) -> None:
     task = _cyclegan(domains, projected=projected)
@@ -154,18 +154,18 @@ def test_both_generators_and_both_critics_learn(
         assert sum(moved) >= len(moved) // 2, name
 
 
-def test_a_projected_critic_looks_through_the_features(domains: Path) -> None:
+def test_a_projected_discriminator_looks_through_the_features(domains: Path) -> None:
     task = _cyclegan(domains, projected=True)
-    critic = task.networks["forward projected critic"]
+    discriminator = task.networks["forward projected discriminator"]
     picture = torch.rand(1, 3, 64, 64) * 2 - 1
-    judged = task._judged(critic, picture)
-    assert [logits.shape[2:] for logits in judged] == [(16, 16), (8, 8), (4, 4), (2, 2)]
+    layers = task._logits(discriminator, picture)
+    assert [logits.shape[2:] for logits in layers] == [(16, 16), (8, 8), (4, 4), (2, 2)]
     seen = task.features(picture / 2 + 0.5, ["conv4_2"])["conv4_2"]
-    assert torch.equal(critic.heads["conv4_2"](seen), judged[-1])
-    assert apart([torch.ones(1, 1, 4, 4), torch.zeros(1, 1, 2, 2)], 1) == 0.5
+    assert torch.equal(discriminator.heads["conv4_2"](seen), layers[-1])
+    assert lsgan_loss([torch.ones(1, 1, 4, 4), torch.zeros(1, 1, 2, 2)], 1) == 0.5
 
 
-def test_a_critic_of_the_other_kind_is_left_behind(domains: Path, tmp_path: Path) -> None:
+def test_a_discriminator_of_the_other_kind_is_left_behind(domains: Path, tmp_path: Path) -> None:
     fit(_cyclegan(domains), tmp_path, until=1)
     task = _cyclegan(domains, projected=True)
     assert start_from(task, read_weights(tmp_path, "forward")) == []
@@ -178,7 +178,7 @@ def test_a_palette_is_the_nearest_affine_map_of_colours() -> None:
     shift = torch.tensor([0.1, -0.2, 0.3])
     wanted = torch.einsum("oc,nchw->nohw", root, there) + shift[:, None, None]
     # A symmetric positive map moves colours least: of all that give these moments it is the one.
-    palette = monge([(there[:2], wanted[:2]), (there[2:], wanted[2:])])
+    palette = color_transfer([(there[:2], wanted[:2]), (there[2:], wanted[2:])])
     assert torch.allclose(palette.weight[..., 0, 0], root, atol=1e-3)
     assert palette.bias is not None
     assert torch.allclose(palette.bias, shift, atol=1e-3)
@@ -214,8 +214,10 @@ def test_each_network_may_start_from_a_file_of_its_own(domains: Path, tmp_path: 
     for name in ("forward", "backward"):
         state = task.networks[name].state_dict()
         assert all(torch.equal(learned[name][key], state[key]) for key in learned[name])
-    critic = task.networks["forward critic"].state_dict()
-    assert not torch.equal(critic["model.0.weight"], learned["forward critic"]["model.0.weight"])
+    discriminator = task.networks["forward discriminator"].state_dict()
+    assert not torch.equal(
+        discriminator["model.0.weight"], learned["forward discriminator"]["model.0.weight"]
+    )
     asked = Record.of(registry().recipes["cyclegan"], domains, task.settings, words)
     assert asked.command.endswith("--init-from forward=run,backward=run")
     with pytest.raises(Misuse, match="there is no such file; name a run"):
@@ -234,7 +236,7 @@ def test_a_student_meets_its_teacher(domains: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("way", ["forward", "backward"])
-def test_a_guide_sees_the_target_in_what_is_made(domains: Path, way: str) -> None:
+def test_a_robust_classifier_sees_the_target_in_what_is_made(domains: Path, way: str) -> None:
     class Brightness(nn.Module):
         """To it what is bright is of B."""
 
@@ -243,8 +245,8 @@ def test_a_guide_sees_the_target_in_what_is_made(domains: Path, way: str) -> Non
             return 8 * (pictures.mean((1, 2, 3))[:, None] - 0.5)
 
     task = _cyclegan(domains)
-    assert task.guide is None
-    task.guide = Brightness()
+    assert task.robust_classifier is None
+    task.robust_classifier = Brightness()
     right = 1.0 if way == "forward" else -1.0
     black = torch.full((1, 3, 32, 32), -1.0)
     terms = [task._terms(way, black, black, tone * torch.ones(1, 3, 32, 32)) for tone in (-1, 1)]
@@ -254,12 +256,12 @@ def test_a_guide_sees_the_target_in_what_is_made(domains: Path, way: str) -> Non
     assert (terms[1] is along) == (right > 0)
 
 
-def test_a_guide_that_is_no_classifier_is_misuse(domains: Path, tmp_path: Path) -> None:
+def test_a_run_that_is_no_classifier_is_misuse(domains: Path, tmp_path: Path) -> None:
     fit(_cyclegan(domains, steps=1), tmp_path)
     with pytest.raises(
-        Misuse, match=r"^--guide .*name a run of `imgan train translate-classifier`"
+        Misuse, match=r"^--robust-classifier .*name a run of `imgan train translate-classifier`"
     ):
-        fit(_cyclegan(domains, guide=str(tmp_path)), tmp_path / "guided")
+        fit(_cyclegan(domains, robust_classifier=str(tmp_path)), tmp_path / "taught")
 
 
 def test_a_teacher_that_is_no_cyclegan_is_misuse(domains: Path, tmp_path: Path) -> None:
@@ -387,10 +389,10 @@ def test_pairs_can_be_swapped_and_made(pairs: Path) -> None:
     swapped = read_pairs(pairs, Pix2PixSettings(**SMALL, swap=True))[0]
     assert np.array_equal(swapped[0], two)
     assert np.array_equal(swapped[1], one)
-    grey, photo = read_pairs(pairs / "one", Pix2PixSettings(**SMALL, pairs=Pairs.gray))[0]
+    grey, photo = read_pairs(pairs / "one", Pix2PixSettings(**SMALL, pairs=Preprocess.gray))[0]
     assert np.array_equal(photo, one)
     assert np.ptp(grey, axis=2).max() == 0
-    drawn, _ = read_pairs(pairs / "one", Pix2PixSettings(**SMALL, pairs=Pairs.edges))[0]
+    drawn, _ = read_pairs(pairs / "one", Pix2PixSettings(**SMALL, pairs=Preprocess.edges))[0]
     assert drawn.min() == 0
 
 
@@ -399,7 +401,7 @@ def test_pairs_that_do_not_match_are_named(tmp_path: Path) -> None:
         (tmp_path / side).mkdir()
         for name in names:
             Image.new("RGB", (40, 40)).save(tmp_path / side / f"{name}.png")
-    with pytest.raises(Failure, match=r"b\.png has no twin in .*two"):
+    with pytest.raises(Failure, match=r"b\.png has no counterpart in .*two"):
         read_pairs(tmp_path, Pix2PixSettings(**SMALL))
 
 
@@ -440,16 +442,16 @@ def test_exports_go_both_ways_and_say_so(domains: Path, tmp_path: Path) -> None:
 def test_only_averaged_networks_can_be_shipped(domains: Path) -> None:
     task: Task[Any] = _cyclegan(domains)
     with pytest.raises(Misuse, match="forward or backward"):
-        task.product("forward critic")
+        task.product("forward discriminator")
 
 
 @pytest.mark.slow
 def test_a_unet_is_exported_for_its_one_size(pairs: Path, tmp_path: Path) -> None:
-    task = _pix2pix(pairs, pairs=Pairs.gray)
+    task = _pix2pix(pairs, pairs=Preprocess.gray)
     file = tmp_path / "unet.onnx"
     card = Description(name="colours", operation="translate")
     families.translator(task, file, card, half=False, overwrite=False)
     assert open_session(file, "cpu").shapes["input"][2:] == [32, 32]
     written = embedded_description(file)
     assert written is not None
-    assert written.traits["sees"] == "gray"
+    assert written.traits["preprocess"] == "gray"

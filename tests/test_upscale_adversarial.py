@@ -26,7 +26,7 @@ from imgan.plugins import registry
 from imgan.recipes import resolve
 from imgan.training import perceptual
 from imgan.training.loop import CHECKPOINT, fit, start_from
-from imgan.training.optim import Descent
+from imgan.training.optim import Optim
 from imgan.training.perceptual import Features
 from imgan.training.weights import read_weights
 from imgan_upscale import (
@@ -124,7 +124,7 @@ def test_a_checkpoint_holds_both_networks_and_not_the_features(
 
 
 def test_each_loss_moves_its_own_network_alone(make: Make, photos: Path) -> None:
-    class Watched(Descent):
+    class Watched(Optim):
         def minimise(self, loss: Tensor, optimizer: torch.optim.Optimizer) -> None:
             before = {n: _vector(m) for n, m in task.networks.items()}
             super().minimise(loss, optimizer)
@@ -161,10 +161,10 @@ def test_the_product_needs_no_features(
 
 def test_the_rate_of_srgan_falls_to_a_tenth_halfway(photos: Path) -> None:
     task = _srgan(photos)
-    batch, descent = task.batch(0), Descent("float32", torch.device("cpu"))
+    batch, optim = task.batch(0), Optim("float32", torch.device("cpu"))
     rates = []
     for step in range(SRGAN.steps):
-        task.step(step, batch, descent)
+        task.step(step, batch, optim)
         rates.append([o.param_groups[0]["lr"] for o in task.optimizers.values()])
     assert rates == [[SRGAN.lr] * 2] * 2 + [[SRGAN.lr * 0.1] * 2] * 2
 
@@ -256,7 +256,7 @@ def test_settings_that_mean_nothing_are_misuse(
 
 def test_the_smallest_crop_trains(photos: Path) -> None:
     task = PerceptualTask(photos, replace(PERCEPTUAL, crop=6))
-    losses = task.step(0, task.batch(0), Descent("float32", torch.device("cpu")))
+    losses = task.step(0, task.batch(0), Optim("float32", torch.device("cpu")))
     assert all(loss.isfinite() for loss in losses.values())
 
 

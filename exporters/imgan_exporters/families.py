@@ -133,7 +133,7 @@ def translator(
     if getattr(settings, "faces", False):
         traits["faces"] = "aligned"
     if getattr(settings, "pairs", None) and not swapped:
-        traits["sees"] = str(settings.pairs)
+        traits["preprocess"] = str(settings.pairs)
     fixed = getattr(settings, "generator", None) == "unet"
     known = replace(card, traits={"from": ends[0], "to": ends[1], **traits, **card.traits})
     form = translator_form(settings.crop if fixed else None)

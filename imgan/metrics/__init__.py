@@ -46,8 +46,8 @@ def ssim(a: Plane, b: Plane) -> float:
     var_a = _blur(a * a) - mean_a**2
     var_b = _blur(b * b) - mean_b**2
     covariance = _blur(a * b) - mean_a * mean_b
-    likeness = (2 * mean_a * mean_b + _C1) * (2 * covariance + _C2)
-    return float(np.mean(likeness / ((mean_a**2 + mean_b**2 + _C1) * (var_a + var_b + _C2))))
+    numerator = (2 * mean_a * mean_b + _C1) * (2 * covariance + _C2)
+    return float(np.mean(numerator / ((mean_a**2 + mean_b**2 + _C1) * (var_a + var_b + _C2))))
 
 
 def fidelity(
@@ -85,8 +85,8 @@ def kernel_distance(a: NDArray[np.floating], b: NDArray[np.floating]) -> float:
         return (x @ y.T / x.shape[1] + 1) ** 3
 
     def within(x: NDArray[np.floating]) -> float:
-        likeness = kernel(x, x)
-        return float((likeness.sum() - np.trace(likeness)) / (len(x) * (len(x) - 1)))
+        products = kernel(x, x)
+        return float((products.sum() - np.trace(products)) / (len(x) * (len(x) - 1)))
 
     return within(a) + within(b) - 2 * float(kernel(a, b).mean())
 

@@ -1,8 +1,8 @@
-"""Adversarial training (Madry et al. 2018): classifiers that are hard to fool.
+"""Adversarial training (Madry et al. 2018): adversarially robust classifiers.
 
 A network that is trained against a plain classifier soon finds patterns which this one takes for
-what is wanted, and which no other network sees, nor any person. What fools a classifier that has
-learned its pictures in disguise looks to people like what it says (Santurkar et al. 2019).
+what is wanted, and which no other network sees, nor any person. What fools a classifier that was
+trained on adversarial examples looks to people like what it says (Santurkar et al. 2019).
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 
 
-def disguised(pictures: Tensor, radius: float, loss: Callable[[Tensor], Tensor]) -> Tensor:
+def adversarial_examples(
+    pictures: Tensor, radius: float, loss: Callable[[Tensor], Tensor]
+) -> Tensor:
     """pictures + d, where d makes the loss high and |d| is at most `radius` in each picture.
 
     `loss` makes a scalar of pictures like these, [N, C, H, W]; |d| is the Euclidean norm over all

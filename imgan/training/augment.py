@@ -1,6 +1,7 @@
-"""Differentiable augmentation (Zhao et al. 2020): what a critic sees is changed, real or not.
+"""Differentiable augmentation (Zhao et al. 2020): pictures are changed before a discriminator sees
+them, real or not.
 
-So a critic cannot learn a small data set by heart.
+So it cannot learn a small data set by heart.
 """
 
 from __future__ import annotations

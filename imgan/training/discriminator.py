@@ -1,4 +1,4 @@
-"""A critic that sees pictures through frozen features."""
+"""A discriminator that sees pictures through frozen features."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from imgan.training.perceptual import WIDTHS
 SLOPE = 0.2
 
 
-class Critic(nn.Module):
-    """Small networks on the bundled features, a Projected GAN's critic (Sauer et al. 2021, eq. 2).
+class FeatureDiscriminator(nn.Module):
+    """Small networks on the bundled features: a Projected GAN's (Sauer et al. 2021, equation 2).
 
     `forward` takes the activations of `layers` and gives logits for each, [N, 1, s, s], of
-    overlapping places. A critic that learns from pixels how pictures look takes longer than a CPU
-    has: of edited faces one told, after 25,000 updates, 61 pairs of 100, and this one after 100
-    updates 71.
+    overlapping places. One that learns from pixels how pictures look takes longer than a CPU has:
+    of edited faces it told, after 25,000 updates, 61 pairs of 100, and this one after 100 updates
+    71.
 
     With `kinds` it also takes the kind of each picture, [N] in 0..kinds-1, and adds to what it says
     of every picture what it says of that kind: a branch a domain, as in StarGAN v2 (Choi et al.

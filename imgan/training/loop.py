@@ -24,7 +24,7 @@ from imgan.errors import Failure, Misuse
 from imgan.files import whole_file
 from imgan.recipes import Settings
 from imgan.terminal import say
-from imgan.training.optim import Descent
+from imgan.training.optim import Optim
 from imgan.training.task import Task
 
 CHECKPOINT = "checkpoint.pt"
@@ -50,40 +50,40 @@ def fit(
         network.to(device)
         for tensor in [*network.parameters(), *network.buffers()]:
             tensor.data = _channels_last(tensor.data)
-    descent = Descent(settings.precision, device)
-    if settings.batch_size % descent.world:
+    optim = Optim(settings.precision, device)
+    if settings.batch_size % optim.world:
         raise Misuse(
-            f"--batch-size {settings.batch_size} cannot be shared by {descent.world} processes"
+            f"--batch-size {settings.batch_size} cannot be shared by {optim.world} processes"
         )
     checkpoint = run / CHECKPOINT
-    first = load(task, checkpoint, descent) if checkpoint.exists() else 0
+    first = load(task, checkpoint, optim) if checkpoint.exists() else 0
     last = min(settings.steps, until or settings.steps)
     if first >= last:
         return
     task.prepare(device)
-    board = _tensorboard(run) if descent.rank == 0 else None
+    board = _tensorboard(run) if optim.rank == 0 else None
     recent: list[dict[str, float]] = []
 
-    with ThreadPoolExecutor(1) as loader, _interrupts(descent) as interrupted:
+    with ThreadPoolExecutor(1) as loader, _interrupts(optim) as interrupted:
         upcoming = loader.submit(task.batch, first)
         for step in range(first, last):
             started = time.perf_counter()
             batch = upcoming.result()
             if step + 1 < last:
                 upcoming = loader.submit(task.batch, step + 1)
-            seed_step(settings.seed, step, descent.rank)
+            seed_step(settings.seed, step, optim.rank)
             for network in task.networks.values():
                 network.train()
-            share = tuple(_share(t, descent).to(device) for t in batch)
+            share = tuple(_share(t, optim).to(device) for t in batch)
             try:
-                losses = task.step(step, share, descent)
+                losses = task.step(step, share, optim)
             except Failure as failure:
                 raise Failure(_stopped(step + 1, failure, checkpoint)) from None
             for name, averaged in task.averages.items():
                 averaged.update_parameters(task.networks[name])
 
             done = step + 1
-            if descent.rank == 0:
+            if optim.rank == 0:
                 figures = {name: float(loss) for name, loss in losses.items()}
                 seconds = time.perf_counter() - started
                 figures["images_per_second"] = settings.batch_size / seconds
@@ -97,19 +97,19 @@ def fit(
                     recent.clear()
                 due = done % settings.checkpoint_every == 0 or done == last
                 if due or interrupted.is_set():
-                    save(task, checkpoint, done, descent)
+                    save(task, checkpoint, done, optim)
             if interrupted.is_set() and done < last:
                 raise KeyboardInterrupt
 
 
 @contextmanager
-def _interrupts(descent: Descent) -> Iterator[Event]:
+def _interrupts(optim: Optim) -> Iterator[Event]:
     """An event that Ctrl-C sets, so that the step at hand is finished and kept; a second Ctrl-C
     ends it at once. Several processes would stop at different steps: they are not asked."""
     interrupted = Event()
     heeded = signal.getsignal(signal.SIGINT)
     if (
-        descent.world > 1
+        optim.world > 1
         or current_thread() is not main_thread()
         or heeded is not signal.default_int_handler
     ):
@@ -156,8 +156,8 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
         group["lr"] = rate
 
 
-def _share(tensor: Tensor, descent: Descent) -> Tensor:
-    return _channels_last(tensor[descent.rank :: descent.world])
+def _share(tensor: Tensor, optim: Optim) -> Tensor:
+    return _channels_last(tensor[optim.rank :: optim.world])
 
 
 def _channels_last(tensor: Tensor) -> Tensor:
@@ -166,7 +166,7 @@ def _channels_last(tensor: Tensor) -> Tensor:
     return tensor.contiguous(memory_format=formats.get(tensor.ndim, torch.contiguous_format))
 
 
-def save(task: Task[Any], path: Path, step: int, descent: Descent) -> None:
+def save(task: Task[Any], path: Path, step: int, optim: Optim) -> None:
     """Write a checkpoint, whole or not at all. Raises Failure if a weight is not finite."""
     networks = {name: network.state_dict() for name, network in task.networks.items()}
     if not all(torch.isfinite(t).all() for state in networks.values() for t in state.values()):
@@ -176,23 +176,23 @@ def save(task: Task[Any], path: Path, step: int, descent: Descent) -> None:
         "networks": networks,
         "averages": {name: network.state_dict() for name, network in task.averages.items()},
         "optimizers": {name: o.state_dict() for name, o in task.optimizers.items()},
-        "scaler": descent.scaler.state_dict(),
+        "scaler": optim.scaler.state_dict(),
     }
     with whole_file(path, overwrite=True) as file:
         torch.save(state, file)
 
 
-def load(task: Task[Any], path: Path, descent: Descent | None = None) -> int:
+def load(task: Task[Any], path: Path, optim: Optim | None = None) -> int:
     """Bring `task` to the state of a checkpoint and return its step."""
     state = torch.load(path, map_location="cpu", weights_only=True)
     for name, network in task.networks.items():
         network.load_state_dict(state["networks"][name])
     for name, averaged in task.averages.items():
         averaged.load_state_dict(state["averages"][name])
-    if descent is not None:
+    if optim is not None:
         for name, optimizer in task.optimizers.items():
             optimizer.load_state_dict(state["optimizers"][name])
-        descent.scaler.load_state_dict(state["scaler"])
+        optim.scaler.load_state_dict(state["scaler"])
     return int(state["step"])
 
 

@@ -15,7 +15,7 @@ from imgan.errors import Failure
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
-class Descent:
+class Optim:
     """Autocast, gradient scaling and gradient averaging around `loss.backward()`.
 
     Gradients are averaged by one flat all-reduce after `backward`. DistributedDataParallel's hooks
@@ -44,8 +44,8 @@ class Descent:
             raise Failure(f"the loss became {loss.item()}")
         parameters = [p for group in optimizer.param_groups for p in group["params"]]
         optimizer.zero_grad(set_to_none=True)
-        # Only this optimiser's parameters get gradients: the critic's are not touched by the
-        # generator's loss, although it flows through the critic.
+        # Only this optimiser's parameters get gradients: the discriminator's are not touched by
+        # the generator's loss, although it flows through it.
         self.scaler.scale(loss).backward(inputs=parameters)
         if self.world > 1:
             _average_gradients(parameters, self.world)

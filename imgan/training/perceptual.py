@@ -158,10 +158,10 @@ def distance(features: Features, a: Tensor, b: Tensor) -> Tensor:
     unit length; their squared difference is averaged over the places, and then over `SCALES`.
     """
     one, other = features(a, SCALES), features(b, SCALES)
-    return torch.stack([apart(one[scale], other[scale]) for scale in SCALES]).mean(0)
+    return torch.stack([layer_distance(one[scale], other[scale]) for scale in SCALES]).mean(0)
 
 
-def apart(a: Tensor, b: Tensor) -> Tensor:
+def layer_distance(a: Tensor, b: Tensor) -> Tensor:
     """A layer's part of `distance`, [N], for its two activations [N, C, H, W]."""
     return (_unit(a) - _unit(b)).square().sum(1).mean((1, 2))
 

@@ -14,7 +14,7 @@ from imgan.errors import Misuse
 from imgan.recipes import Settings
 
 if TYPE_CHECKING:
-    from imgan.training.optim import Descent
+    from imgan.training.optim import Optim
 
 S = TypeVar("S", bound=Settings)
 
@@ -88,7 +88,7 @@ class Task(ABC, Generic[S]):
         """The batch of all processes for one step, on the CPU, the same on every call."""
 
     @abstractmethod
-    def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
+    def step(self, step: int, batch: tuple[Tensor, ...], optim: Optim) -> Mapping[str, Tensor]:
         """Update the networks once and return the losses, detached scalars by name."""
 
     @abstractmethod

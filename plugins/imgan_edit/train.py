@@ -17,7 +17,7 @@ from imgan.training.celeba import ATTRIBUTES_FILE
 from imgan.training.data import shuffled
 from imgan.training.faces import Faces
 from imgan.training.loop import cosine, set_rate
-from imgan.training.optim import Descent
+from imgan.training.optim import Optim
 from imgan.training.task import Task
 from imgan.training.weights import Weights, frozen
 from imgan_edit import ClassifierSettings, EncoderSettings
@@ -54,13 +54,13 @@ class EncoderTask(Task[EncoderSettings]):
     def batch(self, step: int) -> tuple[Tensor, ...]:
         return mirrored_batch(self.faces, self.settings, step)[:1]
 
-    def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
+    def step(self, step: int, batch: tuple[Tensor, ...], optim: Optim) -> Mapping[str, Tensor]:
         (real,) = batch
         encoder, optimizer = self.networks["encoder"], self.optimizers["encoder"]
         set_rate(optimizer, cosine(self.settings, step))
         self.generator.to(real.device)
         z = torch.randn(len(real), LATENT, device=real.device)
-        with descent.autocast():
+        with optim.autocast():
             with torch.no_grad():
                 fake = self.generator(z)
             # One batch of both, so that batch normalisation sees what it will see later.
@@ -69,7 +69,7 @@ class EncoderTask(Task[EncoderSettings]):
             latent = (of_fake - z).square().mean()
             radius = (of_real.square().mean(1) - 1).square().mean()
             loss = pixels + self.settings.latent_weight * (latent + radius)
-        descent.minimise(loss, optimizer)
+        optim.minimise(loss, optimizer)
         return {"pixels": pixels.detach(), "latent": latent.detach(), "radius": radius.detach()}
 
     @torch.no_grad()
@@ -143,19 +143,19 @@ class ClassifierTask(Task[ClassifierSettings]):
     def batch(self, step: int) -> tuple[Tensor, ...]:
         return mirrored_batch(self.faces, self.settings, step)
 
-    def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
+    def step(self, step: int, batch: tuple[Tensor, ...], optim: Optim) -> Mapping[str, Tensor]:
         faces, labels = batch
         optimizer = self.optimizers["classifier"]
         set_rate(optimizer, cosine(self.settings, step))
-        faces = self.shown(faces, labels, descent)
-        with descent.autocast():
+        faces = self.shown(faces, labels, optim)
+        with optim.autocast():
             logits = self.networks["classifier"](faces)
             loss = self.cross_entropy(logits, labels)
-        descent.minimise(loss, optimizer)
+        optim.minimise(loss, optimizer)
         accuracy = ((logits.detach() > 0) == (labels > 0.5)).float().mean()
         return {"cross_entropy": loss.detach(), "accuracy": accuracy}
 
-    def shown(self, faces: Tensor, labels: Tensor, descent: Descent) -> Tensor:
+    def shown(self, faces: Tensor, labels: Tensor, optim: Optim) -> Tensor:
         """What the network sees in the place of the faces of a batch."""
         return _disturb(faces)
 

@@ -13,7 +13,7 @@ from torch.nn.functional import avg_pool2d, binary_cross_entropy_with_logits, in
 
 from imgan.training.faces import Faces
 from imgan.training.loop import cosine, set_rate
-from imgan.training.optim import Descent
+from imgan.training.optim import Optim
 from imgan.training.task import Task
 from imgan_edit import OcclusionSettings
 from imgan_edit.disturb import covered, disturbed
@@ -97,14 +97,14 @@ class OcclusionTask(Task[OcclusionSettings]):
     def batch(self, step: int) -> tuple[Tensor, ...]:
         return mirrored_batch(self.faces, self.settings, step)[:1]
 
-    def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
+    def step(self, step: int, batch: tuple[Tensor, ...], optim: Optim) -> Mapping[str, Tensor]:
         set_rate(self.optimizers["finder"], cosine(self.settings, step))
         faces, cover = covered(disturbed(batch[0]), COVERED)
         there = avg_pool2d(cover, SIZE // CELLS)
-        with descent.autocast():
+        with optim.autocast():
             logits = self.networks["finder"](faces).float()
             loss = binary_cross_entropy_with_logits(logits, there)
-        descent.minimise(loss, self.optimizers["finder"])
+        optim.minimise(loss, self.optimizers["finder"])
         right = ((logits.detach() > 0) == (there > 0.5)).float().mean()
         return {"cross_entropy": loss.detach(), "accuracy": right}
 

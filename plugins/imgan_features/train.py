@@ -19,8 +19,8 @@ from imgan.images.tensors import Bytes
 from imgan.metrics.perceptual import SCALES
 from imgan.training.data import load_rgb, to_tensor
 from imgan.training.loop import cosine, set_rate
-from imgan.training.optim import Descent
-from imgan.training.perceptual import Features, apart
+from imgan.training.optim import Optim
+from imgan.training.perceptual import Features, layer_distance
 from imgan.training.task import Task
 from imgan_features import FeaturesSettings
 from imgan_features.distort import distort
@@ -39,8 +39,8 @@ class FeaturesTask(Task[FeaturesSettings]):
     """The first step chooses channels and solves for the kernels; the others are Adam's.
 
     The loss has two parts. One is the squared error to the teacher's kept channels over their mean
-    square, averaged over all layers. The other is the same for the root of `apart` between a crop
-    and its distorted self, averaged over `SCALES`.
+    square, averaged over all layers. The other is the same for the root of `layer_distance`
+    between a crop and its distorted self, averaged over `SCALES`.
     """
 
     shipped = "features"
@@ -77,7 +77,7 @@ class FeaturesTask(Task[FeaturesSettings]):
         rng = np.random.default_rng([self.settings.seed, step])
         return self.crops.pairs(rng, self.settings.batch_size)
 
-    def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
+    def step(self, step: int, batch: tuple[Tensor, ...], optim: Optim) -> Mapping[str, Tensor]:
         if not self.choice.made:
             self._begin()
         images = torch.cat(batch)
@@ -86,17 +86,17 @@ class FeaturesTask(Task[FeaturesSettings]):
         layers = self.student.layers
         with torch.no_grad():
             truth = self.teacher(images, layers)
-        with descent.autocast():
+        with optim.autocast():
             given = self.student(images, layers)
             errors = [
                 _relative(given[name], self.choice.targets(name, truth[name])) for name in layers
             ]
             distances = [
-                _relative(apart(*given[s].chunk(2)).sqrt(), apart(*truth[s].chunk(2)).sqrt())
+                _relative(*(layer_distance(*seen[s].chunk(2)).sqrt() for seen in (given, truth)))
                 for s in SCALES
             ]
             activation, distance = torch.stack(errors).mean(), torch.stack(distances).mean()
-        descent.minimise(activation + distance, optimizer)
+        optim.minimise(activation + distance, optimizer)
         return {"activation": activation.detach(), "distance": distance.detach()}
 
     def _begin(self) -> None:

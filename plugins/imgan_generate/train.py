@@ -13,7 +13,7 @@ from torch.nn.functional import softplus
 
 from imgan.training.data import shuffled
 from imgan.training.faces import Faces
-from imgan.training.optim import Descent
+from imgan.training.optim import Optim
 from imgan.training.task import Task
 from imgan_generate import DCGANSettings
 from imgan_generate.net import LATENT, Discriminator, Generator
@@ -48,20 +48,20 @@ class DCGANTask(Task[DCGANSettings]):
         mirror = np.random.default_rng([seed, step]).random(count) < 0.5
         return (self.faces.take(indices, mirror),)
 
-    def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
+    def step(self, step: int, batch: tuple[Tensor, ...], optim: Optim) -> Mapping[str, Tensor]:
         (real,) = batch
         generator, discriminator = self.networks["generator"], self.networks["discriminator"]
         z = torch.randn(len(real), LATENT, device=real.device)
-        with descent.autocast():
+        with optim.autocast():
             fake = generator(z)
             # -log D(x) - log(1 - D(G(z))), with D = sigmoid of the logit.
             on_real, on_fake = discriminator(real), discriminator(fake.detach())
             loss_d = softplus(-on_real).mean() + softplus(on_fake).mean()
-        descent.minimise(loss_d, self.optimizers["discriminator"])
-        with descent.autocast():
+        optim.minimise(loss_d, self.optimizers["discriminator"])
+        with optim.autocast():
             # -log D(G(z))
             loss_g = softplus(-discriminator(fake)).mean()
-        descent.minimise(loss_g, self.optimizers["generator"])
+        optim.minimise(loss_g, self.optimizers["generator"])
         return {"discriminator": loss_d.detach(), "generator": loss_g.detach()}
 
     def sample(self) -> Tensor:

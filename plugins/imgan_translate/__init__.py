@@ -35,8 +35,8 @@ class Network(StrEnum):
     """CycleGAN's: for pictures of any size."""
 
 
-class Pairs(StrEnum):
-    """Pairs made out of single pictures: what the generator sees of each."""
+class Preprocess(StrEnum):
+    """What is made of a picture before a generator sees it; so pairs come of single pictures."""
 
     edges = "edges"
     """Its edges, dark on white."""
@@ -83,9 +83,11 @@ class TranslateSettings(DomainSettings):
     residual: Annotated[
         bool, Option(help="The generator makes what is added to the picture, not the picture.")
     ] = False
-    discriminator_width: Annotated[int, Option(help="Channels of the critics' first layer.")] = 64
+    discriminator_width: Annotated[
+        int, Option(help="Channels of the discriminators' first layer.")
+    ] = 64
     augment: Annotated[
-        bool, Option(help="Differentiable augmentation of what the critics see.")
+        bool, Option(help="Differentiable augmentation of what the discriminators see.")
     ] = False
 
     def __post_init__(self) -> None:
@@ -115,25 +117,27 @@ class CycleGANSettings(TranslateSettings):
     contrastive: Annotated[
         float, Option(help="Weight of the patches' contrastive loss; --cycle 0 makes it CUT.")
     ] = 0.0
-    surest: Annotated[
+    top_fraction: Annotated[
         float,
         Option(
-            help="The part of each domain's pictures to train on: those that the installed judge "
-            "of the two is surest of. 1: all."
+            help="The part of each domain's pictures to train on: those that the installed "
+            "classifier of the two is surest of. 1: all."
         ),
     ] = 1.0
     projected: Annotated[
-        bool, Option(help="Critics that see the bundled features, in the place of pixels.")
+        bool, Option(help="Discriminators that see the bundled features, in the place of pixels.")
     ] = False
-    pool: Annotated[int, Option(help="Earlier results that the critics are also shown.")] = 50
-    guide: Annotated[
+    pool: Annotated[int, Option(help="Earlier results that the discriminators are also shown.")] = (
+        50
+    )
+    robust_classifier: Annotated[
         str,
         Option(
             help="A run of `imgan train translate-classifier --perturbation`, which is to see the "
             "domain in what is made."
         ),
     ] = ""
-    guidance: Annotated[float, Option(help="Weight of what the guide sees.")] = 1.0
+    guidance: Annotated[float, Option(help="Weight of what the robust classifier sees.")] = 1.0
     teacher: Annotated[
         str, Option(help="A run of wider generators whose results are to be met.")
     ] = ""
@@ -149,8 +153,8 @@ class CycleGANSettings(TranslateSettings):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.weights("cycle", "identity", "contrastive", "guidance", "distil")
-        self.require(0 < self.surest <= 1, "surest", "above 0, and 1 at most")
-        self.absolute("guide", "teacher")
+        self.require(0 < self.top_fraction <= 1, "top_fraction", "above 0, and 1 at most")
+        self.absolute("robust_classifier", "teacher")
 
 
 @dataclass(frozen=True)
@@ -158,7 +162,7 @@ class Pix2PixSettings(TranslateSettings):
     steps: Annotated[int, Option(help="Updates in the whole run.")] = 26_400
     generator: Annotated[Network, Option(help="U-Net, or CycleGAN's.")] = Network.unet
     pairs: Annotated[
-        Pairs | None,
+        Preprocess | None,
         Option(help="Make pairs out of the pictures of any folder.", show_default=False),
     ] = None
     swap: Annotated[
@@ -187,7 +191,8 @@ class ClassifierSettings(DomainSettings):
     perturbation: Annotated[
         float,
         Option(
-            help="Make a guide for `cyclegan`: it learns crops in disguise, of this Euclidean norm."
+            help="Train on adversarial examples of this Euclidean norm: for `cyclegan "
+            "--robust-classifier`."
         ),
     ] = 0.0
 
@@ -308,22 +313,22 @@ def register_recipes() -> Iterable[Recipe]:
         Recipe(
             name="cyclegan",
             summary="CycleGAN: two generators, from and to, out of pictures without pairs.",
-            entry="imgan_translate.unpaired:CycleGANTask",
+            entry="imgan_translate.training.cyclegan:CycleGANTask",
             settings=CycleGANSettings,
             data="A folder with trainA (--source) and trainB (--target).",
         ),
         Recipe(
             name="pix2pix",
             summary="pix2pix: one generator, out of pairs.",
-            entry="imgan_translate.paired:Pix2PixTask",
+            entry="imgan_translate.training.pix2pix:Pix2PixTask",
             settings=Pix2PixSettings,
             data="A folder of two folders with equal names, or of pictures side by side; "
             "with --pairs any folder.",
         ),
         Recipe(
             name="translate-classifier",
-            summary="The judge of `imgan evaluate translate`: of which domain is a picture?",
-            entry="imgan_translate.classifier:ClassifierTask",
+            summary="The classifier of `imgan evaluate translate`: of which domain is a picture?",
+            entry="imgan_translate.training.classifier:ClassifierTask",
             settings=ClassifierSettings,
             data="A folder with trainA (--source) and trainB (--target).",
         ),
@@ -340,7 +345,7 @@ def register_evaluations() -> Iterable[Evaluation]:
         ),
         Evaluation(
             name="translate-classifier",
-            summary="How often the judge of translations is right on held-out pictures.",
-            entry="imgan_translate.evaluate:evaluate_judge",
+            summary="How often a classifier of domains is right on held-out pictures.",
+            entry="imgan_translate.evaluate:evaluate_classifier",
         ),
     ]

@@ -1,111 +1,54 @@
-"""Of which domain is a picture? Training the judge of `imgan evaluate translate`, and guides."""
+"""What a classifier of two domains takes a picture for."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import cached_property
-from pathlib import Path
+from collections.abc import Iterable
+from dataclasses import dataclass
 
 import numpy as np
-import torch
-from numpy.random import Generator
-from PIL import Image
-from torch import Tensor, nn
-from torch.nn.functional import binary_cross_entropy_with_logits
+from PIL import Image, ImageOps
 
-from imgan.images.tensors import Bytes
-from imgan.training.adversarial_examples import disguised
-from imgan.training.data import to_tensor
-from imgan.training.loop import cosine, set_rate
-from imgan.training.optim import Descent
-from imgan.training.task import Task
-from imgan.training.weights import Weights, frozen
-from imgan_edit.net import Classifier
-from imgan_features.distort import distort
-from imgan_translate import ClassifierSettings
-from imgan_translate.judge import SIDE
-from imgan_translate.photos import read
+from imgan.images.tensors import Pixels, to_planes
+from imgan.models import store
+from imgan.models.cards import ModelCard
+from imgan.models.sessions import Session, open_session
 
-ZOOM = 2
-"""Pictures are held this many times as large as they are judged: a crop shows half or more."""
+SIDE = 64
+"""The shorter side of what a classifier sees, in pixels."""
+
+CLASSIFIERS = "evaluate"
+"""The operation that classifiers serve."""
 
 
-class ClassifierTask(Task[ClassifierSettings]):
-    """Binary cross-entropy, B being 1: AdamW, cosine decay to zero.
+@dataclass(frozen=True)
+class DomainClassifier:
+    """A classifier, warm, and the domain that it answers for: its own, or the other (`flipped`)."""
 
-    Crops have many sizes, may be mirrored, and are distorted in one of the ways of `distort` (blur,
-    noise, JPEG, shift, colour), so that sharpness, grain or light alone do not tell a domain. With
-    `perturbation` they come in disguise: such a classifier can guide a translator.
-    """
+    session: Session
+    flipped: bool = False
 
-    shipped = "classifier"
+    def share(self, pictures: Iterable[Pixels]) -> float:
+        """The share of [H, W, 3] sRGB pictures, 8 bits, that it takes for the domain."""
+        return float(np.mean([self.logit(picture) > 0 for picture in pictures]))
 
-    def __init__(self, data: Path, settings: ClassifierSettings) -> None:
-        super().__init__(settings)
-        self.data = data
-        self.networks["classifier"] = Classifier(settings.width, 1)
-        self.optimizers["classifier"] = torch.optim.AdamW(
-            self.networks["classifier"].parameters(), settings.lr, weight_decay=0.05
-        )
-        self.average("classifier")
-
-    @cached_property
-    def photos(self) -> tuple[list[Bytes], ...]:
-        """Of A and of B; read at the first step: an export needs no pictures."""
-        return tuple(read(self.data / f"train{side}", ZOOM * SIDE) for side in "AB")
-
-    def batch(self, step: int) -> tuple[Tensor, ...]:
-        return self._draw(
-            np.random.default_rng([self.settings.seed, step]), self.settings.batch_size
-        )
-
-    def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
-        crops, labels = batch
-        network, optimizer = self.networks["classifier"], self.optimizers["classifier"]
-        set_rate(optimizer, cosine(self.settings, step))
-
-        def loss(seen: Tensor) -> Tensor:
-            with descent.autocast():
-                return binary_cross_entropy_with_logits(network(seen)[:, 0], labels)
-
-        if self.settings.perturbation:
-            crops = disguised(crops, self.settings.perturbation, loss)
-        with descent.autocast():
-            logits = network(crops)[:, 0]
-            cross_entropy = binary_cross_entropy_with_logits(logits, labels)
-        descent.minimise(cross_entropy, optimizer)
-        accuracy = ((logits.detach() > 0) == (labels > 0.5)).float().mean()
-        return {"cross_entropy": cross_entropy.detach(), "accuracy": accuracy}
-
-    @torch.no_grad()
-    def sample(self) -> Tensor:
-        """64 crops of both domains, from the one that is surest A to the one that is surest B."""
-        crops, _ = self._draw(np.random.default_rng(0), 64)
-        network = self.trained("classifier")
-        device = next(network.parameters()).device
-        order = network(crops.to(device))[:, 0].argsort().cpu()
-        return torch.cat([torch.cat(list(row), 2) for row in crops[order].split(8)], 1)
-
-    def _draw(self, rng: Generator, count: int) -> tuple[Tensor, Tensor]:
-        """Crops [count, 3, 64, 64] RGB in 0..1, equally often of A and of B, and their labels."""
-        labels = rng.integers(2, size=count)
-        crops = [distort(_crop(self.photos[label], rng), rng) for label in labels]
-        return to_tensor(crops), torch.from_numpy(labels).float()
+    def logit(self, picture: Pixels) -> float:
+        """How sure it is: above 0 for the domain."""
+        small = ImageOps.cover(Image.fromarray(picture), (SIDE, SIDE), Image.Resampling.BICUBIC)
+        logit = float(self.session.run(to_planes(np.asarray(small))[None])[0, 0])
+        return -logit if self.flipped else logit
 
 
-def load_guide(source: str) -> nn.Module:
-    """The classifier of a run or file. Raises what `frozen` raises."""
-
-    def build(weights: Weights) -> nn.Module:
-        return Classifier(len(weights["layers.0.weight"]), 1)
-
-    return frozen("--guide", source, "translate-classifier", ClassifierTask.shipped, build)
+def classifiers() -> list[ModelCard]:
+    """The installed classifiers of two domains, by name."""
+    serving = (card for card in store.installed() if card.operation == CLASSIFIERS)
+    return [card for card in serving if {"from", "to"} <= {*card.traits}]
 
 
-def _crop(photos: list[Bytes], rng: Generator) -> Bytes:
-    photo = Image.fromarray(photos[rng.integers(len(photos))])
-    seen = int(rng.integers(SIDE, ZOOM * SIDE + 1))
-    left, top = (int(rng.integers(length - seen + 1)) for length in photo.size)
-    box = (left, top, left + seen, top + seen)
-    crop = np.asarray(photo.resize((SIDE, SIDE), Image.Resampling.BICUBIC, box))
-    return crop[:, :: 1 - 2 * int(rng.integers(2))]
+def find_classifier(source: object, target: object, device: str) -> DomainClassifier | None:
+    """The first that tells the two domains apart, whichever its own is; None without one."""
+    for card in classifiers():
+        own = card.traits["from"], card.traits["to"]
+        if own in ((source, target), (target, source)):
+            session = open_session(store.path(card), device)
+            return DomainClassifier(session, flipped=own[1] != target)
+    return None

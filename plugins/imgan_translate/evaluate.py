@@ -18,10 +18,11 @@ from imgan.metrics.perceptual import Perceptual, open_features
 from imgan.models import store
 from imgan.models.cards import ModelCard
 from imgan.models.sessions import open_session
-from imgan_translate.judge import JUDGES, Judge, find_judge, judges
-from imgan_translate.prepare import PREPARED, face_of, square
+from imgan_translate.classifier import CLASSIFIERS, DomainClassifier, classifiers, find_classifier
+from imgan_translate.paired_dataset import paired_dataset
+from imgan_translate.preprocess import PREPROCESS, face_of, square
 from imgan_translate.run import OPERATION, open_translator
-from imgan_translate.twins import twins
+from imgan_translate.traits import Direction
 
 SPLITS = ("val", "test", "train")
 """Held-out pictures are taken before others."""
@@ -45,11 +46,11 @@ def evaluate(
 ) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """A header and a row for each measure.
 
-    `data` holds valA and valB (else testA and testB, else trainA and trainB), or pairs as `twins`
-    finds them; for a model whose pairs are made out of single pictures, any pictures. "translated"
-    are pictures as `imgan translate` makes them, "untranslated" those that it was given, which are
-    to be beaten, "real" those of the target; of pairs, "mean picture" is the mean of the other
-    truths. Models of faces are measured in the aligned squares that they see.
+    `data` holds valA and valB (else testA and testB, else trainA and trainB), or pairs as
+    `paired_dataset` finds them; for a model whose pairs are made out of single pictures, any
+    pictures. "translated" are pictures as `imgan translate` makes them, "untranslated" those that
+    it was given, which are to be beaten, "real" those of the target; of pairs, "mean picture" is
+    the mean of the other truths. Models of faces are measured in the aligned squares that they see.
 
     Raises Misuse when the model is no translator, or none is named and there are several; Failure
     when `data` has another layout, a face is not found, or pictures are too few or too small.
@@ -58,23 +59,23 @@ def evaluate(
     card = _chosen(model, OPERATION, every)
     shown, paired = _shown(data, card, device)
     domains = card.traits.get("from"), card.traits.get("to")
-    judge = find_judge(*domains, device)
-    rows = list(_of_target(shown, open_features(device), judge, f"seen as {domains[1]}"))
+    classifier = find_classifier(*domains, device)
+    rows = list(_of_target(shown, open_features(device), classifier, f"seen as {domains[1]}"))
     rows += _of_pairs(shown) if paired else []
     header = HEADER if paired else HEADER[:-1]
     return header, [(name, *_texts(figures, len(header) - 1)) for name, figures in rows]
 
 
-def evaluate_judge(
+def evaluate_classifier(
     data: Path, model: str | None, device: str
 ) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-    """A header, a row for each domain and one of their mean: how often the judge is right.
+    """A header, a row for each domain and one of their mean: how often it is right.
 
     Raises Misuse when the model tells no two domains apart, or none is named and there are several;
     Failure when `data` has not CycleGAN's layout.
     """
-    card = _chosen(model, JUDGES, judges())
-    if card not in judges():
+    card = _chosen(model, CLASSIFIERS, classifiers())
+    if card not in classifiers():
         raise Misuse(f"model {card.name} does not tell two domains apart")
     session = open_session(store.path(card), device)
     folders = _domains(data)
@@ -83,16 +84,18 @@ def evaluate_judge(
     right, rows = [], []
     for domain, folder in zip(("from", "to"), folders, strict=True):
         seen = [_srgb(open_picture(path)) for path in pictures(folder)]
-        right.append(Judge(session, flipped=domain == "from").sees(seen))
+        right.append(DomainClassifier(session, flipped=domain == "from").share(seen))
         rows.append((str(card.traits[domain]), str(len(seen)), f"{right[-1]:.3f}"))
     return ("domain", "pictures", "accuracy"), [*rows, ("mean", "", f"{np.mean(right):.3f}")]
 
 
-def _of_target(shown: Shown, features: Perceptual, judge: Judge | None, seen: str) -> Iterator[Row]:
+def _of_target(
+    shown: Shown, features: Perceptual, classifier: DomainClassifier | None, seen: str
+) -> Iterator[Row]:
     yield "pictures", [len(kind) for kind in shown]
     for name, figures in distances(features, shown.real, shown.after, shown.before):
         yield f"kernel distance, {name}", [*figures]
-    yield seen, [judge.sees(kind) for kind in shown] if judge else []
+    yield seen, [classifier.share(kind) for kind in shown] if classifier else []
     yield "distance to the input", [_mean(features.distance, shown.after, shown.before), 0.0]
     yield "edges of the input", [_mean(_edges, shown.after, shown.before), 1.0]
 
@@ -112,20 +115,20 @@ def _of_pairs(shown: Shown) -> Iterator[Row]:
 def _shown(data: Path, card: ModelCard, device: str) -> tuple[Shown, bool]:
     """What is measured, and whether it is pairs."""
     translator = open_translator(card, device)
-    if translator.sees is not None:
+    if translator.traits.preprocess is not None:
         real = [_srgb(open_picture(path)) for path in pictures(data)]
-        before = [PREPARED[translator.sees](photo) for photo in real]
+        before = [PREPROCESS[translator.traits.preprocess](photo) for photo in real]
         return Shown([translator(photo) for photo in real], before, real), True
     sources, targets, paired = _read(data)
-    if card.traits.get("direction") == "backward":
+    if translator.traits.direction is Direction.backward:
         sources, targets = targets, sources
-    if card.traits.get("faces") != "aligned":
+    if translator.traits.faces is None:
         before, real = ([_srgb(picture) for picture in kind] for kind in (sources, targets))
         return Shown([translator(photo) for photo in before], before, real), paired
     places = [face_of(picture) for picture in sources]
-    before = _squares(sources, places, translator.size)
+    before = _squares(sources, places, translator.traits.side)
     # A truth is cut out where the face is in its input, so that both show the same.
-    real = _squares(targets, places if paired else map(face_of, targets), translator.size)
+    real = _squares(targets, places if paired else map(face_of, targets), translator.traits.side)
     return Shown([translator(face) for face in before], before, real), paired
 
 
@@ -138,7 +141,7 @@ def _read(data: Path) -> tuple[list[Picture], list[Picture], bool]:
     if folders := _domains(data):
         a, b = ([open_picture(path) for path in pictures(folder)] for folder in folders)
         return a, b, False
-    a, b = map(list, zip(*twins(data), strict=True))
+    a, b = map(list, zip(*paired_dataset(data), strict=True))
     return a, b, True
 
 

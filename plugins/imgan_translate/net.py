@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 LARGEST = 8
-"""A width is multiplied by at most this, from layer to layer, in U-Net and critic."""
+"""A width is multiplied by at most this, from layer to layer, in U-Net and discriminator."""
 
 Norm = Callable[[int], nn.Module]
 """A normalisation of so many channels."""
@@ -30,7 +30,7 @@ class ResNet(nn.Module):
 
     With `residual` the result is what is added to the picture, and may leave -1..1: a network that
     begins by leaving a photo as it is need not learn to copy it. `palette`, where there is one, is
-    an affine change of colours at the end, 1x1 (`palette.monge`).
+    an affine change of colours at the end, 1x1 (`training.color_transfer`).
     """
 
     def __init__(

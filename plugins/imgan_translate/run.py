@@ -28,24 +28,15 @@ from imgan.models.sessions import OutOfMemory, Session
 from imgan.models.store import Models
 from imgan.operations import Listing, Process, Result, Runtime
 from imgan.words import american
-from imgan_translate import STEP, Pairs, Translate
+from imgan_translate import STEP, Translate
 from imgan_translate.drawn.targets import TARGETS, Target
-from imgan_translate.prepare import MARGIN, PREPARED, face_of, square
+from imgan_translate.preprocess import MARGIN, PREPROCESS, face_of, square
+from imgan_translate.traits import Faces, TranslatorTraits, Upsampling
 
 OPERATION = "translate"
 
-SIDE = 256
-"""Longer side at which a network works whose card does not say."""
-
-BORDER = 16
-"""Pixels of its own mirror image around a picture, so that no border shows. A card may say more:
-they count in what a network normalises by, so what one needs is not good for all."""
-
-CARRIES = ("guided", "detail", "settled", "chroma")
-"""How what a network made comes to the picture's size, by the words of cards (`Translator`)."""
-
 PORTRAIT = 1024
-"""The longest side of a translated face: beyond it there is nothing left to carry up."""
+"""The longest side of a translated face: beyond it there is nothing left to bring up."""
 
 
 def open_translating(operation: Translate, runtime: Runtime) -> Process:
@@ -133,74 +124,44 @@ def list_domains(models: Models) -> Listing:
 def open_translator(
     card: ModelCard, device: str, operation: Translate | None = None, runtime: Runtime | None = None
 ) -> Translator:
-    """Load the model of a card. Raises what `Runtime.session` raises, and Failure for a trait that
-    is not known here."""
+    """Load the model of a card. Raises what `Runtime.session` raises, and Failure for a trait
+    that is not known here."""
     operation = operation or Translate()
     session = (runtime or Runtime(device, Models())).session(card)
-    prepared = card.traits.get("sees")
-    if prepared is not None and prepared not in set(Pairs):
-        raise Failure(
-            f"{card.name}: its card says that it sees {prepared}, which is not known here"
-        )
-    return Translator(
-        session,
-        size=operation.size or int(card.number("side", SIDE)),
-        sees=None if prepared is None else Pairs(prepared),
-        carry="guided" if operation.keep_structure else _carry(card),
-        border=int(card.number("border", BORDER)),
-        gain=card.number("gain", 1),
-        smooth=0 if operation.keep_structure else card.number("smooth", 0),
-    )
-
-
-def _carry(card: ModelCard) -> str:
-    carry = str(card.traits.get("carry", "guided"))
-    if carry not in CARRIES:
-        raise Failure(f"{card.name}: its trait carry is {carry}; known are {', '.join(CARRIES)}")
-    return carry
+    traits = TranslatorTraits.of(card)
+    if operation.keep_structure:
+        traits = replace(traits, upsampling=Upsampling.guided, flat_variance=0)
+    return Translator(session, replace(traits, side=operation.size or traits.side))
 
 
 @dataclass(frozen=True)
 class Translator:
-    """A network that translates pictures in -1..1, at a working size, carried up to any size.
-
-    `size` is the longer side that the network sees, at most; a network of one size sees all
-    pictures at it. `sees` is what is done to a picture first. `carry` says how the result comes to
-    the picture's size: "guided" (`guided_upsample`), "detail" (`with_detail`), "settled" (the same
-    after `suppress_flat_texture`) or "chroma": the picture's own luminance under the colours of
-    the result.
-    `border` is how many pixels of the picture's mirror image the network sees around it. What the
-    network changes is multiplied by `gain`. In the end texture of a variance below `smooth` is
-    taken away (`guided_filter`).
-    """
+    """A network that translates pictures in -1..1 as its traits say, and at any size."""
 
     session: Session
-    size: int
-    sees: Pairs | None
-    carry: str
-    border: int = BORDER
-    gain: float = 1
-    smooth: float = 0
+    traits: TranslatorTraits
 
     def __call__(self, photo: Bytes) -> Bytes:
         """A picture [H, W, 3] sRGB translated, at its size. Raises Failure when memory is short."""
-        if self.sees is not None:
-            photo = PREPARED[self.sees](photo)
+        traits = self.traits
+        if traits.preprocess is not None:
+            photo = PREPROCESS[traits.preprocess](photo)
         small = self._working(photo)
         made = self.paint(small)
-        if self.carry == "chroma":
+        if traits.upsampling is Upsampling.chroma:
             return keep_color(enlarged(made, photo.shape), photo)
-        if self.carry == "settled":
+        if traits.upsampling is Upsampling.suppress_flat_texture:
             made = suppress_flat_texture(small, made)
-        carried = (guided_upsample if self.carry == "guided" else with_detail)(photo, small, made)
-        return guided_filter(carried, self.smooth) if self.smooth else carried
+        upsample = guided_upsample if traits.upsampling is Upsampling.guided else with_detail
+        large = upsample(photo, small, made)
+        return guided_filter(large, traits.flat_variance) if traits.flat_variance else large
 
     def paint(self, small: Bytes) -> Bytes:
-        """What the network makes of a picture [H, W, 3], as large as that, before it is carried."""
+        """What the network makes of a picture [H, W, 3], as large as that."""
         height, width = small.shape[:2]
         margins = (0, 0), (0, 0)
         if self._fixed is None:
-            top, left = (min(self.border, side - 1) for side in (height, width))
+            top, left = (min(self.traits.border, side - 1) for side in (height, width))
             margins = (
                 (top, top + -(height + 2 * top) % STEP),
                 (left, left + -(width + 2 * left) % STEP),
@@ -214,7 +175,7 @@ class Translator:
             ) from error
         (top, _), (left, _) = margins
         (pixels,) = decode(made[:, :, top : top + height, left : left + width])
-        return blended(small, pixels, self.gain)
+        return blended(small, pixels, self.traits.gain)
 
     @property
     def _fixed(self) -> tuple[int, int] | None:
@@ -225,7 +186,7 @@ class Translator:
 
     def _working(self, photo: Bytes) -> Bytes:
         if self._fixed is None:
-            return reduced(photo, self.size)
+            return reduced(photo, self.traits.side)
         return np.asarray(
             Image.fromarray(photo).resize(self._fixed[::-1], Image.Resampling.LANCZOS)
         )
@@ -244,7 +205,7 @@ class Translating:
         if self.of_faces:
             face = face_of(picture, self.operation.face)
             side = round(faces.magnification(face, 1, MARGIN))
-            side = min(PORTRAIT, max(self.translator.size, side))
+            side = min(PORTRAIT, max(self.translator.traits.side, side))
             # What comes of `square` is sRGB in 8 bits, whatever the photo is.
             source = replace(picture.source, icc=b"", depth=8)
             picture = Picture(square(picture, face, side), source=source)
@@ -280,7 +241,7 @@ def blended(photo: Bytes, made: Bytes, strength: float) -> Bytes:
 
 
 def _of_faces(card: ModelCard) -> bool:
-    return card.traits.get("faces") == "aligned"
+    return TranslatorTraits.of(card).faces is Faces.aligned
 
 
 def _way(card: ModelCard) -> str:

@@ -13,7 +13,7 @@ from torch.nn.functional import avg_pool2d, pixel_unshuffle, softplus
 from torch.nn.utils.parametrizations import spectral_norm
 
 from imgan.training.loop import cosine, set_rate
-from imgan.training.optim import Descent
+from imgan.training.optim import Optim
 from imgan.training.perceptual import Features, distance, load_beside
 from imgan_upscale import AdversarialSettings, PerceptualSettings
 from imgan_upscale.net import Compact, SRResNet
@@ -100,17 +100,17 @@ class SRGANTask(_AdversarialTask[AdversarialSettings]):
         side = settings.crop * settings.scale
         super().__init__(data, settings, network, Discriminator(side, settings.discriminator_width))
 
-    def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
+    def step(self, step: int, batch: tuple[Tensor, ...], optim: Optim) -> Mapping[str, Tensor]:
         small, large = batch
         upscaler, discriminator = self.networks["upscaler"], self.networks["discriminator"]
         for optimizer in self.optimizers.values():
             set_rate(optimizer, self.settings.lr * (1 if 2 * step < self.settings.steps else 0.1))
-        with descent.autocast():
+        with optim.autocast():
             fake = upscaler(small)
             on_real, on_fake = discriminator(large), discriminator(fake.detach())
             loss_d = softplus(-on_real).mean() + softplus(on_fake).mean()
-        descent.minimise(loss_d, self.optimizers["discriminator"])
-        with descent.autocast():
+        optim.minimise(loss_d, self.optimizers["discriminator"])
+        with optim.autocast():
             deepest = self.features.layers[-1]
             with torch.no_grad():
                 wanted = self.features(large, [deepest])[deepest]
@@ -118,7 +118,7 @@ class SRGANTask(_AdversarialTask[AdversarialSettings]):
             content = (RESCALE[self.settings.features] * error).square().mean()
             adversarial = softplus(-discriminator(fake)).mean()
             loss = content + self.settings.adversarial * adversarial
-        descent.minimise(loss, self.optimizers["upscaler"])
+        optim.minimise(loss, self.optimizers["upscaler"])
         losses = {"content": content, "adversarial": adversarial, "discriminator": loss_d}
         return {name: value.detach() for name, value in losses.items()}
 
@@ -134,16 +134,16 @@ class PerceptualTask(_AdversarialTask[PerceptualSettings]):
         network = Compact(settings.scale, settings.width, settings.blocks)
         super().__init__(data, settings, network, PatchDiscriminator(settings.discriminator_width))
 
-    def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
+    def step(self, step: int, batch: tuple[Tensor, ...], optim: Optim) -> Mapping[str, Tensor]:
         small, large = batch
         upscaler, discriminator = self.networks["upscaler"], self.networks["discriminator"]
         for optimizer in self.optimizers.values():
             set_rate(optimizer, cosine(self.settings, step))
-        with descent.autocast():
+        with optim.autocast():
             fake, large = out_of_step(upscaler(small), large, self.settings.scale)
             loss_d = relativistic(discriminator(large), discriminator(fake.detach()))
-        descent.minimise(loss_d, self.optimizers["discriminator"])
-        with descent.autocast():
+        optim.minimise(loss_d, self.optimizers["discriminator"])
+        with optim.autocast():
             content = distance(self.features, fake, large).mean()
             error = fake - large
             l1, dots = error.abs().mean(), grid(error, self.settings.scale)
@@ -156,7 +156,7 @@ class PerceptualTask(_AdversarialTask[PerceptualSettings]):
                 + self.settings.grid * dots
                 + self.settings.adversarial * adversarial
             )
-        descent.minimise(loss, self.optimizers["upscaler"])
+        optim.minimise(loss, self.optimizers["upscaler"])
         losses = {
             "content": content,
             "l1": l1,

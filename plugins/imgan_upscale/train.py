@@ -20,7 +20,7 @@ from imgan.images import pictures
 from imgan.images.tensors import Bytes
 from imgan.training.data import load_rgb, to_tensor
 from imgan.training.loop import cosine, set_rate
-from imgan.training.optim import Descent
+from imgan.training.optim import Optim
 from imgan.training.task import Task
 from imgan_upscale import CompactSettings, SRResNetSettings, UpscaleSettings
 from imgan_upscale.net import Compact, SRResNet
@@ -66,14 +66,14 @@ class UpscalerTask(Task[U], Generic[U]):
 class _FidelityTask(UpscalerTask[CompactSettings]):
     """The upscaled small crop against the crop it came from; cosine decay to zero."""
 
-    def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
+    def step(self, step: int, batch: tuple[Tensor, ...], optim: Optim) -> Mapping[str, Tensor]:
         small, large = batch
         optimizer = self.optimizers["upscaler"]
         set_rate(optimizer, cosine(self.settings, step))
-        with descent.autocast():
+        with optim.autocast():
             error = self.networks["upscaler"](small) - large
             l1, mse = error.abs().mean(), error.square().mean()
-        descent.minimise(mse if self.settings.squared else l1, optimizer)
+        optim.minimise(mse if self.settings.squared else l1, optimizer)
         return {"l1": l1.detach(), "mse": mse.detach()}
 
 

@@ -22,7 +22,7 @@ from imgan.training.celeba import ATTRIBUTES_FILE
 from imgan.training.data import shuffled
 from imgan.training.faces import Faces
 from imgan.training.loop import cosine, set_rate
-from imgan.training.optim import Descent
+from imgan.training.optim import Optim
 from imgan.training.task import Task
 from imgan.training.weights import frozen, read_weights
 from imgan_exporters.onnx import Form, Parity, Port
@@ -124,22 +124,22 @@ class ICGANTask(_Labelled[ICGANSettings]):
                 f"generator has --width {self.settings.width}"
             ) from None
 
-    def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
+    def step(self, step: int, batch: tuple[Tensor, ...], optim: Optim) -> Mapping[str, Tensor]:
         real, y, others = batch
         generator, discriminator = self.networks["generator"], self.networks["discriminator"]
         z = torch.randn(len(real), LATENT, device=real.device)
-        with descent.autocast():
+        with optim.autocast():
             fake = generator(z, others)
             on_real, on_fake = discriminator(real, y), discriminator(fake.detach(), others)
             on_wrong = discriminator(real, others)
             wrong = (softplus(on_fake).mean() + softplus(on_wrong).mean()) / 2
             loss_d = softplus(-on_real).mean() + wrong
-        descent.minimise(loss_d, self.optimizers["discriminator"])
+        optim.minimise(loss_d, self.optimizers["discriminator"])
         learns = step + 1 >= self.settings.head_start
-        with descent.autocast(), torch.set_grad_enabled(learns):
+        with optim.autocast(), torch.set_grad_enabled(learns):
             loss_g = softplus(-discriminator(fake, others)).mean()
         if learns:
-            descent.minimise(loss_g, self.optimizers["generator"])
+            optim.minimise(loss_g, self.optimizers["generator"])
         return {"discriminator": loss_d.detach(), "generator": loss_g.detach()}
 
     def sample(self) -> Tensor:
@@ -167,20 +167,20 @@ class ICGANEncoderTask(_Labelled[ICGANEncoderSettings]):
             self.optimizers[name] = torch.optim.Adam(network.parameters(), settings.lr)
             self.average(name)
 
-    def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
+    def step(self, step: int, batch: tuple[Tensor, ...], optim: Optim) -> Mapping[str, Tensor]:
         real, y, others = batch
         self.generator.to(real.device)
         for optimizer in self.optimizers.values():
             set_rate(optimizer, cosine(self.settings, step))
         z = torch.randn(len(real), LATENT, device=real.device)
-        with descent.autocast():
+        with optim.autocast():
             with torch.no_grad():
                 made = self.generator(z, others)
             latent = mse_loss(self.networks["latent"](made), z)
-        descent.minimise(latent, self.optimizers["latent"])
-        with descent.autocast():
+        optim.minimise(latent, self.optimizers["latent"])
+        with optim.autocast():
             label = mse_loss(self.networks["label"](real), y)
-        descent.minimise(label, self.optimizers["label"])
+        optim.minimise(label, self.optimizers["label"])
         return {"latent": latent.detach(), "label": label.detach()}
 
     @property

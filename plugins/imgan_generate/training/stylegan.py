@@ -26,9 +26,9 @@ from imgan.training import perceptual
 from imgan.training.augment import augmented
 from imgan.training.celeba import read_faces
 from imgan.training.data import shuffled
-from imgan.training.discriminator import Critic
+from imgan.training.discriminator import FeatureDiscriminator
 from imgan.training.faces import centred, taken
-from imgan.training.optim import Descent
+from imgan.training.optim import Optim
 from imgan.training.task import Task
 from imgan_generate import StyleGANSettings
 from imgan_generate.stylegan import Discriminator, Generator
@@ -57,7 +57,7 @@ class StyleGANTask(Task[StyleGANSettings]):
             _channels(settings.size, settings.discriminator_base, settings.channel_max)
         )
         if settings.feature_weight:
-            self.networks["feature_discriminator"] = Critic(LAYERS)
+            self.networks["feature_discriminator"] = FeatureDiscriminator(LAYERS)
         for name, network in self.networks.items():
             rate = settings.lr if name == "generator" else settings.discriminator_lr
             self.optimizers[name] = torch.optim.Adam(network.parameters(), rate, betas=(0.0, 0.99))
@@ -87,36 +87,38 @@ class StyleGANTask(Task[StyleGANSettings]):
         """On the generator's device."""
         return perceptual.load_beside(self.networks["generator"])
 
-    def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
+    def step(self, step: int, batch: tuple[Tensor, ...], optim: Optim) -> Mapping[str, Tensor]:
         (real,) = batch
         discriminator, weight = self.networks["discriminator"], self.settings.feature_weight
-        with descent.autocast():
+        with optim.autocast():
             fake = self._generated(len(real), real.device)
-        losses = self._discriminate(step, real, fake.detach(), descent)
-        with descent.autocast():
+        losses = self._discriminate(step, real, fake.detach(), optim)
+        with optim.autocast():
             with torch.no_grad():
                 on_real = discriminator(self._shown(real))
             loss = adversarial = softplus(on_real - discriminator(self._shown(fake))).mean()
         if weight:
-            judged, losses["features"] = self._look(real, fake, descent)
+            judged, losses["features"] = self._look(real, fake, optim)
             loss = loss + weight * judged
-        descent.minimise(loss, self.optimizers["generator"])
+        optim.minimise(loss, self.optimizers["generator"])
         return {**losses, "generator": adversarial.detach()}
 
-    def _look(self, real: Tensor, fake: Tensor, descent: Descent) -> tuple[Tensor, Tensor]:
+    def _look(self, real: Tensor, fake: Tensor, optim: Optim) -> tuple[Tensor, Tensor]:
         """One update of the second discriminator; the generator's loss by it, and its own."""
-        critic = self.networks["feature_discriminator"]
-        with descent.autocast():
+        discriminator = self.networks["feature_discriminator"]
+        with optim.autocast():
             with torch.no_grad():
                 seen_real = self._seen(real)
             seen = self._seen(fake)
-            on_real = critic(seen_real)
-            on_fake = critic({layer: activation.detach() for layer, activation in seen.items()})
+            on_real = discriminator(seen_real)
+            on_fake = discriminator(
+                {layer: activation.detach() for layer, activation in seen.items()}
+            )
             pairs = zip(on_real, on_fake, strict=True)
             own = torch.stack([(relu(1 - r).mean() + relu(1 + f).mean()) for r, f in pairs]).mean()
-        descent.minimise(own, self.optimizers["feature_discriminator"])
-        with descent.autocast():
-            judged = -torch.stack([logits.mean() for logits in critic(seen)]).mean()
+        optim.minimise(own, self.optimizers["feature_discriminator"])
+        with optim.autocast():
+            judged = -torch.stack([logits.mean() for logits in discriminator(seen)]).mean()
         return judged, own.detach()
 
     def _seen(self, pictures: Tensor) -> dict[str, Tensor]:
@@ -126,13 +128,13 @@ class StyleGANTask(Task[StyleGANSettings]):
         return self.features(small / 2 + 0.5, LAYERS)
 
     def _discriminate(
-        self, step: int, real: Tensor, fake: Tensor, descent: Descent
+        self, step: int, real: Tensor, fake: Tensor, optim: Optim
     ) -> dict[str, Tensor]:
         """One update of the discriminator; its losses."""
         discriminator, every = self.networks["discriminator"], self.settings.penalty_every
         penalised = step % every == 0
         real, fake = real.requires_grad_(penalised), fake.requires_grad_(penalised)
-        with descent.autocast():
+        with optim.autocast():
             on_real, on_fake = discriminator(self._shown(real)), discriminator(self._shown(fake))
             loss = adversarial = softplus(on_fake - on_real).mean()
         if penalised:
@@ -142,7 +144,7 @@ class StyleGANTask(Task[StyleGANSettings]):
             ]
             penalty = sum(slope.square().sum((1, 2, 3)).mean() for slope in slopes)
             loss = loss + self.settings.gamma / 2 * every * penalty
-        descent.minimise(loss, self.optimizers["discriminator"])
+        optim.minimise(loss, self.optimizers["discriminator"])
         real.requires_grad_(False)
         return {"discriminator": adversarial.detach()}
 

@@ -17,7 +17,7 @@ from imgan.images import pictures
 from imgan.images.tensors import Bytes
 from imgan.training.data import load_rgb, shuffled, to_tensor
 from imgan.training.loop import linear, set_rate
-from imgan.training.optim import Descent
+from imgan.training.optim import Optim
 from imgan.training.perceptual import Features, distance, load_beside
 from imgan.training.task import Task
 from imgan_inpaint import InpaintSettings
@@ -90,13 +90,13 @@ class PGGANTask(Task[InpaintSettings]):
         holes = [draw_hole(rng, side, most=most, masks=self.masks) for _ in range(count)]
         return torch.from_numpy(np.stack(holes)[:, None]).float()
 
-    def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
+    def step(self, step: int, batch: tuple[Tensor, ...], optim: Optim) -> Mapping[str, Tensor]:
         photos, holes = batch
         settings = self.settings
         generator, discriminator = self.networks["generator"], self.networks["discriminator"]
         for optimizer in self.optimizers.values():
             set_rate(optimizer, linear(settings, step))
-        with descent.autocast():
+        with optim.autocast():
             filled = generator(photos, holes)
             # What is known is given back as it was, so all of the error lies in the holes.
             l1 = (filled - photos).abs().sum() / (3 * holes.sum())
@@ -106,13 +106,13 @@ class PGGANTask(Task[InpaintSettings]):
             if settings.features:
                 losses["features"] = distance(self.features, filled, photos).mean()
                 loss = loss + settings.features * losses["features"]
-        descent.minimise(loss, self.optimizers["generator"])
-        with descent.autocast():
+        optim.minimise(loss, self.optimizers["generator"])
+        with optim.autocast():
             on_real, on_filled = discriminator(photos), discriminator(filled.detach())
             real = sum(softplus(-logits).mean() for logits in on_real)
             made = sum(softplus(logits).mean() for logits in on_filled)
             losses["discriminator"] = (real + made) / 2
-        descent.minimise(losses["discriminator"], self.optimizers["discriminator"])
+        optim.minimise(losses["discriminator"], self.optimizers["discriminator"])
         return {name: value.detach() for name, value in losses.items()}
 
     @torch.no_grad()

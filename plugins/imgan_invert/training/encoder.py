@@ -23,7 +23,7 @@ from imgan.training.celeba import read_faces
 from imgan.training.data import shuffled
 from imgan.training.faces import centred, taken
 from imgan.training.loop import cosine, set_rate
-from imgan.training.optim import Descent
+from imgan.training.optim import Optim
 from imgan.training.task import Task
 from imgan.training.weights import frozen
 from imgan_exporters.onnx import Form, Parity, Port
@@ -79,7 +79,7 @@ class EncoderTask(Task[EncoderSettings]):
         mirror = np.random.default_rng([seed, step]).random(count) < 0.5
         return (centred(taken(self.pixels, indices, mirror)),)
 
-    def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
+    def step(self, step: int, batch: tuple[Tensor, ...], optim: Optim) -> Mapping[str, Tensor]:
         (real,) = batch
         encoder, synthesis = self.networks["encoder"], self.generator.synthesis
         set_rate(self.optimizers["encoder"], cosine(self.settings, step))
@@ -87,7 +87,7 @@ class EncoderTask(Task[EncoderSettings]):
         with torch.no_grad():
             w = self.generator.mapping(torch.randn(len(real), self.generator.z).to(real))
             made = synthesis(w[:, None].expand(-1, synthesis.styles, -1), noise)
-        with descent.autocast():
+        with optim.autocast():
             guessed = encoder(made)
             known = mse_loss(guessed, w[:, None].expand_as(guessed))
             said = encoder(real)
@@ -96,7 +96,7 @@ class EncoderTask(Task[EncoderSettings]):
             photo = mse_loss(again, real) + seen
             spread = (said - said.mean(1, keepdim=True)).square().mean()
             loss = known + self.settings.real_weight * photo + OFFSET_WEIGHT * spread
-        descent.minimise(loss, self.optimizers["encoder"])
+        optim.minimise(loss, self.optimizers["encoder"])
         return {"styles": known.detach(), "photos": photo.detach()}
 
     def sample(self) -> Tensor:

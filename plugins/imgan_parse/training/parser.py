@@ -13,7 +13,7 @@ from torch import Tensor
 
 from imgan.training.faces import centred
 from imgan.training.loop import cosine, set_rate
-from imgan.training.optim import Descent
+from imgan.training.optim import Optim
 from imgan.training.task import Task
 from imgan_parse import CLASSES, ParserSettings
 from imgan_parse.net import Parser
@@ -80,14 +80,14 @@ class ParserTask(Task[ParserSettings]):
         pixels, classes = (np.stack(each) for each in zip(*pairs, strict=True))
         return centred(torch.from_numpy(pixels).permute(0, 3, 1, 2)), torch.from_numpy(classes)
 
-    def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
+    def step(self, step: int, batch: tuple[Tensor, ...], optim: Optim) -> Mapping[str, Tensor]:
         rate = cosine(self.settings, step) * min(1.0, (step + 1) / WARM_UP)
         set_rate(self.optimizers["parser"], rate)
         faces, classes = batch[0], batch[1].long()
-        with descent.autocast():
+        with optim.autocast():
             logits = self.networks["parser"](faces).float()
         entropy, dice = losses(logits, classes, self.weights.to(logits.device))
-        descent.minimise(entropy + dice, self.optimizers["parser"])
+        optim.minimise(entropy + dice, self.optimizers["parser"])
         right = (logits.detach().argmax(1) == classes).float().mean()
         return {"cross_entropy": entropy.detach(), "dice": dice.detach(), "accuracy": right}
 

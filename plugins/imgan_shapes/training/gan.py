@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import avg_pool3d, max_pool3d, softplus
 
 from imgan.training.data import shuffled
-from imgan.training.optim import Descent
+from imgan.training.optim import Optim
 from imgan.training.task import Task
 from imgan_shapes import GAN3DSettings
 from imgan_shapes.grids import Shapes, read_shapes, sloped
@@ -93,23 +93,23 @@ class GAN3DTask(Task[GAN3DSettings]):
             grids = np.split(grids, 2, axis + 1)[0]
         return (torch.from_numpy(grids).float()[:, None] / 255,)
 
-    def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
+    def step(self, step: int, batch: tuple[Tensor, ...], optim: Optim) -> Mapping[str, Tensor]:
         (real,) = batch
         generator: Any = self.networks["generator"]
         discriminator = self.networks["discriminator"]
         z = torch.randn(len(real), LATENT, device=real.device)
-        with descent.autocast():
+        with optim.autocast():
             fake = generator.cells(z)
         penalised = step % self.settings.penalty_every == 0
-        on_real, on_fake, penalty = self._logits(real, fake.detach(), penalised, descent)
+        on_real, on_fake, penalty = self._logits(real, fake.detach(), penalised, optim)
         loss_d = softplus(on_fake - on_real).mean() + self.settings.penalty_every * penalty
-        descent.minimise(loss_d, self.optimizers["discriminator"])
-        with descent.autocast():
+        optim.minimise(loss_d, self.optimizers["discriminator"])
+        with optim.autocast():
             loss_g = softplus(on_real.detach() - discriminator(fake)).mean()
         loss = loss_g
         if self.settings.whole and step % WHOLE_EVERY == 0:
             loss = loss + WHOLE_EVERY * self.settings.whole * loose(fake.float())
-        descent.minimise(loss, self.optimizers["generator"])
+        optim.minimise(loss, self.optimizers["generator"])
         return {
             "discriminator": softplus(on_fake - on_real).mean().detach(),
             "generator": loss_g.detach(),
@@ -118,12 +118,12 @@ class GAN3DTask(Task[GAN3DSettings]):
         }
 
     def _logits(
-        self, real: Tensor, fake: Tensor, penalised: bool, descent: Descent
+        self, real: Tensor, fake: Tensor, penalised: bool, optim: Optim
     ) -> tuple[Tensor, Tensor, Tensor]:
         """What the discriminator says, and half of gamma times the squares of its gradients."""
         discriminator = self.networks["discriminator"]
         real, fake = (x.requires_grad_(penalised) for x in (real, fake))
-        with descent.autocast():
+        with optim.autocast():
             on_real, on_fake = discriminator(real), discriminator(fake)
         if not penalised:
             return on_real, on_fake, on_real.new_zeros(())

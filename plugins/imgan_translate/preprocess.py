@@ -10,7 +10,7 @@ from imgan.errors import Skip
 from imgan.faces import Face
 from imgan.images import Picture, to_srgb
 from imgan.images.tensors import Bytes
-from imgan_translate import Pairs
+from imgan_translate import Preprocess
 
 MARGIN = 0.05
 """Beyond CelebA's square on each side: hair and chin, as in the 250 rows of CUHK's pictures."""
@@ -37,7 +37,7 @@ def edges(rgb: Bytes) -> Bytes:
     return np.repeat(drawn.round().astype(np.uint8)[..., None], 3, 2)
 
 
-PREPARED = {Pairs.gray: gray, Pairs.edges: edges}
+PREPROCESS = {Preprocess.gray: gray, Preprocess.edges: edges}
 
 
 def face_of(picture: Picture, number: int | None = None) -> Face:

@@ -9,11 +9,11 @@ from imgan.errors import Failure
 from imgan.images import Picture, open_picture, pictures
 
 
-def twins(folder: Path) -> Iterator[tuple[Picture, Picture]]:
+def paired_dataset(folder: Path) -> Iterator[tuple[Picture, Picture]]:
     """The pairs in a folder, the one of the first folder by name, or the left one, first.
 
     Raises Failure when the folder holds neither two folders nor pictures alone, or a picture has no
-    twin of its size.
+    counterpart of its size.
     """
     folders = sorted(path for path in folder.iterdir() if path.is_dir())
     if not folders:
@@ -24,7 +24,7 @@ def twins(folder: Path) -> Iterator[tuple[Picture, Picture]]:
     firsts, seconds = ({path.stem: path for path in pictures(side)} for side in folders)
     if lone := firsts.keys() ^ seconds.keys():
         path = (firsts | seconds)[min(lone)]
-        raise Failure(f"{path} has no twin in {folders[path.parent == folders[0]]}")
+        raise Failure(f"{path} has no counterpart in {folders[path.parent == folders[0]]}")
     for name, path in firsts.items():
         first, second = open_picture(path), open_picture(seconds[name])
         if first.pixels.shape != second.pixels.shape:

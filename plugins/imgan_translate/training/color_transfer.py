@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 @torch.no_grad()
-def monge(pairs: Iterable[tuple[Tensor, Tensor]]) -> nn.Conv2d:
+def color_transfer(pairs: Iterable[tuple[Tensor, Tensor]]) -> nn.Conv2d:
     """The affine map that gives colours the mean and the covariance of wanted ones and moves them
     least: x -> A (x - mean of x) + mean of what is wanted, as a convolution of 1x1, where, with S
     and T the covariances of what is there and of what is wanted,

@@ -1,4 +1,4 @@
-"""pix2pix's training: a generator against a critic that sees the input too, out of pairs."""
+"""pix2pix's training: a generator against a discriminator that sees the input too, out of pairs."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from imgan.images.tensors import Bytes
 from imgan.training.augment import augmented
 from imgan.training.data import shuffled
 from imgan.training.loop import linear, set_rate
-from imgan.training.optim import Descent
+from imgan.training.optim import Optim
 from imgan.training.task import Task
 from imgan_translate import Network, Pix2PixSettings
 from imgan_translate.net import Patch, UNet, begin
-from imgan_translate.photos import cropped, rows, shortened
-from imgan_translate.prepare import PREPARED, face_of, square
-from imgan_translate.twins import twins
-from imgan_translate.unpaired import resnet
+from imgan_translate.paired_dataset import paired_dataset
+from imgan_translate.preprocess import PREPROCESS, face_of, square
+from imgan_translate.training.cyclegan import resnet
+from imgan_translate.training.photos import cropped, rows, shortened
 
 ROWS = 6
 """Of a sample sheet."""
@@ -35,7 +35,7 @@ class Pix2PixTask(Task[Pix2PixSettings]):
 
     -log D(x, G(x)) and the L1 between G(x) and y (equation 4),
 
-    the critic D half of -log D(x, y) - log(1 - D(x, G(x))), so that it learns no faster.
+    the discriminator D half of -log D(x, y) - log(1 - D(x, G(x))), so that it learns no faster.
     """
 
     shipped = "generator"
@@ -47,7 +47,7 @@ class Pix2PixTask(Task[Pix2PixSettings]):
             self.networks["generator"] = UNet(settings.width, settings.crop.bit_length() - 1)
         else:
             self.networks["generator"] = resnet(settings)
-        self.networks["critic"] = Patch(6, settings.discriminator_width)
+        self.networks["discriminator"] = Patch(6, settings.discriminator_width)
         for name, network in self.networks.items():
             begin(network)
             self.optimizers[name] = torch.optim.Adam(
@@ -66,27 +66,29 @@ class Pix2PixTask(Task[Pix2PixSettings]):
         rng = np.random.default_rng([settings.seed, step])
         return cropped([self.pairs[i] for i in chosen], settings, rng)
 
-    def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
+    def step(self, step: int, batch: tuple[Tensor, ...], optim: Optim) -> Mapping[str, Tensor]:
         for optimizer in self.optimizers.values():
             set_rate(optimizer, linear(self.settings, step))
         inputs, targets = batch
         settings = self.settings
-        with descent.autocast():
+        with optim.autocast():
             made = self.networks["generator"](inputs)
             l1 = l1_loss(made, targets)
-            adversarial = _cross_entropy(self._judged(inputs, made), 1.0)
+            adversarial = _cross_entropy(self._logits(inputs, made), 1.0)
             loss = settings.l1 * l1 + settings.adversarial * adversarial
-        descent.minimise(loss, self.optimizers["generator"])
-        with descent.autocast():
-            on_real, on_made = self._judged(inputs, targets), self._judged(inputs, made.detach())
-            critic = (_cross_entropy(on_real, 1.0) + _cross_entropy(on_made, 0.0)) / 2
-        descent.minimise(critic, self.optimizers["critic"])
-        return {"l1": l1.detach(), "adversarial": adversarial.detach(), "critic": critic.detach()}
+        optim.minimise(loss, self.optimizers["generator"])
+        with optim.autocast():
+            on_real, on_made = self._logits(inputs, targets), self._logits(inputs, made.detach())
+            on_both = (_cross_entropy(on_real, 1.0) + _cross_entropy(on_made, 0.0)) / 2
+        optim.minimise(on_both, self.optimizers["discriminator"])
+        losses = {"l1": l1, "adversarial": adversarial, "discriminator": on_both}
+        return {name: loss.detach() for name, loss in losses.items()}
 
-    def _judged(self, inputs: Tensor, outputs: Tensor) -> Tensor:
+    def _logits(self, inputs: Tensor, outputs: Tensor) -> Tensor:
         pair = torch.cat([inputs, outputs.to(inputs.dtype)], 1)
-        judged: Tensor = self.networks["critic"](augmented(pair) if self.settings.augment else pair)
-        return judged.float()
+        seen = augmented(pair) if self.settings.augment else pair
+        logits: Tensor = self.networks["discriminator"](seen)
+        return logits.float()
 
     @torch.no_grad()
     def sample(self) -> Tensor:
@@ -101,8 +103,8 @@ class Pix2PixTask(Task[Pix2PixSettings]):
 def read_pairs(folder: Path, settings: Pix2PixSettings) -> list[tuple[Bytes, Bytes]]:
     """Pairs of pictures of one size, their shorter sides `load`, input first.
 
-    Raises Failure as `twins` does, for a folder without pictures, and where there is no face and
-    one is to be cut out.
+    Raises Failure as `paired_dataset` does, for a folder without pictures, and where there is no
+    face and one is to be cut out.
     """
     side = settings.shorter_side
     pairs = []
@@ -113,14 +115,14 @@ def read_pairs(folder: Path, settings: Pix2PixSettings) -> list[tuple[Bytes, Byt
         else:
             first, second = (_shortened(picture, side) for picture in pair)
         if settings.pairs is not None:
-            first = PREPARED[settings.pairs](first)
+            first = PREPROCESS[settings.pairs](first)
         pairs.append((second, first) if settings.swap else (first, second))
     return pairs
 
 
 def _pairs(folder: Path, settings: Pix2PixSettings) -> Iterator[tuple[Picture, Picture]]:
     if settings.pairs is None:
-        return twins(folder)
+        return paired_dataset(folder)
     return ((picture, picture) for picture in map(open_picture, pictures(folder)))
 
 

@@ -1,4 +1,4 @@
-"""CycleGAN's training: two generators, there and back, against two critics, without pairs."""
+"""CycleGAN's training: two generators, there and back, each against a discriminator."""
 
 from __future__ import annotations
 
@@ -24,25 +24,25 @@ from imgan.errors import Misuse
 from imgan.images.tensors import Bytes
 from imgan.training.augment import augmented
 from imgan.training.data import shuffled
-from imgan.training.discriminator import Critic
+from imgan.training.discriminator import FeatureDiscriminator
 from imgan.training.loop import linear, set_rate
-from imgan.training.optim import Descent
+from imgan.training.optim import Optim
 from imgan.training.perceptual import Features, load_beside
 from imgan.training.run import Record
 from imgan.training.task import Task
 from imgan.training.weights import read_weights
 from imgan_translate import CycleGANSettings, TranslateSettings
-from imgan_translate.classifier import load_guide
-from imgan_translate.judge import SIDE, find_judge
+from imgan_translate.classifier import SIDE, find_classifier
 from imgan_translate.net import Patch, ResNet, begin
-from imgan_translate.palette import monge
-from imgan_translate.photos import cropped, read, rows
+from imgan_translate.training.classifier import load_robust_classifier
+from imgan_translate.training.color_transfer import color_transfer
+from imgan_translate.training.photos import cropped, read, rows
 
 ROWS = 6
 """Of a sample sheet."""
 
 LAYERS = ("conv1_2", "conv2_2", "conv3_2", "conv4_2")
-"""What the critics of `--projected` see of a picture, in the bundled features."""
+"""What the discriminators of `--projected` see of a picture, in the bundled features."""
 
 PALETTE = 200
 """Training pictures of each domain from which a palette is taken."""
@@ -57,18 +57,18 @@ PATCHES, TEMPERATURE, CODE = 256, 0.07, 256
 class CycleGANTask(Task[CycleGANSettings]):
     """CycleGAN (Zhu et al. 2017): forward G: A -> B and backward F: B -> A, Adam, beta1 0.5.
 
-    The generators learn, each way, with the critic D of the domain they lead to:
+    The generators learn, each way, with the discriminator D of the domain they lead to:
 
     - adversarial: (D(G(a)) - 1)^2, least squares (Mao et al. 2017);
     - cycle: |F(G(a)) - a|, equation 2;
     - identity: |G(b) - b|, section 5.2, in parts of the cycle's weight;
     - contrastive: `contrast`, what CUT (Park et al. 2020) has in the cycle's place;
-    - guidance: the cross-entropy of what the guide, a classifier that is hard to fool, sees in
-      G(a), with the domain that it is to be of;
+    - guidance: the cross-entropy of what an adversarially robust classifier sees in G(a), with
+      the domain that it is to be of;
     - distil: |G(a) - T(a)|, with the generators T of a wider run.
 
-    The critics learn (D(b) - 1)^2 / 2 + D(p)^2 / 2, where p comes from a pool of earlier results
-    (Shrivastava et al. 2017). The rate is constant, then falls to 0 along a line.
+    The discriminators learn (D(b) - 1)^2 / 2 + D(p)^2 / 2, where p comes from a pool of earlier
+    results (Shrivastava et al. 2017). The rate is constant, then falls to 0 along a line.
     """
 
     shipped = "forward"
@@ -87,24 +87,28 @@ class CycleGANTask(Task[CycleGANSettings]):
                 generators += codes.parameters()
         self.optimizers["generators"] = _adam(generators, settings)
         for name in ("forward", "backward"):
-            self.networks[self._critic(name)] = critic = self._new_critic()
+            discriminator = self._new_discriminator()
+            self.networks[self._discriminator(name)] = discriminator
             self.networks[f"{name} pool"] = Pool(settings.pool, settings.crop)
-            self.optimizers[self._critic(name)] = _adam(list(critic.parameters()), settings)
+            self.optimizers[self._discriminator(name)] = _adam(
+                [*discriminator.parameters()], settings
+            )
 
-    def _critic(self, name: str) -> str:
+    def _discriminator(self, name: str) -> str:
         """Of one way. The two kinds have two names: `--init-from` takes what fits."""
-        return f"{name} projected critic" if self.settings.projected else f"{name} critic"
+        kind = "projected discriminator" if self.settings.projected else "discriminator"
+        return f"{name} {kind}"
 
-    def _new_critic(self) -> nn.Module:
+    def _new_discriminator(self) -> nn.Module:
         if self.settings.projected:
-            return Critic(LAYERS, self.settings.discriminator_width)
-        critic = Patch(3, self.settings.discriminator_width)
-        begin(critic)
-        return critic
+            return FeatureDiscriminator(LAYERS, self.settings.discriminator_width)
+        discriminator = Patch(3, self.settings.discriminator_width)
+        begin(discriminator)
+        return discriminator
 
     @cached_property
     def features(self) -> Features:
-        """What the critics of `--projected` look through."""
+        """What the discriminators of `--projected` look through."""
         return load_beside(self.networks["forward"])
 
     @cached_property
@@ -112,26 +116,28 @@ class CycleGANTask(Task[CycleGANSettings]):
         """Of A and of B; read at the first step: an export needs no pictures."""
         a, b = (read(self.data / f"train{side}", self.settings.shorter_side) for side in "AB")
         ends = self.settings.source, self.settings.target
-        if self.settings.surest == 1:
+        if self.settings.top_fraction == 1:
             return a, b
-        return self._surest(a, *reversed(ends)), self._surest(b, *ends)
+        return self._top_fraction(a, *reversed(ends)), self._top_fraction(b, *ends)
 
-    def _surest(self, photos: list[Bytes], other: str, own: str) -> list[Bytes]:
-        """Raises Misuse when no judge of the two domains is installed."""
-        judge = find_judge(other, own, "cpu")
-        if judge is None:
-            raise Misuse(f"--surest: no judge of {other} and {own} is among `imgan models`")
-        order = np.argsort([-judge.logit(photo) for photo in photos])
-        return [photos[i] for i in order[: max(1, round(self.settings.surest * len(photos)))]]
+    def _top_fraction(self, photos: list[Bytes], other: str, own: str) -> list[Bytes]:
+        """Raises Misuse when no classifier of the two domains is installed."""
+        classifier = find_classifier(other, own, "cpu")
+        if classifier is None:
+            raise Misuse(
+                f"--top-fraction: no classifier of {other} and {own} is among `imgan models`"
+            )
+        order = np.argsort([-classifier.logit(photo) for photo in photos])
+        return [photos[i] for i in order[: max(1, round(self.settings.top_fraction * len(photos)))]]
 
     @cached_property
-    def guide(self) -> nn.Module | None:
-        """Read at the first step; None without `--guide`."""
-        if not self.settings.guide:
+    def robust_classifier(self) -> nn.Module | None:
+        """Read at the first step; None without `--robust-classifier`."""
+        source = self.settings.robust_classifier
+        if not source:
             return None
-        return load_guide(self.settings.guide).to(
-            next(self.networks["forward"].parameters()).device
-        )
+        device = next(self.networks["forward"].parameters()).device
+        return load_robust_classifier(source).to(device)
 
     @cached_property
     def teachers(self) -> Mapping[str, nn.Module]:
@@ -156,13 +162,14 @@ class CycleGANTask(Task[CycleGANSettings]):
         if self.settings.palette:
             crops = map(self.batch, range(math.ceil(PALETTE / self.settings.batch_size)))
             pairs = (pair if self.chosen(name) == "forward" else pair[::-1] for pair in crops)
-            generator.palette = monge(
+            generator.palette = color_transfer(
                 (_bordered(generator, inputs).clamp(-1, 1), targets) for inputs, targets in pairs
             )
         return generator
 
     def prepare(self, device: torch.device) -> None:
-        _ = self.guide, self.teachers, self.features if self.settings.projected else None
+        _ = self.robust_classifier, self.teachers
+        _ = self.features if self.settings.projected else None
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
         settings = self.settings
@@ -174,20 +181,21 @@ class CycleGANTask(Task[CycleGANSettings]):
             crops += cropped([[photos[i]] for i in chosen], settings, rng)
         return tuple(crops)
 
-    def step(self, step: int, batch: tuple[Tensor, ...], descent: Descent) -> Mapping[str, Tensor]:
+    def step(self, step: int, batch: tuple[Tensor, ...], optim: Optim) -> Mapping[str, Tensor]:
         for optimizer in self.optimizers.values():
             set_rate(optimizer, linear(self.settings, step))
         made: dict[str, Tensor] = {}
         losses: dict[str, Tensor] = {}
-        with descent.autocast():
+        with optim.autocast():
             for name, inputs, targets in self._ways(batch):
                 made[name] = self.networks[name](inputs)
                 for term, loss in self._terms(name, inputs, targets, made[name]).items():
                     losses[term] = losses.get(term, 0) + loss
             weighted = [self._weight(term) * loss for term, loss in losses.items()]
-        descent.minimise(torch.stack(weighted).sum(), self.optimizers["generators"])
+        optim.minimise(torch.stack(weighted).sum(), self.optimizers["generators"])
         for name, _, targets in self._ways(batch):
-            losses[f"{name} critic"] = self._criticise(name, targets, made[name].detach(), descent)
+            fake = made[name].detach()
+            losses[f"{name} discriminator"] = self._discriminate(name, targets, fake, optim)
         return {name: loss.detach() for name, loss in losses.items()}
 
     def _ways(self, batch: tuple[Tensor, ...]) -> tuple[tuple[str, Tensor, Tensor], ...]:
@@ -198,8 +206,8 @@ class CycleGANTask(Task[CycleGANSettings]):
         """The losses of one way that have a weight."""
         generator, settings = self.networks[name], self.settings
         back = self.networks["backward" if name == "forward" else "forward"]
-        critic = self.networks[self._critic(name)].eval()
-        terms = {"adversarial": apart(self._judged(critic, made), 1)}
+        discriminator = self.networks[self._discriminator(name)].eval()
+        terms = {"adversarial": lsgan_loss(self._logits(discriminator, made), 1)}
         if settings.cycle:
             terms["cycle"] = l1_loss(back(made), inputs)
         if settings.contrastive:
@@ -209,15 +217,16 @@ class CycleGANTask(Task[CycleGANSettings]):
             terms["contrastive"] = contrast(generator, codes, inputs, made)
         if settings.identity and settings.cycle:
             terms["identity"] = l1_loss(generator(targets), targets)
-        if self.guide:
-            seen = self.guide(interpolate(made / 2 + 0.5, (SIDE, SIDE), mode="area"))[:, 0].float()
+        if self.robust_classifier:
+            small = interpolate(made / 2 + 0.5, (SIDE, SIDE), mode="area")
+            seen = self.robust_classifier(small)[:, 0].float()
             # B is 1 to it.
-            wish = torch.full_like(seen, name == "forward")
-            terms["guidance"] = binary_cross_entropy_with_logits(seen, wish)
+            wanted = torch.full_like(seen, name == "forward")
+            terms["guidance"] = binary_cross_entropy_with_logits(seen, wanted)
         if self.teachers:
             with torch.no_grad():
-                wanted = self.teachers[name](inputs)
-            terms["distil"] = l1_loss(made, wanted)
+                taught = self.teachers[name](inputs)
+            terms["distil"] = l1_loss(made, taught)
         return terms
 
     def _weight(self, term: str) -> float:
@@ -232,24 +241,25 @@ class CycleGANTask(Task[CycleGANSettings]):
         }
         return weights[term]
 
-    def _judged(self, critic: nn.Module, pictures: Tensor) -> list[Tensor]:
-        """A critic's logits [N, 1, s, s], in each layer that it sees."""
+    def _logits(self, discriminator: nn.Module, pictures: Tensor) -> list[Tensor]:
+        """A discriminator's logits [N, 1, s, s], in each layer that it sees."""
         seen = augmented(pictures) if self.settings.augment else pictures
-        if isinstance(critic, Critic):
-            return critic(self.features(seen / 2 + 0.5, LAYERS))
-        return [critic(seen)]
+        if isinstance(discriminator, FeatureDiscriminator):
+            return discriminator(self.features(seen / 2 + 0.5, LAYERS))
+        return [discriminator(seen)]
 
-    def _criticise(self, name: str, real: Tensor, made: Tensor, descent: Descent) -> Tensor:
-        """One update of a critic; its loss."""
-        pool, critic = self.networks[f"{name} pool"], self.networks[self._critic(name)]
+    def _discriminate(self, name: str, real: Tensor, made: Tensor, optim: Optim) -> Tensor:
+        """One update of a discriminator; its loss."""
+        pool = self.networks[f"{name} pool"]
+        discriminator = self.networks[self._discriminator(name)]
         assert isinstance(pool, Pool)
         earlier = pool.swap(made)
-        with descent.autocast():
-            # Together, for a critic that normalises what it sees of a batch.
-            judged = self._judged(critic.train(), torch.cat([real, earlier]))
-            on_real, on_made = zip(*(logits.chunk(2) for logits in judged), strict=True)
-            loss = (apart(on_real, 1) + apart(on_made, 0)) / 2
-        descent.minimise(loss, self.optimizers[self._critic(name)])
+        with optim.autocast():
+            # Together, for a discriminator that normalises what it sees of a batch.
+            layers = self._logits(discriminator.train(), torch.cat([real, earlier]))
+            on_real, on_made = zip(*(logits.chunk(2) for logits in layers), strict=True)
+            loss = (lsgan_loss(on_real, 1) + lsgan_loss(on_made, 0)) / 2
+        optim.minimise(loss, self.optimizers[self._discriminator(name)])
         return loss
 
     @torch.no_grad()
@@ -270,8 +280,9 @@ class CycleGANTask(Task[CycleGANSettings]):
         return rows(*columns)
 
 
-def apart(logits: Sequence[Tensor], wanted: float) -> Tensor:
-    """Their mean square distance to what they should be, the mean over layers."""
+def lsgan_loss(logits: Sequence[Tensor], wanted: float) -> Tensor:
+    """Least squares (Mao et al. 2017): the logits' mean square distance to what they should be, the
+    mean over layers."""
     return torch.stack([(layer.float() - wanted).square().mean() for layer in logits]).mean()
 
 

@@ -1,0 +1,1 @@
+"""How the networks of `imgan translate` are trained; needs torch."""
