@@ -60,6 +60,8 @@ def test_a_folder_without_attributes_is_taken_whole(tmp_path: Path) -> None:
     Image.new("RGB", (8, 10)).save(tmp_path / "face.png")
     assert len(Faces(tmp_path, 8)) == 1
     assert Faces(tmp_path, 8).labels is None
+    with pytest.raises(Failure, match="500 faces are held out and none is left"):
+        Faces(tmp_path, 8, held_out=500)
 
 
 def test_the_attribute_vectors_are_differences_of_means(celeba: Path, generator: Path) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import pickle
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,7 @@ from imgan_invert import (
     run,
 )
 from imgan_invert import drawing as scribbles
+from imgan_invert.encoder import Encoder
 from imgan_invert.latent import Latent, render
 from imgan_invert.network import open_network
 from imgan_invert.optimise import Losses, invert
@@ -265,6 +268,22 @@ def test_an_encoder_learns_and_answers_without_a_search(
     )
     assert latent.code.shape == (6, 8)
     assert latent.facts["encoder"] == with_encoder.encoder.sha256
+    # The same by the command, where torch cannot be had.
+    target = tmp_path / "answer.npz"
+    code = (
+        "import sys; sys.modules['torch'] = None; from imgan.cli import main; "
+        f"sys.argv = ['imgan', 'invert', {str(photo)!r}, '-o', {str(target)!r}, '--model', 'tiny', "
+        "'--init', 'encoder', '--steps', '0', '--device', 'cpu']; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert np.array_equal(Latent.read(target).code, latent.code)
+
+
+def test_an_encoder_is_small() -> None:
+    for side, layers in ((64, 10), (128, 12)):
+        numbers = sum(weights.numel() for weights in Encoder(side, layers, 128).parameters())
+        assert 2 * numbers < 4e6  # bytes, in half precision
 
 
 def _write(latent: Latent, path: Path) -> Path:

@@ -44,7 +44,7 @@ def register_exporters() -> Iterable[Exporter]:
         ),
         Exporter(
             name="dcgan",
-            entry="imgan_exporters.families:generator",
+            entry="imgan_exporters.families:vanilla_generator",
             operation="generate",
             input="100 numbers from N(0, 1)",
             paper="Radford, Metz, Chintala 2016, arXiv:1511.06434",

@@ -23,6 +23,20 @@ generator = Form((Port("input", ("batch", 100), -2, 2),))
 """DCGAN's z to faces [N, 3, 64, 64] in -1..1."""
 
 
+def vanilla_generator(
+    task: Task[Any],
+    target: Path,
+    card: Description,
+    *,
+    network: str | None = None,
+    half: bool,
+    overwrite: bool,
+) -> Parity:
+    """A DCGAN's; the card says how many pictures were held out."""
+    known = replace(card, traits={"held_out": task.settings.held_out, **card.traits})
+    return generator(task, target, known, network=network, half=half, overwrite=overwrite)
+
+
 def style_generator(
     task: Task[Any],
     target: Path,

@@ -25,12 +25,13 @@ class Faces:
     Raises Failure when no face is left, or one has no line in the list.
     """
 
-    def __init__(self, folder: Path, size: int, held_out: int = HELD_OUT) -> None:
+    def __init__(self, folder: Path, size: int, held_out: int | None = None) -> None:
         self.folder = folder
         paths = pictures(folder)
         listing = folder / ATTRIBUTES_FILE
-        if listing.exists():
-            paths = paths[: len(paths) - held_out]
+        if held_out is None:
+            held_out = HELD_OUT if listing.exists() else 0
+        paths = paths[: max(0, len(paths) - held_out)]
         if not paths:
             raise Failure(f"{folder}: {held_out} faces are held out and none is left to train on")
         self.pixels: Bytes = read_faces(paths, size)

@@ -37,6 +37,7 @@ class DCGANSettings(Settings):
     discriminator_width: Annotated[
         int, Option(help="Channels of the discriminator's first layer.")
     ] = 128
+    held_out: Annotated[int, Option(help="Pictures not trained on: the last by name.")] = 500
 
 
 @dataclass(frozen=True)
@@ -83,6 +84,7 @@ class ICGANEncoderSettings(Settings):
     batch_size: Annotated[int, Option(help="Pictures a step, over all processes.")] = 64
     generator: Annotated[str, Option(help="The generator: its .onnx file, or a run.")] = ""
     width: Annotated[int, Option(help="Channels of the encoders' first layer.")] = 24
+    held_out: Annotated[int, Option(help="Pictures not trained on: the last by name.")] = 500
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -258,7 +260,7 @@ def register_recipes() -> Iterable[Recipe]:
             summary="DCGAN, 64x64 faces out of noise.",
             entry="imgan_generate.train:DCGANTask",
             settings=DCGANSettings,
-            data="CelebA's folder, or any folder of aligned faces (the last 500 are held out).",
+            data="Aligned pictures, as CelebA's (the last --held-out by name are held out).",
         ),
         Recipe(
             name="icgan",

@@ -40,7 +40,7 @@ class DCGANTask(Task[DCGANSettings]):
     @cached_property
     def faces(self) -> Faces:
         """Read at the first step: an export needs no pictures."""
-        return Faces(self.data, SIZE)
+        return Faces(self.data, SIZE, self.settings.held_out)
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
         seed, count = self.settings.seed, self.settings.batch_size

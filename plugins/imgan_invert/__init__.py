@@ -102,7 +102,7 @@ class EncoderSettings(Settings):
     steps: Annotated[int, Option(help="Updates in the whole run.")] = 6_000
     lr: Annotated[float, Option(help="Learning rate at the start.")] = 1e-3
     generator: Annotated[str, Option(help="The generator: its .onnx file, or a run.")] = ""
-    width: Annotated[int, Option(help="Channels of the first layer.")] = 32
+    width: Annotated[int, Option(help="Channels of the first layer.")] = 16
     real_weight: Annotated[float, Option(help="Weight of photos made again.")] = 1.0
     held_out: Annotated[int, Option(help="Pictures not trained on: the last by name.")] = 300
 

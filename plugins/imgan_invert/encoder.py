@@ -10,8 +10,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import avg_pool2d, leaky_relu
 
-MOST = 256
+SLOPE = 0.2
+
+MOST = 192
 """Channels, at most."""
+
+TOLD = 128
+"""Numbers that all styles are told from: otherwise most parameters would be here."""
 
 
 class Encoder(nn.Module):
@@ -19,7 +24,7 @@ class Encoder(nn.Module):
 
     mean: Tensor
 
-    def __init__(self, side: int, layers: int, w: int, width: int = 32) -> None:
+    def __init__(self, side: int, layers: int, w: int, width: int = 16) -> None:
         super().__init__()
         self.shape = (layers, w)
         self.register_buffer("mean", torch.zeros(w))
@@ -30,14 +35,16 @@ class Encoder(nn.Module):
             blocks.append(_Half(width, wider))
             width, side = wider, side // 2
         self.blocks = nn.Sequential(*blocks)
-        self.style = nn.Linear(16 * width, w)
-        self.offsets = nn.Linear(16 * width, layers * w)
+        self.told = nn.Linear(16 * width, TOLD)
+        self.style = nn.Linear(TOLD, w)
+        self.offsets = nn.Linear(TOLD, layers * w)
         for head in (self.style, self.offsets):
             nn.init.normal_(head.weight, std=1e-3)
             nn.init.zeros_(head.bias)
 
     def forward(self, pictures: Tensor) -> Tensor:
-        x = self.blocks(leaky_relu(self.first(pictures), 0.2)).flatten(1)
+        x = self.blocks(leaky_relu(self.first(pictures), SLOPE)).flatten(1)
+        x = leaky_relu(self.told(x), SLOPE)
         w: Tensor = self.mean + self.style(x)[:, None] + self.offsets(x).unflatten(1, self.shape)
         return w
 
@@ -51,10 +58,10 @@ class _Half(nn.Module):
         self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
         self.skip = nn.Conv2d(inputs, outputs, 1)
         for conv in (self.conv0, self.conv1, self.skip):
-            nn.init.kaiming_normal_(conv.weight, 0.2)
+            nn.init.kaiming_normal_(conv.weight, SLOPE)
             nn.init.zeros_(conv.bias)  # type: ignore[arg-type]
 
     def forward(self, x: Tensor) -> Tensor:
-        y = leaky_relu(self.conv0(x), 0.2)
-        y = leaky_relu(self.conv1(avg_pool2d(y, 2)), 0.2)
+        y = leaky_relu(self.conv0(x), SLOPE)
+        y = leaky_relu(self.conv1(avg_pool2d(y, 2)), SLOPE)
         return (y + self.skip(avg_pool2d(x, 2))) / 2**0.5

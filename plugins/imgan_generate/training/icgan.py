@@ -17,7 +17,6 @@ from torch.nn.functional import mse_loss, softplus
 from imgan.errors import Failure, Misuse
 from imgan.models import store
 from imgan.models.cards import Description
-from imgan.recipes import Settings
 from imgan.training.celeba import ATTRIBUTES_FILE
 from imgan.training.data import shuffled
 from imgan.training.faces import Faces
@@ -35,7 +34,7 @@ SIZE = 64
 SHEET = 8
 """Faces a side of a sample sheet."""
 
-S = TypeVar("S", bound=Settings)
+S = TypeVar("S", bound=ICGANSettings | ICGANEncoderSettings)
 
 
 class _Labelled(Task[S]):
@@ -48,7 +47,7 @@ class _Labelled(Task[S]):
     @cached_property
     def faces(self) -> Faces:
         """Read at the first step: an export needs no pictures."""
-        return Faces(self.data, SIZE)
+        return Faces(self.data, SIZE, self.settings.held_out)
 
     @cached_property
     def labels(self) -> NDArray[np.float32]:

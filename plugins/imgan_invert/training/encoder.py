@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import mse_loss
+from torch.nn.functional import avg_pool2d, mse_loss
 
 from imgan.errors import Failure
 from imgan.images import pictures
@@ -33,6 +33,9 @@ from imgan_invert.encoder import Encoder
 
 OFFSET_WEIGHT = 1e-3
 """Of how far the styles of layers are from one another (Tov et al. 2021, equation 3)."""
+
+FEATURES_SEE = 32
+"""Pixels a side at which photos made again are compared by features."""
 
 SHEET = 6
 
@@ -92,12 +95,18 @@ class EncoderTask(Task[EncoderSettings]):
             known = mse_loss(guessed, w[:, None].expand_as(guessed))
             said = encoder(real)
             again = synthesis(said, noise)
-            seen = perceptual.distance(self.features, again / 2 + 0.5, real / 2 + 0.5).mean()
-            photo = mse_loss(again, real) + seen
+            photo = mse_loss(again, real) + self._looks(again, real)
             spread = (said - said.mean(1, keepdim=True)).square().mean()
             loss = known + self.settings.real_weight * photo + OFFSET_WEIGHT * spread
         optim.minimise(loss, self.optimizers["encoder"])
         return {"styles": known.detach(), "photos": photo.detach()}
+
+    def _looks(self, again: Tensor, real: Tensor) -> Tensor:
+        """How different they look, when small: pixels tell of detail, and half the side is a
+        quarter of the time."""
+        fewer = max(1, real.shape[-1] // FEATURES_SEE)
+        pair = (avg_pool2d(shown, fewer) / 2 + 0.5 for shown in (again, real))
+        return perceptual.distance(self.features, *pair).mean()
 
     def sample(self) -> Tensor:
         """Photos above, and below them what the generator makes of their styles."""
