@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-import traceback
-from pathlib import Path
 
 
 class Failure(Exception):
@@ -48,6 +46,8 @@ debugging = False
 def show_traceback(error: BaseException) -> None:
     """Print the traceback of what went wrong on standard error, if that is asked for."""
     if debugging and sys.stderr is not None:
+        import traceback
+
         traceback.print_exception(error)
 
 
@@ -65,6 +65,9 @@ def reason(error: Exception) -> str:
 
 def _whose(error: Exception) -> str:
     """Where it happened and who can mend it: a foreign plugin's own authors, if it was there."""
+    import traceback
+    from pathlib import Path
+
     frames = traceback.extract_tb(error.__traceback__)
     from imgan.plugins import registry
 

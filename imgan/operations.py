@@ -92,6 +92,10 @@ class Meter:
         if self.listener is not None:
             self.listener(share)
 
+    def part(self, start: float, end: float) -> Meter:
+        """A meter for the work that leads from one share to another."""
+        return Meter(lambda share: self(start + share * (end - start)))
+
 
 @dataclass(frozen=True)
 class Runtime:

@@ -17,7 +17,6 @@ from imgan.located import Located
 from imgan.operations import (
     COMPOSITE,
     TRAINED,
-    Meter,
     Operation,
     Process,
     Product,
@@ -146,7 +145,7 @@ class Pipeline(Operation):
         opened = []
         for index, step in enumerate(self.steps):
             # Networks that several steps use are loaded once: `sessions` stays the same object.
-            own = replace(runtime, meter=Meter(_share(runtime.meter, index, count)))
+            own = replace(runtime, meter=runtime.meter.part(index / count, (index + 1) / count))
             with named(index, step):
                 opened.append(_Step(index, step, step.open(own)))
         gathering = self._gathering
@@ -238,10 +237,6 @@ def named(index: int, step: Operation) -> Iterator[None]:
         raise type(failure)(f"{place}: {failure}", code=failure.code) from failure
     except Exception as error:
         raise Failure(f"{place}: {reason(error)}") from error
-
-
-def _share(meter: Meter, index: int, count: int) -> Callable[[float], None]:
-    return lambda share: meter((index + share) / count)
 
 
 Refuse = Callable[[str, str | None], Misuse]

@@ -15,7 +15,7 @@ from imgan.images import Picture
 from imgan.images.oklab import to_oklab
 from imgan.images.tensors import Bytes
 from imgan.models.store import Models
-from imgan.operations import COMPOSITE, Runtime
+from imgan.operations import COMPOSITE, Meter, Runtime
 from imgan_translate import Translate
 from imgan_translate.drawn.canvas import render
 from imgan_translate.drawn.fields import softened
@@ -39,7 +39,7 @@ def _lab(picture: Bytes) -> np.ndarray:
 @pytest.mark.parametrize("name", [name for name in TARGETS if name != "winter"])
 def test_every_target_keeps_the_scene_and_changes_the_surface(name: str) -> None:
     photo = _photo(240)
-    made = TARGETS[name].draw(photo)
+    made = TARGETS[name].draw(photo, Meter())
     assert made.shape == photo.shape
     assert made.dtype == np.uint8
     coarse = [softened(_lab(picture), 8)[..., 0] for picture in (photo, made)]
@@ -51,7 +51,7 @@ def test_every_target_keeps_the_scene_and_changes_the_surface(name: str) -> None
 @pytest.mark.parametrize("shape", [(1, 1), (2, 90), (300, 7)])
 def test_no_picture_is_too_small(name: str, shape: tuple[int, int]) -> None:
     photo = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
-    assert TARGETS[name].draw(photo).shape == photo.shape
+    assert TARGETS[name].draw(photo, Meter()).shape == photo.shape
 
 
 @pytest.mark.parametrize("name", ["monet", "hokusai"])
@@ -120,7 +120,7 @@ def _stroke(**changed: float) -> Strokes:
 def test_a_stroke_lies_where_it_was_planned(scale: int) -> None:
     ground = np.full((80, 100, 3), 255, np.uint8)
     rng = np.random.default_rng(0)
-    painted = render(_stroke(), ground, 80 * scale, 100 * scale, 0.3, rng)
+    painted = render(_stroke(), ground, 80 * scale, 100 * scale, 0.3, rng, Meter())
     red = painted[..., 1] < 128
     y, x = (axis / scale for axis in np.nonzero(red))
     assert abs(x.mean() - 50) < 1.5
@@ -133,7 +133,7 @@ def test_a_stroke_lies_where_it_was_planned(scale: int) -> None:
 def test_a_curved_stroke_bends_to_the_left_of_its_tangent() -> None:
     ground = np.full((80, 100, 3), 255, np.uint8)
     rng = np.random.default_rng(0)
-    painted = render(_stroke(curvature=0.04), ground, 80, 100, 0.3, rng)
+    painted = render(_stroke(curvature=0.04), ground, 80, 100, 0.3, rng, Meter())
     y, x = np.nonzero(painted[..., 1] < 128)
     assert y[np.abs(x - 50) < 3].mean() == pytest.approx(40, abs=1.5)
     assert y[np.abs(x - 50) > 16].mean() > 45

@@ -19,6 +19,7 @@ from typing import BinaryIO, overload
 from imgan.batch.job import Job
 from imgan.batch.plan import Plan, Task, make_plan
 from imgan.batch.resume import Finished, fingerprint, recipe
+from imgan.batch.worker import worker
 from imgan.errors import Failure, Misuse, Skip, reason, show_traceback
 from imgan.files import SameThere, digest, make_folder, sweep, whole_file
 from imgan.images import Picture, format_of, open_picture, save_picture
@@ -237,12 +238,11 @@ class Batch:
         piped = any(None in task.sources for task in self.plan.tasks)
         read = partial(self._read, piped=sys.stdin.buffer.read() if piped else b"")
         writing: deque[tuple[Outcome, Future[None]]] = deque()
-        with _threads() as readers, _threads() as writers, _threads(1) as worker:
+        with _threads() as readers, _threads() as writers, worker() as work:
             try:
                 for outcome in _read_ahead(readers, read, self.plan.tasks):
                     if outcome.ready:
-                        # In a thread of its own, so that this one can be interrupted meanwhile.
-                        worker.submit(self._work_on, outcome).result()
+                        work(partial(self._work_on, outcome))
                     if outcome.task.target is None:
                         self._write(outcome)
                         yield outcome

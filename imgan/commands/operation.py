@@ -127,9 +127,13 @@ def execute(job: Job, operation: Operation) -> None:
 
 def show_plan(batch: Batch) -> None:
     """Print what a run would do: inputs, outputs, what is there already, sizes, time and memory."""
-    from imgan.batch.forecast import forecast
+    from imgan.batch.forecast import Summary, forecast
+    from imgan.batch.worker import worker
 
-    summary = forecast(batch)
+    with worker() as work:
+        forecasts: list[Summary] = []
+        work(lambda: forecasts.append(forecast(batch)))
+    (summary,) = forecasts
     if batch.job.json:
         for one in summary.forecasts:
             print(json.dumps({**one.line, **summary.facts}))

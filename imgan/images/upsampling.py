@@ -3,12 +3,13 @@
 Networks that take statistics of the whole picture cannot be tiled: tiles with their own would
 differ in colour and show. So they look at a small copy in one go, and what they did to it is
 carried up: as detail of the photo on what they made (`with_detail`), or as a change of colours that
-the photo's own pixels go through (`guided_upsample`). All pictures are [H, W, 3] sRGB bytes.
+the photo's own pixels go through (`guided_upsample`). All pictures are [H, W, 3] sRGB bytes. A
+`meter` hears what share of the work is done.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from PIL import Image
@@ -48,7 +49,9 @@ def reduced(picture: Bytes, size: int) -> Bytes:
     return np.asarray(Image.fromarray(picture).resize(sides, Image.Resampling.LANCZOS))
 
 
-def with_detail(photo: Bytes, small: Bytes, made: Bytes) -> Bytes:
+def with_detail(
+    photo: Bytes, small: Bytes, made: Bytes, meter: Callable[[float], None] = lambda share: None
+) -> Bytes:
     """What was made of a small copy at the photo's size, with the detail that the copy had lost.
 
     up(made) + Y(photo - up(small)), where `up` is bicubic and Y the luminance: the finest bands of
@@ -60,10 +63,13 @@ def with_detail(photo: Bytes, small: Bytes, made: Bytes) -> Bytes:
     for band in rows(*photo.shape[:2]):
         detail = np.subtract(photo[band], before[band], dtype=np.float32) @ LUMA
         result[band] = np.rint(result[band] + detail[..., None]).clip(0, 255)
+        meter(band.stop / len(photo))
     return result
 
 
-def guided_upsample(photo: Bytes, small: Bytes, made: Bytes) -> Bytes:
+def guided_upsample(
+    photo: Bytes, small: Bytes, made: Bytes, meter: Callable[[float], None] = lambda share: None
+) -> Bytes:
     """The photo through the change of colours that led from `small` to `made`.
 
     In each window made - small = A small + b as nearly as can be, with a ridge of `FLAT` on A, a
@@ -81,10 +87,12 @@ def guided_upsample(photo: Bytes, small: Bytes, made: Bytes) -> Bytes:
     slopes = np.linalg.solve(variance + FLAT * np.eye(3, dtype=np.float32), covariance)
     offsets = of_change - np.einsum("hwi,hwij->hwj", of_guide, slopes)
     ways = [(there, made) for there in range(3) for made in range(3)]
-    return _through(photo, slopes.reshape(*shape[:2], 9), ways, offsets, radius)
+    return _through(photo, slopes.reshape(*shape[:2], 9), ways, offsets, radius, meter)
 
 
-def guided_filter(photo: Bytes, flat: float) -> Bytes:
+def guided_filter(
+    photo: Bytes, flat: float, meter: Callable[[float], None] = lambda share: None
+) -> Bytes:
     """The photo without texture, such as strokes of a brush, and with its edges.
 
     A guided filter of each channel by itself (He et al. 2013, equations 5, 6 and 8): what varies in
@@ -95,7 +103,7 @@ def guided_filter(photo: Bytes, flat: float) -> Bytes:
     radius = window(small, STROKE)
     mean, variance = local_stats(small, radius)
     lost = np.float32(flat) / (variance + np.float32(flat))
-    return _through(photo, -lost, [(0, 0), (1, 1), (2, 2)], lost * mean, radius)
+    return _through(photo, -lost, [(0, 0), (1, 1), (2, 2)], lost * mean, radius, meter)
 
 
 def suppress_flat_texture(small: Bytes, made: Bytes) -> Bytes:
@@ -125,7 +133,12 @@ def local_stats(picture: Bytes, radius: int) -> tuple[Floats, Floats]:
 
 
 def _through(
-    photo: Bytes, slopes: Floats, ways: Sequence[tuple[int, int]], offsets: Floats, radius: int
+    photo: Bytes,
+    slopes: Floats,
+    ways: Sequence[tuple[int, int]],
+    offsets: Floats,
+    radius: int,
+    meter: Callable[[float], None],
 ) -> Bytes:
     """The photo and an affine change of it in windows around each pixel of a small copy: slopes
     [h, w, k], each from one channel to another as `ways` say, and offsets [h, w, 3]. Their means
@@ -143,6 +156,7 @@ def _through(
         for slope, (there, made) in zip(parts[:-3], ways, strict=True):
             changed[..., made] += slope * photo[band][..., there]
         result[band] = np.rint(changed).clip(0, 255)
+        meter(band.stop / height)
     return result
 
 

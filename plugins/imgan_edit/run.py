@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from imgan.images import Picture
 from imgan.images.tensors import Floats
 from imgan.models.cards import ModelCard
 from imgan.models.store import Models
-from imgan.operations import Listing, Result, Runtime
+from imgan.operations import Listing, Meter, Result, Runtime
 from imgan_edit import Edit, judge, occlusion, receipt
 from imgan_edit.artists import Artist, Mark, open_artist
 from imgan_edit.attributes import HAIR_COLOURS, NAMED, SEEN_AS
@@ -26,6 +26,9 @@ from imgan_edit.regions.kept import KEPT, experimental
 
 STEPS = tuple(step / 4 for step in range(1, 13))
 """What `--auto-strength` tries, in parts of `--strength`."""
+
+FOUND, DRAWN = 0.3, 0.8
+"""Shares of the work after which the faces are found, and their edits are made."""
 
 DRIFT = 0.1
 """How far `--auto-strength` may move a face where `--max-drift` does not say."""
@@ -50,6 +53,7 @@ def open_editing(operation: Edit, runtime: Runtime) -> Editing:
         open_artist(operation, runtime),
         Finder.open(runtime),
         Witness.open(runtime) if measured else None,
+        runtime.meter,
     )
 
 
@@ -143,20 +147,23 @@ class Editing:
     finder: Finder
     witness: Witness | None
     """There if anything is measured."""
+    meter: Meter = field(default_factory=Meter)
 
     def __call__(self, picture: Picture) -> Result:
         plan, found = self.plan, self.plan.place.find(picture)
+        self.meter(FOUND)
         hidden = {i: self.finder.hidden(picture, found.faces[i]) for i in found.chosen}
         if plan.place.searched:
             found = found.without({i: occlusion.share(parts) for i, parts in hidden.items()})
         edit = self._raised if plan.auto else self._attempt
         made: dict[int, Attempt] = {}
         declined: dict[int, Failure] = {}
-        for i in found.chosen:
+        for number, i in enumerate(found.chosen, 1):
             try:
                 made[i] = edit(picture, found.faces[i], hidden[i])
             except Failure as failure:
                 declined[i] = failure
+            self.meter(FOUND + (DRAWN - FOUND) * number / len(found.chosen))
         if not made:
             raise next(iter(declined.values()))
         found = replace(
@@ -166,8 +173,9 @@ class Editing:
             found = found.but([i for i, attempt in made.items() if attempt.mark.empty])
         attempts = [made[i] for i in found.chosen]
         edited = picture
-        for attempt in attempts:
+        for number, attempt in enumerate(attempts, 1):
             edited = attempt.mark.on(edited)
+            self.meter(DRAWN + (1 - DRAWN) * number / len(attempts))
         undone = [
             f"face {i + 1}: {why}: not done" for i in found.chosen for why in made[i].mark.notes
         ]

@@ -47,7 +47,8 @@ def open_sheet(operation: Edit, runtime: Runtime) -> Process:
         hidden = finder.hidden(photo, face)
         notes: list[str] = []
         tiles, labels = [photo.pixels], ["as it is"]
-        for label, asked, part in wanted:
+        for number, (label, asked, part) in enumerate(wanted):
+            runtime.meter(number / len(wanted))
             try:
                 mark = artist(photo, face, asked, hidden, part)
             except Failure as failure:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from imgan import faces
 from imgan.faces import Face
 from imgan.images import Picture, from_srgb, to_srgb
 from imgan.models.cards import ModelCard
-from imgan.operations import Process, Result, Runtime
+from imgan.operations import Meter, Process, Result, Runtime
 from imgan_inpaint import FACES, NAME, PATCHES, PHOTOS, Inpaint
 from imgan_inpaint.masks import hole_of
 from imgan_inpaint.membrane import grown
@@ -104,17 +103,17 @@ class Filling:
         """The models that were asked what belongs into a piece."""
         self._faces: list[Face] | None = None
 
-    def run(self, meter: Callable[[float], None]) -> Pixels:
+    def run(self, meter: Meter) -> Pixels:
         """The pixels [H, W, 3], filled. `meter` hears what share of the work is done."""
         filled = self.picture.pixels.copy()
         done, total = 0, int(self.hole.sum())
         for piece in pieces(self.hole):
             own = int(piece.own.sum())
-            self._fill(filled, piece, partial(_heard, meter, done / total, own / total))
+            self._fill(filled, piece, meter.part(done / total, (done + own) / total))
             done += own
         return filled
 
-    def _fill(self, filled: Pixels, piece: Piece, meter: Callable[[float], None]) -> None:
+    def _fill(self, filled: Pixels, piece: Piece, meter: Meter) -> None:
         face = self._face(piece)
         if face is not None:
             piece = piece.within(_square(face), self.hole.shape)
@@ -184,10 +183,6 @@ class Guessing:
         made = self.painter(seen, hole).round().clip(0, 255).astype(np.uint8)
         own = from_srgb(made, source)
         return own.astype(np.float32) * np.float32(255 / np.iinfo(own.dtype).max)
-
-
-def _heard(meter: Callable[[float], None], before: float, part: float, share: float) -> None:
-    meter(before + part * share)
 
 
 def _square(face: Face) -> tuple[int, int, int, int]:

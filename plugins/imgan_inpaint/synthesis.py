@@ -120,8 +120,7 @@ def fill(
         guessed = _take(coarsest, guess)
     field: Field | None = None
     for size, level in reversed(list(enumerate(levels))):
-        field = _refine(level, field, rng, size)
-        meter(4.0**-size)
+        field = _refine(level, field, rng, size, meter)
     assert field is not None
     filled = _meet(levels[0], field)
     if guess is not None and guess.stays:
@@ -223,7 +222,13 @@ def _planes(mask: Mask, count: int) -> Floats:
     return np.repeat(mask[..., None], count, 2).astype(np.float32)
 
 
-def _refine(level: Level, coarse: Field | None, rng: Generator, size: int) -> Field:
+def _refine(
+    level: Level,
+    coarse: Field | None,
+    rng: Generator,
+    size: int,
+    meter: Callable[[float], None],
+) -> Field:
     """Searches and votes in turn, from what the coarser size found."""
     targets, sources = level.targets, level.sources
     if coarse is None:
@@ -246,9 +251,11 @@ def _refine(level: Level, coarse: Field | None, rng: Generator, size: int) -> Fi
         _vote(level, field, trust)
     rounds = ROUNDS[min(size, len(ROUNDS) - 1)]
     reach = max(level.shape) if coarse is None else NEAR
-    for _ in range(rounds):
+    for done in range(1, rounds + 1):
         field.search(known, level.picture, rng, 2, reach)
         _vote(level, field, trust, SHARP)
+        # A size takes four times as long as the next coarser one.
+        meter((0.25 + 0.75 * done / rounds) * 4.0**-size)
     return field
 
 

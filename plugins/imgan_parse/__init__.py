@@ -138,7 +138,9 @@ class Parse(Operation):
 
         (card,) = self.cards(runtime.models)
         parser = Parser(runtime.session(card))
-        return Sheets(parser) if self.sheet else Masks(parser, self.classes)
+        if self.sheet:
+            return Sheets(parser, runtime.meter)
+        return Masks(parser, self.classes, runtime.meter)
 
     def listing(self, models: Models) -> Listing:
         """The parts, and the classes that each is."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from imgan.faces import Face
 from imgan.images import Picture, Source, to_srgb
 from imgan.images.tensors import Bytes
 from imgan.images.upsampling import reduced
-from imgan.operations import Result
+from imgan.operations import Meter, Result
 from imgan_parse import CLASSES
 from imgan_parse.parser import Parser
 from imgan_parse.sheet import coloured, with_legend
@@ -37,6 +37,7 @@ class Masks:
 
     parser: Parser
     classes: Collection[str]
+    meter: Meter = field(default_factory=Meter)
 
     def __call__(self, picture: Picture) -> Result:
         found = find(to_srgb(picture.pixels, picture.source))
@@ -44,7 +45,8 @@ class Masks:
         # Of what the background is a part, the rest is looked for: so several faces add up.
         shown = [name for name in CLASSES if (name in self.classes) != inverse]
         plane = np.zeros(picture.pixels.shape[:2], np.uint8)
-        for face in found:
+        for number, face in enumerate(found, 1):
+            self.meter(number / (len(found) + 1))
             parts = self.parser.parse(picture, face)
             x, y, width, height = parts.box
             there = plane[y : y + height, x : x + width]
@@ -62,10 +64,15 @@ class Sheets:
     when there is no face."""
 
     parser: Parser
+    meter: Meter = field(default_factory=Meter)
 
     def __call__(self, picture: Picture) -> Result:
         small = reduced(to_srgb(picture.pixels, picture.source), SHEET)
         found = find(small)
-        shown, seen = coloured(small, [self.parser.parse(Picture(small), face) for face in found])
+        parsed = []
+        for number, face in enumerate(found, 1):
+            self.meter(number / (len(found) + 1))
+            parsed.append(self.parser.parse(Picture(small), face))
+        shown, seen = coloured(small, parsed)
         legend = Picture(with_legend(shown, seen), source=Source(picture.source.format))
         return Result(legend, {"faces": len(found), "classes": [CLASSES[i] for i in seen]})

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from imgan.images import Picture, from_srgb, to_srgb
 from imgan.images.tensors import Bytes
 from imgan.images.upsampling import LUMA, keep_color, reduced, with_detail
-from imgan.operations import Meter, Process, Result, Runtime
+from imgan.operations import Process, Result, Runtime
 from imgan.training.perceptual import load
 from imgan_stylize import Reconstruct, Search, Stylize, Texture
 from imgan_stylize.frames import Film
@@ -85,7 +85,7 @@ def open_reconstruction(operation: Reconstruct, runtime: Runtime) -> Process:
         photo = to_srgb(picture.pixels, picture.source)
         made = []
         for part, name in enumerate(layers):
-            painter.meter = _part(runtime.meter, part, len(layers))
+            painter.meter = runtime.meter.part(part / len(layers), (part + 1) / len(layers))
             made.append(painter.reconstruct(photo, name, size))
         if not operation.grid:
             return Result(_anew(picture, made[0][0]), _facts(*made[0]))
@@ -112,7 +112,7 @@ def open_table(operation: Stylize, runtime: Runtime) -> Process:
             lines.append([])
             for content in CONTENT_LAYERS:
                 done = (depth - 1) * len(CONTENT_LAYERS) + len(lines[-1])
-                painter.meter = _part(runtime.meter, done, cells)
+                painter.meter = runtime.meter.part(done / cells, (done + 1) / cells)
                 cell = replace(
                     operation, content_layer=content, style_layers=",".join(layers[:depth])
                 )
@@ -157,11 +157,6 @@ def _bytes(luminance: NDArray[np.floating]) -> Bytes:
 def _painter(search: Search, runtime: Runtime, film: Film | None = None) -> Painter:
     device = choose(runtime.device)
     return Painter(load(search.features).to(device), search, device, runtime.meter, film)
-
-
-def _part(meter: Meter, part: int, parts: int) -> Meter:
-    """A meter for one of several equal parts."""
-    return Meter(lambda share: meter((part + share) / parts))
 
 
 def _anew(picture: Picture, pixels: Bytes) -> Picture:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 
 import numpy as np
@@ -26,7 +26,7 @@ from imgan.images.upsampling import (
 from imgan.models.cards import ModelCard
 from imgan.models.sessions import OutOfMemory, Session
 from imgan.models.store import Models
-from imgan.operations import Listing, Process, Result, Runtime
+from imgan.operations import Listing, Meter, Process, Result, Runtime
 from imgan.words import american
 from imgan_translate import STEP, Translate
 from imgan_translate.drawn.targets import TARGETS, Target
@@ -43,7 +43,7 @@ def open_translating(operation: Translate, runtime: Runtime) -> Process:
     """Load the model, or take what is drawn. Raises Misuse where no one model is asked for."""
     target = drawn(operation)
     if target is not None:
-        return Drawing(target.draw, operation)
+        return Drawing(target.draw, operation, runtime.meter)
     card = choose(runtime.models, operation)
     translator = open_translator(card, runtime.device, operation, runtime)
     return Translating(translator, operation, _of_faces(card))
@@ -131,7 +131,8 @@ def open_translator(
     traits = TranslatorTraits.of(card)
     if operation.keep_structure:
         traits = replace(traits, upsampling=Upsampling.guided, flat_variance=0)
-    return Translator(session, replace(traits, side=operation.size or traits.side))
+    traits = replace(traits, side=operation.size or traits.side)
+    return Translator(session, traits, runtime.meter if runtime else Meter())
 
 
 @dataclass(frozen=True)
@@ -140,6 +141,7 @@ class Translator:
 
     session: Session
     traits: TranslatorTraits
+    meter: Meter = field(default_factory=Meter)
 
     def __call__(self, photo: Bytes) -> Bytes:
         """A picture [H, W, 3] sRGB translated, at its size. Raises Failure when memory is short."""
@@ -148,13 +150,16 @@ class Translator:
             photo = PREPROCESS[traits.preprocess](photo)
         small = self._working(photo)
         made = self.paint(small)
+        self.meter(0.3)
         if traits.upsampling is Upsampling.chroma:
             return keep_color(enlarged(made, photo.shape), photo)
         if traits.upsampling is Upsampling.suppress_flat_texture:
             made = suppress_flat_texture(small, made)
         upsample = guided_upsample if traits.upsampling is Upsampling.guided else with_detail
-        large = upsample(photo, small, made)
-        return guided_filter(large, traits.flat_variance) if traits.flat_variance else large
+        if not traits.flat_variance:
+            return upsample(photo, small, made, self.meter.part(0.3, 1))
+        large = upsample(photo, small, made, self.meter.part(0.3, 0.6))
+        return guided_filter(large, traits.flat_variance, self.meter.part(0.6, 1))
 
     def paint(self, small: Bytes) -> Bytes:
         """What the network makes of a picture [H, W, 3], as large as that."""
@@ -220,12 +225,13 @@ class Translating:
 class Drawing:
     """The work on a picture that becomes a drawn target."""
 
-    draw: Callable[[Bytes], Bytes]
+    draw: Callable[[Bytes, Meter], Bytes]
     operation: Translate
+    meter: Meter
 
     def __call__(self, picture: Picture) -> Result:
         photo = to_srgb(picture.pixels, picture.source)
-        made = blended(photo, self.draw(photo), self.operation.strength)
+        made = blended(photo, self.draw(photo, self.meter), self.operation.strength)
         return Result(picture.with_pixels(from_srgb(made, picture.source)))
 
 

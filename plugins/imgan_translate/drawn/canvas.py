@@ -17,6 +17,7 @@ from PIL import Image, ImageDraw
 from imgan.images.fields import Floats
 from imgan.images.oklab import from_oklab
 from imgan.images.tensors import Bytes
+from imgan.operations import Meter
 from imgan_translate.drawn.fields import Generator
 from imgan_translate.drawn.strokes import Strokes
 
@@ -41,7 +42,13 @@ _TEXTURE = 4096, 64
 
 
 def render(
-    strokes: Strokes, ground: Bytes, height: int, width: int, impasto: float, rng: Generator
+    strokes: Strokes,
+    ground: Bytes,
+    height: int,
+    width: int,
+    impasto: float,
+    rng: Generator,
+    meter: Meter,
 ) -> Bytes:
     """A painting [height, width, 3] from strokes planned on a picture as large as `ground`
     [h, w, 3], which is seen where no stroke lies."""
@@ -59,6 +66,7 @@ def render(
     with ThreadPoolExecutor() as threads:
         for start, rows in threads.map(shade, range(0, sides[1], ROWS)):
             painted[start : start + len(rows)] = rows
+            meter((start + len(rows)) / sides[1])
     if sides == (width, height):
         return painted
     return np.asarray(Image.fromarray(painted).resize((width, height), Image.Resampling.LANCZOS))

@@ -9,6 +9,7 @@ import numpy as np
 from imgan.images.oklab import from_oklab, to_oklab
 from imgan.images.tensors import Bytes
 from imgan.images.upsampling import reduced
+from imgan.operations import Meter
 from imgan_translate.drawn.canvas import render
 from imgan_translate.drawn.palettes import Palette, Repaint
 from imgan_translate.drawn.strokes import Flow, Layer, Touch, plan
@@ -26,15 +27,17 @@ class Painter:
     touch: Touch
     repaint: Repaint
 
-    def __call__(self, photo: Bytes) -> Bytes:
+    def __call__(self, photo: Bytes, meter: Meter) -> Bytes:
         # The same strokes for every photo: what is drawn twice is drawn the same way.
         rng = np.random.default_rng(0)
         small = reduced(photo, SIZE)
         lab = self.repaint(to_oklab(small / np.float32(255)), self.palette)
         strokes = plan(lab, self.touch, rng)
+        meter(0.2)
         ground = np.rint(255 * from_oklab(lab)).astype(np.uint8)
         height, width = photo.shape[:2]
-        return render(strokes, ground, height, width, self.touch.impasto, rng)
+        impasto = self.touch.impasto
+        return render(strokes, ground, height, width, impasto, rng, meter.part(0.2, 1))
 
 
 MONET = Painter(

@@ -6,15 +6,17 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from imgan.images.tensors import Bytes
+from imgan.operations import Meter
 from imgan_translate.drawn import painters
 from imgan_translate.drawn.winter import Winter
 
 
 @dataclass(frozen=True)
 class Target:
-    """`draw` takes and gives [H, W, 3] sRGB of any size; `about` is for `--list`."""
+    """`draw` takes and gives [H, W, 3] sRGB of any size, and tells a meter how far it is; `about`
+    is for `--list`."""
 
-    draw: Callable[[Bytes], Bytes]
+    draw: Callable[[Bytes, Meter], Bytes]
     about: str
     source: str = "photo"
 

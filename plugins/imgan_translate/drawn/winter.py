@@ -17,6 +17,7 @@ from imgan.images.fields import Floats, guided, smoothstep
 from imgan.images.oklab import from_oklab, to_oklab
 from imgan.images.tensors import Bytes
 from imgan.images.upsampling import reduced
+from imgan.operations import Meter
 from imgan_translate.drawn.fields import Enlarged, noise, slopes, softened
 
 SIZE = 800
@@ -40,7 +41,7 @@ BARK = np.array([0.008, 0.012], np.float32)
 class Winter:
     """Lays snow on a photo [H, W, 3] sRGB, at its size."""
 
-    def __call__(self, photo: Bytes) -> Bytes:
+    def __call__(self, photo: Bytes, meter: Meter) -> Bytes:
         small = reduced(photo, SIZE) / np.float32(255)
         unit = max(small.shape) / 1000
         lab = to_oklab(small)
@@ -50,6 +51,7 @@ class Winter:
         )
         base = softened(lab[..., 0], 12 * unit)
         facing = _facing_up(lab[..., 0], base, unit)
+        meter(0.1)
 
         def cover(band: Enlarged) -> Bytes:
             own = to_oklab(photo[band.start : band.stop] / np.float32(255))
@@ -76,6 +78,7 @@ class Winter:
         with ThreadPoolExecutor() as pool:
             for band, pixels in zip(bands, pool.map(cover, bands), strict=True):
                 result[band.start : band.stop] = pixels
+                meter(0.1 + 0.9 * band.stop / height)
         return result
 
 

@@ -18,6 +18,7 @@ from imgan.images.fields import Floats, blurred, boxed, smoothstep
 from imgan.images.oklab import from_oklab, to_oklab
 from imgan.images.tensors import Bytes
 from imgan.images.upsampling import reduced
+from imgan.operations import Meter
 from imgan_translate.drawn.fields import Enlarged, Generator, slopes, softened
 from imgan_translate.drawn.palettes import Palette, Repaint
 
@@ -60,7 +61,7 @@ class Woodblock:
     purity: float = 0.75
     shading: float = 0.7
 
-    def __call__(self, photo: Bytes) -> Bytes:
+    def __call__(self, photo: Bytes, meter: Meter) -> Bytes:
         rng = np.random.default_rng(0)
         small = reduced(photo, SIZE)
         unit = max(small.shape) / 1000
@@ -76,6 +77,7 @@ class Woodblock:
 
         shares = [softened((labels == k).astype(np.float32), 1.6 * unit) for k in range(self.areas)]
         contours = _contours(lab[..., 0], unit)
+        meter(0.2)
         line = 255 * from_oklab(np.array(self.contour, np.float32))
 
         def ink(planes: Enlarged) -> Bytes:
@@ -97,6 +99,7 @@ class Woodblock:
             bands = [Enlarged(rows.start, rows.stop, *sides) for rows in cut(*sides, most)]
             for band, pixels in zip(bands, pool.map(ink, bands), strict=True):
                 printed[band.start : band.stop] = pixels
+                meter(0.2 + 0.8 * band.stop / sides[0])
         if sides == (height, width):
             return printed
         return np.asarray(
