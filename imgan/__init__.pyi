@@ -44,6 +44,7 @@ def edit(
     face: str | None = ...,
     aligned: bool = ...,
     engine: str = ...,
+    keep: Sequence[str] | None = ...,
     model: str | None = ...,
     hair_color: str | None = ...,
     experimental: bool = ...,

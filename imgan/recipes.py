@@ -152,7 +152,7 @@ def resolve(entry: str) -> Any:
         ) from None
 
 
-_TRAIN = ("torch", "torchvision", "onnx", "onnxscript", "safetensors")
+_TRAIN = ("torch", "torchvision", "onnx", "onnxscript", "safetensors", "sklearn")
 _SHAPES = ("scipy", "skimage", "trimesh")
 _EXTRAS: dict[str | None, str] = {
     **dict.fromkeys(_TRAIN, "train"),

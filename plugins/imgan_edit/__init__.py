@@ -9,15 +9,18 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-from typer import Option
+import typer
+from typer import Argument, Option
 
 from imgan.errors import Misuse
 from imgan.hookspecs import hookimpl
 from imgan.models.cards import ModelCard, read_cards
 from imgan.operations import COMPOSITE, Listing, Operation, Process, Runtime, with_settings
-from imgan.recipes import Evaluation, Recipe, Settings
+from imgan.recipes import Evaluation, Recipe, Settings, resolve
+from imgan.tables import show
 from imgan_edit.attributes import HAIR_COLOURS, NAMED, check, parse
 from imgan_generate import labelled_generator_of
+from imgan_invert import encoder_of, style_generator_of
 
 if TYPE_CHECKING:
     from imgan.models.store import Models
@@ -45,11 +48,22 @@ class Engine(StrEnum):
     """Along attribute vectors in the latent space of a DCGAN."""
     icgan = "icgan"
     """Encoded, and generated again with other attributes."""
+    stylegan = "stylegan"
+    """Along directions of attributes among the styles of a StyleGAN, of one's own or imported."""
 
     @property
     def model(self) -> str:
         """The name of its card."""
         return PARSER if self is Engine.regions else f"edit-{self}"
+
+
+class Along(StrEnum):
+    """What an edit moves styles along."""
+
+    means = "means"
+    """The difference of the mean styles with and without an attribute."""
+    normals = "normals"
+    """The normal of the plane between them, as far as that difference goes."""
 
 
 @dataclass(frozen=True)
@@ -147,9 +161,19 @@ class Edit(Operation):
         Engine,
         Option(
             help="How faces are edited: regions draws at the photo's own size; vector and icgan "
-            "are networks that see 64 pixels and know 40 attributes and 18."
+            "are networks that see 64 pixels and know 40 attributes and 18; stylegan is a "
+            "generator of your own with its directions."
         ),
     ] = Engine.regions
+    keep: Annotated[
+        list[str] | None,
+        Option(
+            metavar="NAMES",
+            help="Attributes that an edit of the engine stylegan leaves as they are: "
+            "male,eyeglasses.",
+            show_default=False,
+        ),
+    ] = None
     model: Annotated[
         str | None,
         Option(
@@ -190,6 +214,11 @@ class Edit(Operation):
         return parse(self.remove or [])
 
     @property
+    def kept(self) -> tuple[str, ...]:
+        """What is to stay as it is, likewise."""
+        return tuple(parse(self.keep or []))
+
+    @property
     def draws(self) -> bool:
         """Whether the engine is `regions`."""
         return self.model is None and self.engine is Engine.regions
@@ -207,6 +236,7 @@ class Edit(Operation):
 
     def check(self) -> None:
         check(self.added, self.removed)
+        self._check_kept()
         named = bool(self.added or self.removed or self.hair_color)
         self._check_hair_color()
         if self.sheet is not None and (self.max_drift is not None or self.auto_strength):
@@ -221,6 +251,13 @@ class Edit(Operation):
             )
         if self.aligned and self.face is not None:
             raise Misuse("--face and --aligned contradict each other: leave one out")
+
+    def _check_kept(self) -> None:
+        moved = [slug for slug in self.kept if slug in {**self.added, **self.removed}]
+        if moved:
+            raise Misuse(f"--keep {moved[0]} contradicts its edit: leave one out")
+        if self.kept and self.draws:
+            raise Misuse(f"--keep is for --engine {Engine.stylegan}: {self.engine} draws one thing")
 
     def _check_hair_color(self) -> None:
         if self.hair_color is None:
@@ -239,8 +276,8 @@ class Edit(Operation):
         from imgan_edit import judge, occlusion, receipt
 
         editor = self.editor(models)
-        generator = labelled_generator_of(models, editor)
-        used = [editor, *([generator] if generator else [])]
+        made_by = labelled_generator_of(models, editor), *_style_networks(models, editor)
+        used = [editor, *filter(None, made_by)]
         used += [occlusion.card(models), judge.card(models)]
         return used + (receipt.cards(models) if self.limited else [])
 
@@ -252,6 +289,12 @@ class Edit(Operation):
     def editor(self, models: Models) -> ModelCard:
         """The card of the network that edits, or finds the parts that are drawn. Raises Misuse when
         there is none of that name."""
+        own = self.model is None and self.engine is Engine.stylegan
+        if own and Engine.stylegan.model not in {card.name for card in models.cards}:
+            raise Misuse(
+                f"--engine {self.engine}: none is installed. It takes a StyleGAN of faces, an "
+                "encoder (`imgan train stylegan-encoder`) and directions (`imgan directions`)"
+            )
         return models.find(self.model or self.engine.model, PARSER if self.draws else "edit")
 
     def open(self, runtime: Runtime) -> Process:
@@ -267,6 +310,40 @@ class Edit(Operation):
         from imgan_edit.run import list_attributes
 
         return list_attributes(self, models)
+
+
+def _style_networks(models: Models, editor: ModelCard) -> list[ModelCard | None]:
+    """Generator and encoder whose styles an editor moves."""
+    generator = style_generator_of(models, editor)
+    return [generator, encoder_of(models, generator)] if generator else []
+
+
+def directions(
+    model: Annotated[str, Argument(help="A style-based generator of faces, from `imgan models`.")],
+    output: Annotated[Path, Option("--output", "-o", metavar="FILE", help="The .onnx to write.")],
+    along: Annotated[
+        Along, Option(help="Difference of means, or the normal of the plane between.")
+    ] = Along.means,
+    count: Annotated[int, Option(min=100, help="Pictures that are generated and judged.")] = 4000,
+    seed: Annotated[int, Option(min=0, help="Same seed, same directions.")] = 0,
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace a file that exists.")] = False,
+    device: Annotated[str, Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+) -> None:
+    """Find where the styles of a generator of faces move for each attribute.
+
+    imgan directions my-faces -o edit-stylegan.onnx
+
+    Once it is added (`imgan models add edit-stylegan.onnx`), `imgan edit --engine stylegan` edits.
+    """
+    if output.suffix.lower() != ".onnx":
+        raise Misuse(f"-o {output}: end it with .onnx")
+    find = resolve("imgan_edit.style_directions:find")
+    show(*find(model, output, along, count, seed, overwrite, device))
+
+
+@hookimpl
+def register_commands(app: typer.Typer) -> None:
+    app.command()(directions)
 
 
 @hookimpl

@@ -174,6 +174,7 @@ def open_artist(operation: Edit, runtime: Runtime) -> Artist:
             experimental=operation.experimental,
         )
     else:
-        artist = NetworkArtist(open_editor(card, runtime))
+        editor = open_editor(card, runtime)
+        artist = NetworkArtist(editor.keeping(operation.kept) if operation.kept else editor)
     artist.check(operation.added, operation.removed)
     return artist

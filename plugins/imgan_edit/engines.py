@@ -45,6 +45,13 @@ class Editor(ABC):
                 f"has what --engine {Engine.regions} draws"
             )
 
+    def keeping(self, slugs: Iterable[str]) -> Editor:
+        """The editor whose edits leave these attributes as they are. Raises Misuse where it cannot,
+        and for attributes that it does not know."""
+        raise Misuse(
+            f"--keep is what --engine {Engine.stylegan} does: the engine {self.name} can't"
+        )
+
     @abstractmethod
     def __call__(self, crops: Bytes, changes: Floats) -> Floats:
         """What changes [N, 40] add to as many faces, or to one: [N, size, size, 3] in 255ths."""
@@ -78,9 +85,13 @@ def open_editor(card: ModelCard, runtime: Runtime) -> Editor:
             from imgan_edit.icgan import open_icgan
 
             return open_icgan(card, runtime, size)
+        case {"change": _, "away": _, "step": _}:
+            from imgan_edit.stylegan import open_stylegan
+
+            return open_stylegan(card, runtime)
     raise Failure(
         f"model {card.name} is no editor: that takes `face` and gives `reconstruction` and "
-        "`edited`, or `z` and `y`"
+        "`edited`, or `z` and `y`; or takes `change` and `away` and gives a `step`"
     )
 
 

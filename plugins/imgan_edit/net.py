@@ -1,8 +1,11 @@
-"""The networks of the engine `vector`. Faces: [N, 3, 64, 64] RGB in -1..1, aligned as CelebA's."""
+"""The networks of the engines. Faces: [N, 3, 64, 64] RGB in -1..1, aligned as CelebA's."""
 
 from __future__ import annotations
 
+import torch
 from torch import Tensor, nn
+
+from imgan.images.tensors import Floats
 
 ATTRIBUTE_COUNT = 40
 
@@ -25,6 +28,23 @@ class VectorEditor(nn.Module):
     def forward(self, face: Tensor, change: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         z = self.encoder(face)
         return self.generator(z), self.generator(z + change @ self.vectors), z
+
+
+class Directions(nn.Module):
+    """What changes of attributes add to a style: the network of the engine `stylegan`.
+
+    `change` [N, 40] is how much of each attribute to add (1), remove (-1) or leave (0), and moves
+    along `vectors` [40, W]; `away` [N, 40] goes as far from the plane that divides styles with an
+    attribute from those without, along `normals` [40, W] of length 1. Returns the step [N, W].
+    """
+
+    def __init__(self, vectors: Floats, normals: Floats) -> None:
+        super().__init__()
+        self.vectors = nn.Parameter(torch.from_numpy(vectors), requires_grad=False)
+        self.normals = nn.Parameter(torch.from_numpy(normals), requires_grad=False)
+
+    def forward(self, change: Tensor, away: Tensor) -> Tensor:
+        return change @ self.vectors + away @ self.normals
 
 
 class Classifier(nn.Module):

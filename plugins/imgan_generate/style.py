@@ -43,11 +43,15 @@ class StyleGenerator:
         """The mean of all styles, [W]."""
         return self.styles(np.ones((1, self.z), np.float32), 0.0)[0]
 
-    def pictures(self, w: Floats, noise: Floats) -> Bytes:
-        """Of w+ [N, L, W] and noise [N, P] pictures [N, S, S, 3], each a run of its own: so a
-        picture is the same to the bit whatever is made beside it."""
+    def planes(self, w: Floats, noise: Floats) -> Floats:
+        """Of w+ [N, L, W] and noise [N, P] pictures [N, 3, S, S] in -1..1, each a run of its own:
+        so a picture is the same to the bit whatever is made beside it."""
         runs = [self._run(w=w[k : k + 1], noise=noise[k : k + 1]) for k in range(len(w))]
-        return decode(np.concatenate([run["picture"] for run in runs]))
+        return np.concatenate([run["picture"] for run in runs])
+
+    def pictures(self, w: Floats, noise: Floats) -> Bytes:
+        """Of w+ [N, L, W] and noise [N, P] pictures [N, S, S, 3], likewise."""
+        return decode(self.planes(w, noise))
 
     def wide(self, w: Floats) -> Floats:
         """Styles [N, W] for all layers, [N, L, W]."""

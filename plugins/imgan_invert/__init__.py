@@ -286,6 +286,12 @@ def encoder_of(models: Models, generator: ModelCard) -> ModelCard | None:
     return next((c for c in cards if c.traits.get("generator") == generator.sha256), None)
 
 
+def style_generator_of(models: Models, editor: ModelCard) -> ModelCard | None:
+    """The generator whose styles an editor of `imgan directions` moves, if it is installed."""
+    cards = models.serving("generate")
+    return next((c for c in cards if c.sha256 == editor.traits.get("styles_of")), None)
+
+
 @hookimpl
 def register_operations() -> Iterable[type[Operation]]:
     return [Interpolate, Mix, Scribble]
