@@ -70,12 +70,8 @@ def whole_file(target: Path, overwrite: bool) -> Iterator[BinaryIO]:
         raise Failure("is not a regular file")
     if target.exists() and not overwrite:
         raise _exists()
-    temporary = target.with_name(f".imgan-{secrets.token_hex(8)}.part")
-    raw = FileIO(temporary, "x+")
-    try:
+    with _part(target) as (temporary, raw):
         with WholeFile(raw) as file:
-            with suppress(OSError):  # a file system without locks
-                _hold(raw)
             yield file
             file.flush()
             os.fsync(raw.fileno())
@@ -83,8 +79,38 @@ def whole_file(target: Path, overwrite: bool) -> Iterator[BinaryIO]:
             temporary.replace(target)
         else:
             _take_free_name(temporary, target)
+
+
+@contextmanager
+def _part(target: Path) -> Iterator[tuple[Path, FileIO]]:
+    """A new file beside the target, held until the block is left; then its name is free again."""
+    temporary, raw, held = _begun(target)
+    try:
+        yield temporary, raw
     finally:
+        raw.close()
         temporary.unlink(missing_ok=True)
+        if held is not None:
+            os.close(held)
+
+
+def _begun(target: Path) -> tuple[Path, FileIO, int | None]:
+    """A new file, its name, and what holds it although the file is closed."""
+    while True:
+        temporary = target.with_name(f".imgan-{secrets.token_hex(8)}.part")
+        raw = FileIO(temporary, "x+")
+        try:
+            held = _hold(raw)
+        except BlockingIOError:
+            held = None
+        except OSError:  # a file system without locks
+            return temporary, raw, None
+        if held is not None and temporary.exists():
+            return temporary, raw, held
+        # Another command sweeps just now, and takes it for one that was left behind.
+        raw.close()
+        if held is not None:
+            os.close(held)
 
 
 def make_folder(folder: Path) -> None:
@@ -99,15 +125,19 @@ def sweep(folder: Path) -> None:
         return
     for part in folder.glob(PART):
         with suppress(OSError), FileIO(part, "r+") as raw:
-            _hold(raw)
+            os.close(_hold(raw))  # `raw` holds it on
             part.unlink()
 
 
-def _hold(raw: FileIO) -> None:
-    """Mark a file as being written. Raises OSError while another process does, or cannot know."""
+def _hold(raw: FileIO) -> int:
+    """Mark a file as being written, until it and the descriptor returned are closed.
+
+    Raises BlockingIOError while another process holds it, and OSError where none can know.
+    """
     if os.name != "posix":
         raise OSError("no locks that a killed program loses")
     fcntl.flock(raw, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    return os.dup(raw.fileno())
 
 
 def _exists() -> Failure:

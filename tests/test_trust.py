@@ -93,6 +93,48 @@ def test_what_a_killed_run_left_is_swept_and_what_is_being_written_is_not(tmp_pa
     assert (tmp_path / "photo.part").exists()
 
 
+@pytest.mark.skipif(os.name != "posix", reason="files are marked by locks of POSIX")
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_another_command_sweeps_at_any_moment_and_the_file_is_there(
+    overwrite: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweeps = []
+
+    def sweeping(owner: Any, name: str, before: bool, times: int = 100) -> None:
+        real = getattr(owner, name)
+
+        def replaced(*given: Any, **named: Any) -> Any:
+            def sweep() -> None:
+                if (name, before) not in nested and sweeps.count((name, before)) < times:
+                    nested.add((name, before))
+                    sweeps.append((name, before))
+                    files.sweep(tmp_path)
+                    nested.discard((name, before))
+
+            nested: set[Any] = active
+            if before:
+                sweep()
+            made = real(*given, **named)
+            if not before:
+                sweep()
+            return made
+
+        monkeypatch.setattr(owner, name, replaced)
+
+    active: set[Any] = set()
+    sweeping(files, "_hold", before=True, times=2)  # created, and not yet marked
+    sweeping(files, "_hold", before=False)
+    sweeping(os, "fsync", before=False)
+    sweeping(Path, "replace", before=True)  # written, and not yet renamed
+    sweeping(Path, "hardlink_to", before=True)
+    for number in range(3):
+        with files.whole_file(tmp_path / f"{number}.png", overwrite) as file:
+            file.write(b"x")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["0.png", "1.png", "2.png"]
+    moments = {("_hold", True), ("_hold", False), ("fsync", False)}
+    assert set(sweeps) == moments | {("replace" if overwrite else "hardlink_to", True)}
+
+
 def test_a_network_leaves_no_file_and_looks_nothing_up(tmp_path: Path) -> None:
     home = tmp_path / "home"
     home.mkdir()
