@@ -216,7 +216,7 @@ _SAYINGS = (
     (r"(\S+) is not in the range (\S+)<=x<=(\S+)", r"\1: it must be \2 to \3"),
     (r"(\S+) is not in the range x>=(\S+)", r"\1: it must be \2 or more"),
     (r"'(.*?)' is not one of (.*)", r"\1 is none of \2"),
-    (r"Invalid value for '([^']+)': ", r"\1: "),
+    (r"Invalid value for '(?:[^']+' / ')*([^']+)': ", r"\1: "),
     (r"No such option:? '?([^\s'.]+)'?\.?", r"there is no option \1"),
     (r" \(Possible options: (.*)\)", r"; did you mean \1?"),
     (r"No such command '(.*?)'\.?", r"there is no command \1"),

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, ClassVar, NamedTuple, Protocol, runtime_checkable
 
 from imgan.errors import Misuse
+from imgan.references import Reference
 
 if TYPE_CHECKING:
     from imgan.images import Picture
@@ -165,9 +166,19 @@ class Operation(ABC):
 
     @property
     def suffix_in_full(self) -> str:
-        """What they are called by where that name is taken by a result of other settings; the same
-        where there is no other. `with_settings` makes one."""
-        return self.suffix
+        """What they are called by where that name is taken by a result of other settings: with
+        those that are not the usual ones, as "inpainted-grow-3". A setting that the suffix names
+        already has its value alone, or nothing: "contrast-1.2"."""
+        told = [self.suffix]
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if value == each.default or isinstance(value, bool | list | Path):
+                continue
+            word = _word(value)
+            if word not in self.suffix:
+                name = each.name.replace("_", "-")
+                told += [word] if name in self.suffix else [name, word]
+        return "-".join(told)
 
     @property
     def states(self) -> str:
@@ -250,15 +261,11 @@ class Operation(ABC):
         raise NotImplementedError
 
 
-def with_settings(operation: Operation) -> str:
-    """An operation's suffix with the numbers and choices that are not the usual ones."""
-    told = [operation.suffix]
-    for each in fields(operation):
-        value = getattr(operation, each.name)
-        if value == each.default or isinstance(value, bool):
-            continue
-        if isinstance(value, int | float):
-            told.append(f"{value:g}")
-        elif isinstance(value, Enum):
-            told.append(str(value.value))
-    return "-".join(told)
+def _word(value: object) -> str:
+    """A setting's value as a part of a file's name."""
+    if isinstance(value, Enum):
+        value = value.value
+    if isinstance(value, Reference):
+        value = Path(value.name).stem
+    told = f"{value:g}" if isinstance(value, float) else str(value)
+    return re.sub(r"[^\w.]+", "-", told).strip("-.")

@@ -400,8 +400,8 @@ def test_what_is_missing_is_made_again(here: Path) -> None:
 @pytest.mark.parametrize(
     ("job", "fields"),
     [
-        (Job(["a.png"]), {"strength": 2}),
-        (Job(["a.png"]), {"network": "b"}),
+        (Job(["a.png"], "a-neg.png"), {"strength": 2}),
+        (Job(["a.png"], "a-neg.png"), {"network": "b"}),
         (Job(["a.png"], strip_metadata=True), {}),
         (Job(["a.png"], "a-neg.png", quality=50), {}),
     ],
@@ -415,6 +415,15 @@ def test_an_output_of_other_settings_stays_and_fails(
     with pytest.raises(Failure, match=r"a.png: a-neg.png exists; --overwrite to replace"):
         run(job, working(start=never_start, **fields))
     assert Path("a-neg.png").read_bytes() == before
+
+
+def test_results_of_other_settings_have_other_names(here: Path) -> None:
+    paint("a.png")
+    run(Job(["a.png"]), NEGATIVE)
+    run(Job(["a.png"]), working(strength=2))
+    run(Job(["a.png"]), working(network="b"))
+    names = sorted(path.name for path in here.iterdir())
+    assert names == ["a-neg-network-b.png", "a-neg-strength-2.png", "a-neg.png", "a.png"]
 
 
 def test_a_changed_input_or_output_is_not_taken_for_finished(here: Path) -> None:

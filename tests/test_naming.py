@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,12 @@ from imgan.batch.job import Job
 from imgan.batch.plan import make_plan
 from imgan.errors import Failure, Misuse
 from imgan.operations import Operation, Process, Runtime
+from imgan.references import Reference
+from imgan_adjust import Adjust
+from imgan_edit import Edit
+from imgan_inpaint import Inpaint
+from imgan_translate import Translate
+from imgan_upscale import Upscale
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,3 +143,35 @@ def test_a_template_does_not_let_outputs_meet() -> None:
         outputs(Job(["a.jpg"], name="{stem}"))
     with pytest.raises(Misuse, match=r"-o b\.jpg and --name contradict each other"):
         outputs(Job(["a.jpg"], output="b.jpg", name="{stem}"))
+
+
+@pytest.mark.parametrize(
+    ("operation", "expected"),
+    [
+        (Adjust(contrast=1.3), "contrast-1.3"),
+        (Adjust(brightness=1.2, contrast=1.3), "brightness-contrast-1.2-1.3"),
+        (Edit(add=["bangs"], strength=1.5), "bangs-strength-1.5"),
+        (Edit(hair_color="#7a3b2e"), "hair-7a3b2e"),
+        (Inpaint(mask=Reference(Path("masks/sky.png")), grow=3), "inpainted-mask-sky-grow-3"),
+        (Translate(to="winter", strength=0.5), "winter-strength-0.5"),
+        (Upscale(scale=2, sharpness=0.25), "x2-sharpness-0.25"),
+        (Negative(), "neg"),
+    ],
+    ids=str,
+)
+def test_names_in_full_tell_the_settings(operation: Operation, expected: str) -> None:
+    assert operation.suffix_in_full == expected
+
+
+def test_settings_that_make_no_sense_are_refused() -> None:
+    assert_refused(["adjust", "a.jpg", "--brightness", "11"], "--brightness: it must be 10 or less")
+    assert_refused(["edit", "a.jpg", "--strength", "7"], "--strength: it must be 5 or less")
+    assert_refused(["generate", "-n", "0"], "--count: it must be 1 or more")
+
+
+def assert_refused(words: list[str], message: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "imgan", *words], capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr

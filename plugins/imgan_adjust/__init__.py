@@ -10,7 +10,7 @@ from typer import Option
 
 from imgan.errors import Misuse
 from imgan.hookspecs import hookimpl
-from imgan.operations import Operation, Process, Runtime, with_settings
+from imgan.operations import Operation, Process, Runtime
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,9 +22,15 @@ class Adjust(Operation):
 
     name = "adjust"
 
-    brightness: Annotated[float, Option(min=0, help="0 is black, 1 the photo as it is.")] = 1.0
-    contrast: Annotated[float, Option(min=0, help="0 is even grey, 1 the photo as it is.")] = 1.0
-    saturation: Annotated[float, Option(min=0, help="0 is grey, 1 the photo as it is.")] = 1.0
+    brightness: Annotated[
+        float, Option(min=0, max=10, help="0 is black, 1 the photo as it is.")
+    ] = 1.0
+    contrast: Annotated[
+        float, Option(min=0, max=10, help="0 is even grey, 1 the photo as it is.")
+    ] = 1.0
+    saturation: Annotated[float, Option(min=0, max=10, help="0 is grey, 1 the photo as it is.")] = (
+        1.0
+    )
     grayscale: Annotated[bool, Option("--grayscale", help="The same as --saturation 0.")] = False
 
     @property
@@ -42,10 +48,6 @@ class Adjust(Operation):
     @property
     def suffix(self) -> str:
         return "-".join(self.changes)
-
-    @property
-    def suffix_in_full(self) -> str:
-        return with_settings(self)
 
     def check(self) -> None:
         if self.grayscale and self.saturation != 1.0:

@@ -15,10 +15,10 @@ from typer import Argument, Option
 from imgan.errors import Misuse
 from imgan.hookspecs import hookimpl
 from imgan.models.cards import ModelCard, read_cards
-from imgan.operations import COMPOSITE, Listing, Operation, Process, Runtime, with_settings
+from imgan.operations import COMPOSITE, Listing, Operation, Process, Runtime
 from imgan.recipes import Evaluation, Recipe, Settings, resolve
 from imgan.tables import show
-from imgan_edit.attributes import HAIR_COLOURS, NAMED, check, parse
+from imgan_edit.attributes import HAIR_COLOURS, MOST, NAMED, check, parse
 from imgan_generate import labelled_generator_of
 from imgan_invert import encoder_of, style_generator_of
 
@@ -121,7 +121,10 @@ class Edit(Operation):
         Option(metavar="NAMES", help="Attributes to take away, likewise.", show_default=False),
     ] = None
     strength: Annotated[
-        float, Option(min=0, help="1 is what makes the difference in faces at large, 0 is none.")
+        float,
+        Option(
+            min=0, max=MOST, help="1 is what makes the difference in faces at large, 0 is none."
+        ),
     ] = 1.0
     auto_strength: Annotated[
         bool,
@@ -229,10 +232,6 @@ class Edit(Operation):
             return f"{self.sheet}-sheet"
         dyed = [] if self.hair_color is None else [f"hair-{self.hair_color.strip('#')}"]
         return "-".join([*self.added, *(f"no-{slug}" for slug in self.removed), *dyed])
-
-    @property
-    def suffix_in_full(self) -> str:
-        return with_settings(self)
 
     def check(self) -> None:
         check(self.added, self.removed)

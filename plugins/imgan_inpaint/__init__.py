@@ -31,6 +31,9 @@ PATCHES = "none"
 TOLERANCE = 10
 """How far a pixel may be from --color in each channel, where nothing else is said."""
 
+WIDEST = 1000
+"""How far --grow and --feather may reach, in pixels."""
+
 Box = tuple[int, int, int, int]
 
 
@@ -117,11 +120,12 @@ class Inpaint(Operation):
             show_default=False,
         ),
     ] = None
-    grow: Annotated[int, Option(min=0, help="Make the hole so many pixels larger.")] = 0
+    grow: Annotated[int, Option(min=0, max=WIDEST, help="Make the hole so many pixels larger.")] = 0
     feather: Annotated[
         int,
         Option(
             min=0,
+            max=WIDEST,
             help="Blend the result into so many pixels around the hole, which else stay as they "
             "are.",
         ),

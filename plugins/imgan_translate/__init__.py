@@ -13,7 +13,7 @@ from typer import Option
 from imgan.errors import Misuse
 from imgan.hookspecs import hookimpl
 from imgan.models.cards import ModelCard, read_cards
-from imgan.operations import COMPOSITE, Listing, Operation, Process, Runtime, with_settings
+from imgan.operations import COMPOSITE, Listing, Operation, Process, Runtime
 from imgan.recipes import Evaluation, Recipe, Settings
 
 if TYPE_CHECKING:
@@ -256,10 +256,6 @@ class Translate(Operation):
     @property
     def suffix(self) -> str:
         return self.to or str(self.model)
-
-    @property
-    def suffix_in_full(self) -> str:
-        return with_settings(self)
 
     @property
     def states(self) -> str:
