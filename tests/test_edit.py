@@ -1,4 +1,4 @@
-"""`imgan edit`, with an editor and a judge so small that their answers are known."""
+"""`imgan edit`, with an editor and a classifier so small that their answers are known."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from imgan.models import store
 from imgan.models.cards import Description
 from imgan.plugins import registry
 from imgan.training.celeba import ATTRIBUTES_FILE, held_out, read_faces
-from imgan_edit import Edit, Sheet, evaluate, judge, occlusion, run, sheet
+from imgan_edit import Edit, Sheet, attribute_classifier, evaluate, occlusion, run, sheet
 from imgan_edit.attributes import NAMES, SLUGS, parse
-from imgan_edit.stroke import soft_mask
+from imgan_edit.patch import soft_mask
 
 BANGS, SMILING, MALE = SLUGS.index("bangs"), SLUGS.index("smiling"), SLUGS.index("male")
 
@@ -69,8 +69,8 @@ def write_editor(
     )
 
 
-def write_judge(path: Path, **colours: tuple[float, float, float]) -> None:
-    """A judge that sees an attribute when the face's mean colour, times these, is above 0.
+def write_classifier(path: Path, **colours: tuple[float, float, float]) -> None:
+    """A classifier that sees an attribute when the face's mean colour, times these, is above 0.
 
     It never sees the others.
     """
@@ -92,7 +92,7 @@ def write_judge(path: Path, **colours: tuple[float, float, float]) -> None:
 
 
 def add_finder(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What is magenta stands before the face."""
+    """What is magenta is an occluder."""
     save(
         home / "finder.onnx",
         [
@@ -112,17 +112,17 @@ def add_finder(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def networks(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An editor (bangs and male add red, smiling adds green, male takes blue), and a judge."""
+    """An editor (bangs and male add red, smiling adds green, male takes blue), and a classifier."""
     write_editor(home / "editor.onnx", bangs=(0.5, 0, 0), smiling=(0, 0.5, 0), male=(0.2, 0, -0.5))
-    write_judge(home / "judge.onnx", bangs=(8, 0, 0), smiling=(0, 8, 0), male=(0, 0, -8))
+    write_classifier(home / "classifier.onnx", bangs=(8, 0, 0), smiling=(0, 8, 0), male=(0, 0, -8))
     figures = {run.added_figure("bangs"): 0.5, run.removed_figure("bangs"): 1}
     store.add(
         home / "editor.onnx",
         Description(name="tiny-editor", operation="edit", figures=figures),
     )
-    store.add(home / "judge.onnx", Description(name="tiny-judge", operation="evaluate"))
-    monkeypatch.setattr(evaluate, "JUDGE", "tiny-judge")
-    monkeypatch.setattr(judge, "JUDGE", "tiny-judge")
+    store.add(home / "classifier.onnx", Description(name="tiny-classifier", operation="evaluate"))
+    monkeypatch.setattr(evaluate, "CLASSIFIER", "tiny-classifier")
+    monkeypatch.setattr(attribute_classifier, "CLASSIFIER", "tiny-classifier")
     add_finder(home, monkeypatch)
 
 
@@ -146,7 +146,7 @@ def pixels(path: Path) -> NDArray[np.int64]:
     return np.asarray(Image.open(path).convert("RGB")).astype(int)
 
 
-def wish(**settings: object) -> Edit:
+def edit(**settings: object) -> Edit:
     return Edit(model="tiny-editor", **settings)  # type: ignore[arg-type]
 
 
@@ -213,7 +213,7 @@ def test_what_cannot_be_had_together_is_misuse_before_anything_is_loaded(
     [("bald", "bangs"), ("bangs,black-hair", "bald"), ("mouth-slightly-open", "smiling")],
 )
 def test_what_goes_together_is_not(photo: Path, added: str, removed: str) -> None:
-    execute(job(photo, output=str(photo.with_name("a.png"))), wish(add=[added], remove=[removed]))
+    execute(job(photo, output=str(photo.with_name("a.png"))), edit(add=[added], remove=[removed]))
 
 
 @pytest.mark.parametrize(
@@ -231,7 +231,7 @@ def test_a_far_miss_names_the_list() -> None:
 
 
 def test_the_face_is_edited_and_the_rest_of_the_photo_stays_to_the_bit(photo: Path) -> None:
-    execute(job(photo), wish(add=["bangs"]))
+    execute(job(photo), edit(add=["bangs"]))
     change = pixels(photo.with_name("photo-bangs.png")) - pixels(photo)
     # 0.5 of -1..1 is 64 of 255, in red alone, in the middle of the face.
     assert change[120, 225].tolist() == [min(64, 255 - pixels(photo)[120, 225, 0]), 0, 0]
@@ -242,20 +242,20 @@ def test_the_face_is_edited_and_the_rest_of_the_photo_stays_to_the_bit(photo: Pa
 def test_the_number_multiplies_the_strength(tmp_path: Path) -> None:
     path = tmp_path / "grey.png"
     Image.new("RGB", (109, 89), (128, 128, 128)).save(path)
-    execute(job(path), wish(add=["smiling=0.5"], remove=["bangs=2"], strength=0.5, aligned=True))
+    execute(job(path), edit(add=["smiling=0.5"], remove=["bangs=2"], strength=0.5, aligned=True))
     edited = pixels(tmp_path / "grey-smiling-no-bangs.png")
     assert edited[44, 54].tolist() == [64, 144, 128]
 
 
 def test_outputs_are_called_by_what_was_added_and_removed(photo: Path) -> None:
-    execute(job(photo), wish(add=["bangs"], remove=["smiling,male"], aligned=True))
+    execute(job(photo), edit(add=["bangs"], remove=["smiling,male"], aligned=True))
     assert photo.with_name("photo-bangs-no-smiling-no-male.png").exists()
 
 
 def test_removing_goes_the_other_way_by_the_strength(tmp_path: Path) -> None:
     path = tmp_path / "grey.png"
     Image.new("RGB", (109, 89), (128, 128, 128)).save(path)
-    execute(job(path), wish(remove=["smiling"], strength=0.5, aligned=True))
+    execute(job(path), edit(remove=["smiling"], strength=0.5, aligned=True))
     edited = pixels(tmp_path / "grey-no-smiling.png")
     assert edited[44, 54].tolist() == [128, 96, 128]
     assert (edited[:, :10] == 128).all()
@@ -264,15 +264,15 @@ def test_removing_goes_the_other_way_by_the_strength(tmp_path: Path) -> None:
 def test_a_grey_photo_stays_grey(tmp_path: Path) -> None:
     path = tmp_path / "grey.png"
     Image.new("L", (90, 90), 100).save(path)
-    execute(job(path), wish(add=["smiling"], aligned=True))
+    execute(job(path), edit(add=["smiling"], aligned=True))
     edited = Image.open(tmp_path / "grey-smiling.png")
     assert edited.mode == "L"
     assert edited.getpixel((45, 45)) == 100 + round(63.75 * 0.587)
 
 
 def test_all_faces_are_edited_and_one_can_be_picked_from_the_left(pair: Path) -> None:
-    execute(job(pair), wish(add=["bangs"]))
-    execute(job(pair, output=str(pair.with_name("second.png"))), wish(add=["bangs"], face="2"))
+    execute(job(pair), edit(add=["bangs"]))
+    execute(job(pair, output=str(pair.with_name("second.png"))), edit(add=["bangs"], face="2"))
     both = (pixels(pair.with_name("pair-bangs.png")) - pixels(pair)).any((0, 2))
     second = (pixels(pair.with_name("second.png")) - pixels(pair)).any((0, 2))
     assert both[:220].any()
@@ -284,7 +284,7 @@ def test_all_faces_are_edited_and_one_can_be_picked_from_the_left(pair: Path) ->
 def test_a_box_by_hand_needs_no_search(tmp_path: Path) -> None:
     path = tmp_path / "plain.png"
     Image.new("RGB", (400, 300), (90, 90, 90)).save(path)
-    execute(job(path), wish(add=["bangs"], face="100,100,60,80"))
+    execute(job(path), edit(add=["bangs"], face="100,100,60,80"))
     changed = (pixels(tmp_path / "plain-bangs.png") != 90).any(2)
     assert changed[140, 130]
     assert not changed[:, 230:].any()
@@ -293,7 +293,7 @@ def test_a_box_by_hand_needs_no_search(tmp_path: Path) -> None:
 def test_the_facts_name_faces_boxes_and_what_was_edited(
     pair: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    execute(job(pair, json=True), wish(add=["bangs"], face="2"))
+    execute(job(pair, json=True), edit(add=["bangs"], face="2"))
     facts = json.loads(capsys.readouterr().out)
     assert facts["faces"] == 2
     assert facts["boxes"][0][0] < facts["boxes"][1][0]
@@ -305,19 +305,19 @@ def test_a_photo_without_a_face_says_what_to_try(tmp_path: Path) -> None:
     path = tmp_path / "plain.png"
     Image.new("RGB", (100, 100)).save(path)
     with pytest.raises(Failure, match=r"no face found.*--face.*--aligned"):
-        execute(job(path), wish(add=["bangs"]))
+        execute(job(path), edit(add=["bangs"]))
     assert list(tmp_path.iterdir()) == [path]
 
 
 def test_a_face_number_beyond_the_faces_fails(photo: Path) -> None:
     with pytest.raises(Failure, match="no face 3: 1 found"):
-        execute(job(photo), wish(add=["bangs"], face="3"))
+        execute(job(photo), edit(add=["bangs"], face="3"))
 
 
 @pytest.mark.parametrize("box", ["600,0,50,50", "0,-80,50,50", "0,0,600,50"])
 def test_a_box_that_does_not_fit_the_photo_fails(photo: Path, box: str) -> None:
     with pytest.raises(Failure, match="512x512"):
-        execute(job(photo), wish(add=["bangs"], face=box))
+        execute(job(photo), edit(add=["bangs"], face=box))
 
 
 @pytest.mark.parametrize("place", [{"face": "9,9,40,47"}, {"aligned": True}])
@@ -325,7 +325,7 @@ def test_a_face_under_48_pixels_is_refused(tmp_path: Path, place: dict[str, obje
     path = tmp_path / "small.png"
     Image.new("RGB", (90, 47), (90, 90, 90)).save(path)
     with pytest.raises(Failure, match="is 47 pixels high, and under 48"):
-        execute(job(path), wish(add=["bangs"], **place))
+        execute(job(path), edit(add=["bangs"], **place))
     assert list(tmp_path.iterdir()) == [path]
 
 
@@ -335,7 +335,7 @@ def test_a_patch_that_the_detector_takes_for_a_small_face_is_left_alone(
     face = faces.find(skimage.data.astronaut())[0]
     patch = faces.boxed(20, 400, 18, 20)
     monkeypatch.setattr(faces, "find", lambda rgb: [patch, face])
-    execute(job(photo, json=True), wish(add=["bangs"], face="1"))
+    execute(job(photo, json=True), edit(add=["bangs"], face="1"))
     change = pixels(photo.with_name("photo-bangs.png")) - pixels(photo)
     assert change[:250].any()
     assert not change[250:].any()
@@ -344,7 +344,7 @@ def test_a_patch_that_the_detector_takes_for_a_small_face_is_left_alone(
     assert "1 face under 48 pixels left alone" in err
     monkeypatch.setattr(faces, "find", lambda rgb: [patch])
     with pytest.raises(Failure, match="20 pixels high"):
-        execute(job(photo, overwrite=True), wish(add=["bangs"]))
+        execute(job(photo, overwrite=True), edit(add=["bangs"]))
 
 
 def test_a_profile_is_left_alone_unless_it_is_boxed_by_hand(
@@ -353,19 +353,19 @@ def test_a_profile_is_left_alone_unless_it_is_boxed_by_hand(
     front, profile = faces.boxed(20, 20, 60, 80), faces.boxed(300, 300, 60, 80)
     profile.points[2] = profile.points[1] + (3, 20)
     monkeypatch.setattr(faces, "find", lambda rgb: [front, profile])
-    execute(job(photo), wish(add=["bangs"]))
+    execute(job(photo), edit(add=["bangs"]))
     change = pixels(photo.with_name("photo-bangs.png")) - pixels(photo)
     assert change[:200].any()
     assert not change[250:].any()
     assert "face 2 is turned away" in capfd.readouterr().err
     with pytest.raises(Failure, match=r"turned away.*--face x,y,width,height"):
-        execute(job(photo, overwrite=True), wish(add=["bangs"], face="2"))
+        execute(job(photo, overwrite=True), edit(add=["bangs"], face="2"))
 
 
 @pytest.mark.parametrize("face", ["", "0", "-1", "1.5", "left", "1,2,3", "1,2,0,4", "nan,1,2,3"])
 def test_a_face_that_means_nothing_is_misuse(photo: Path, face: str) -> None:
     with pytest.raises(Misuse, match="--face"):
-        execute(job(photo), wish(add=["bangs"], face=face))
+        execute(job(photo), edit(add=["bangs"], face=face))
 
 
 @pytest.mark.parametrize(
@@ -374,11 +374,11 @@ def test_a_face_that_means_nothing_is_misuse(photo: Path, face: str) -> None:
         {},
         {"add": ["bangs"], "remove": ["Bangs"]},
         {"add": ["bangs"], "face": "1", "aligned": True},
-        {"add": ["bangs"], "model": "tiny-judge"},
+        {"add": ["bangs"], "model": "tiny-classifier"},
         {"add": ["bangs"], "model": "no-such-model"},
     ],
 )
-def test_wishes_that_contradict_themselves_are_misuse(
+def test_requests_that_contradict_themselves_are_misuse(
     photo: Path, settings: dict[str, object]
 ) -> None:
     with pytest.raises(Misuse):
@@ -408,7 +408,7 @@ def test_the_list_is_json_for_scripts() -> None:
 
 def test_the_sheet_shows_the_face_under_every_attribute(photo: Path, tmp_path: Path) -> None:
     target = tmp_path / "sheet.png"
-    execute(job(photo, output=str(target)), replace(wish(), sheet=Sheet.attributes))
+    execute(job(photo, output=str(target)), replace(edit(), sheet=Sheet.attributes))
     shown = pixels(target)
     assert shown.shape == (6 * (sheet.TILE + sheet.LABEL), sheet.COLUMNS * sheet.TILE, 3)
     assert centre(shown, 0).tolist() == centre(shown, 1).tolist()
@@ -416,13 +416,13 @@ def test_the_sheet_shows_the_face_under_every_attribute(photo: Path, tmp_path: P
     labels = shown[sheet.TILE : sheet.TILE + sheet.LABEL, : sheet.TILE]
     assert labels.min() < 100
     with pytest.raises(Failure, match=r"sheet\.png"):
-        execute(job(photo, output=str(target)), wish(sheet=Sheet.attributes, strength=2))
+        execute(job(photo, output=str(target)), edit(sheet=Sheet.attributes, strength=2))
 
 
 def test_the_sheet_of_strengths_shows_what_is_named_ever_stronger(tmp_path: Path) -> None:
     path = tmp_path / "grey.png"
     Image.new("RGB", (90, 90), (128, 128, 128)).save(path)
-    named = wish(add=["bangs=0.5"], aligned=True, strength=2)
+    named = edit(add=["bangs=0.5"], aligned=True, strength=2)
     execute(job(path), replace(named, sheet=Sheet.strength))
     shown = pixels(tmp_path / "grey-strength-sheet.png")
     reds = [int(centre(shown, index)[0]) for index in range(1 + len(run.STEPS))]
@@ -447,11 +447,11 @@ def test_the_sheet_reads_standard_input(photo: Path, tmp_path: Path) -> None:
 
 def test_a_sheet_says_which_options_it_has_no_use_for(photo: Path) -> None:
     with pytest.raises(Misuse, match="leave --add"):
-        execute(job(photo), replace(wish(add=["bangs"]), sheet=Sheet.attributes))
+        execute(job(photo), replace(edit(add=["bangs"]), sheet=Sheet.attributes))
     with pytest.raises(Misuse, match="with --add"):
-        execute(job(photo), replace(wish(), sheet=Sheet.strength))
+        execute(job(photo), replace(edit(), sheet=Sheet.strength))
     with pytest.raises(Misuse, match="leave --max-drift"):
-        execute(job(photo), replace(wish(max_drift=0.1), sheet=Sheet.attributes))
+        execute(job(photo), replace(edit(max_drift=0.1), sheet=Sheet.attributes))
 
 
 def test_the_soft_mask_is_one_inside_and_zero_along_the_border() -> None:
@@ -462,7 +462,7 @@ def test_the_soft_mask_is_one_inside_and_zero_along_the_border() -> None:
     assert np.abs(np.diff(mask, axis=0)).max() < 0.15
 
 
-def test_the_evaluation_counts_what_the_judge_sees(tmp_path: Path) -> None:
+def test_the_evaluation_counts_what_the_classifier_sees(tmp_path: Path) -> None:
     # Two faces without bangs, near enough to red that adding shows in one of them only.
     for name, red in [("1.jpg", 100), ("2.jpg", 40), ("3.jpg", 220)]:
         Image.new("RGB", (89, 109), (red, 100, 200)).save(tmp_path / name, quality=100)
@@ -479,7 +479,7 @@ def test_the_evaluation_counts_what_the_judge_sees(tmp_path: Path) -> None:
     assert 0.001 < float(figures["male added"][2]) < 1 / 39
     added = [float(figures[f"{slug} added"][1]) for slug in SLUGS if slug != "male"]
     assert float(figures["mean added"][1]) == pytest.approx(np.mean(added), abs=0.03)
-    # The judge sees bangs in the third face alone; the list has them in the second as well.
+    # The classifier sees bangs in the third face alone; the list has them in the second as well.
     lines = [f"{n}.jpg {' '.join(['1' if n > 1 else '-1'] * len(SLUGS))}" for n in (1, 2, 3)]
     listing = "\n".join(["3", " ".join(NAMES), *lines])
     (tmp_path / ATTRIBUTES_FILE).write_text(listing)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from onnx import helper
 from PIL import Image
-from test_edit import add_finder, invoke, job, pixels, save, write_judge
+from test_edit import add_finder, invoke, job, pixels, save, write_classifier
 
 from imgan.commands.operation import execute
 from imgan.errors import Failure, Misuse
@@ -17,7 +17,7 @@ from imgan.models import store
 from imgan.models.cards import Description
 from imgan.models.store import Models
 from imgan.operations import Runtime
-from imgan_edit import Edit, evaluate, judge
+from imgan_edit import Edit, attribute_classifier, evaluate
 from imgan_edit.attributes import SLUGS
 from imgan_edit.engines import open_editor
 
@@ -69,10 +69,10 @@ def networks(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, generator in (("tiny-icgan", card.sha256), ("tiny-lost", "0" * 64)):
         description = Description(name=name, operation="edit", traits={"generator": generator})
         store.add(home / "encoders.onnx", description)
-    write_judge(home / "judge.onnx", bangs=(0, 8, 0))
-    store.add(home / "judge.onnx", Description(name="tiny-judge", operation="evaluate"))
-    for module in (judge, evaluate):
-        monkeypatch.setattr(module, "JUDGE", "tiny-judge")
+    write_classifier(home / "classifier.onnx", bangs=(0, 8, 0))
+    store.add(home / "classifier.onnx", Description(name="tiny-classifier", operation="evaluate"))
+    for module in (attribute_classifier, evaluate):
+        monkeypatch.setattr(module, "CLASSIFIER", "tiny-classifier")
     add_finder(home, monkeypatch)
 
 
@@ -83,14 +83,14 @@ def photo(tmp_path: Path) -> Path:
     return path
 
 
-def wish(**settings: object) -> Edit:
+def edit(**settings: object) -> Edit:
     return Edit(**{"model": "tiny-icgan", "aligned": True, **settings})  # type: ignore[arg-type]
 
 
 def moved(photo: Path, **settings: object) -> list[int]:
     """By how much an edit changes the middle of a picture."""
     target = photo.with_name("edited.png")
-    execute(job(photo, output=str(target), overwrite=True), wish(**settings))
+    execute(job(photo, output=str(target), overwrite=True), edit(**settings))
     return (pixels(target) - pixels(photo))[32, 32].tolist()
 
 
@@ -112,7 +112,7 @@ def test_a_colour_of_the_hair_takes_the_place_of_another(photo: Path) -> None:
 def test_strength_is_how_far_y_goes(photo: Path) -> None:
     assert moved(photo, add=["bangs"], strength=0.5) == [0, 6, 0]
     assert moved(photo, add=["bangs"], strength=2) == [0, 2 * STEP, 0]
-    execute(job(photo), wish(add=["bangs"], strength=0))
+    execute(job(photo), edit(add=["bangs"], strength=0))
     assert (pixels(photo.with_name("face-bangs.png")) == pixels(photo)).all()
 
 
@@ -124,7 +124,7 @@ def test_the_border_stays_as_it_was(photo: Path) -> None:
 
 
 def test_a_generator_is_part_of_what_a_result_was_made_from() -> None:
-    names = [card.name for card in wish().cards(Models.installed())]
+    names = [card.name for card in edit().cards(Models.installed())]
     assert names[:2] == ["tiny-icgan", "tiny-made"]
 
 

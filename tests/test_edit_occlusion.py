@@ -1,4 +1,4 @@
-"""What stands before a face: no edit goes over it, and hidden faces are left alone."""
+"""Occluders of a face: no edit goes over it, and hidden faces are left alone."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 import skimage.data
 import torch
 from PIL import Image
-from test_edit import add_finder, job, pixels, wish, write_editor
+from test_edit import add_finder, edit, job, pixels, write_editor
 
 from imgan import faces
 from imgan.commands.operation import execute
@@ -26,7 +26,7 @@ from imgan.recipes import resolve
 from imgan.training.loop import fit
 from imgan_edit import OcclusionSettings, Sheet, evaluate_occlusion
 from imgan_edit.occlusion import Finder, share
-from imgan_edit.train_occlusion import OcclusionTask
+from imgan_edit.training.occlusion import OcclusionTask
 
 MAGENTA = (255, 0, 255)
 GREY = 100
@@ -52,7 +52,7 @@ def half_hidden(path: Path) -> Path:
     return path
 
 
-def covered_face(top: float, right: float) -> Picture:
+def occluded_face(top: float, right: float) -> Picture:
     """A photo of a face, less what lies below `top` and left of `right`, in parts of its box."""
     photo = skimage.data.astronaut().copy()
     x, y, width, height = faces.find(photo)[0].box
@@ -63,7 +63,7 @@ def covered_face(top: float, right: float) -> Picture:
 @pytest.mark.usefixtures("tiny")
 def test_an_edit_keeps_off_what_is_before_the_face(tmp_path: Path) -> None:
     path = half_hidden(tmp_path / "face.png")
-    execute(job(path), wish(add=["bangs"], aligned=True))
+    execute(job(path), edit(add=["bangs"], aligned=True))
     change = pixels(path.with_name("face-bangs.png")) - pixels(path)
     assert (change[60:68, 30:50] > 50).all()
     assert not change[:, 72:].any()
@@ -73,7 +73,7 @@ def test_an_edit_keeps_off_what_is_before_the_face(tmp_path: Path) -> None:
 def test_a_sheet_keeps_off_it_too(tmp_path: Path) -> None:
     path = half_hidden(tmp_path / "face.png")
     target = tmp_path / "sheet.png"
-    execute(job(path, output=str(target)), wish(add=["bangs"], aligned=True, sheet=Sheet.strength))
+    execute(job(path, output=str(target)), edit(add=["bangs"], aligned=True, sheet=Sheet.strength))
     last = pixels(target)[:, 128:256]
     assert (last[60:68, 30:50] > GREY).all()
     assert (last[60:68, 80:110] == MAGENTA).all()
@@ -87,9 +87,9 @@ def test_a_face_that_is_hidden_in_large_part_is_refused_unless_it_is_pointed_at(
     face = faces.whole(128, 128)
     monkeypatch.setattr(faces, "find", lambda rgb: [face])
     with pytest.raises(Failure, match=r"hidden in large part \(5\d%\).*--face x,y,width,height"):
-        execute(job(path), wish(add=["bangs"]))
+        execute(job(path), edit(add=["bangs"]))
     assert list(tmp_path.iterdir()) == [path]
-    execute(job(path), wish(add=["bangs"], face="24,30,80,90"))
+    execute(job(path), edit(add=["bangs"], face="24,30,80,90"))
     assert path.with_name("photo-bangs.png").exists()
 
 
@@ -103,7 +103,7 @@ def test_a_hidden_face_is_named_and_the_others_are_edited(
     photo.save(path)
     found = [faces.boxed(30, 30, 60, 70), faces.boxed(200, 30, 60, 70)]
     monkeypatch.setattr(faces, "find", lambda rgb: found)
-    execute(job(path, json=True), wish(add=["bangs"]))
+    execute(job(path, json=True), edit(add=["bangs"]))
     out, err = capfd.readouterr()
     assert "face 2 is hidden in large part: left alone" in err
     facts = json.loads(out)
@@ -114,9 +114,9 @@ def test_a_hidden_face_is_named_and_the_others_are_edited(
 def test_a_face_in_which_nothing_would_change_is_no_success(tmp_path: Path) -> None:
     path = half_hidden(tmp_path / "face.png")
     with pytest.raises(Failure, match="is not changed by the network"):
-        execute(job(path), wish(add=["young"], aligned=True))
+        execute(job(path), edit(add=["young"], aligned=True))
     assert list(tmp_path.iterdir()) == [path]
-    execute(job(path), wish(add=["young"], aligned=True, strength=0))
+    execute(job(path), edit(add=["young"], aligned=True, strength=0))
 
 
 def test_the_middle_of_a_face_counts_more_than_its_corners() -> None:
@@ -133,7 +133,7 @@ def test_the_shipped_network_sees_what_is_before_a_real_face(
     top: float, right: float, least: float, most: float
 ) -> None:
     face = faces.find(skimage.data.astronaut())[0]
-    hidden = Finder.open(cpu()).hidden(covered_face(top, right), face)
+    hidden = Finder.open(cpu()).hidden(occluded_face(top, right), face)
     assert least <= share(hidden) <= most
 
 

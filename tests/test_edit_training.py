@@ -17,7 +17,8 @@ from imgan.training.loop import fit, start_from
 from imgan.training.weights import blend, read_sources
 from imgan_edit import ClassifierSettings, EncoderSettings
 from imgan_edit.attributes import SLUGS
-from imgan_edit.train import ClassifierTask, EncoderTask, _erased
+from imgan_edit.training.classifier import ClassifierTask, _erased
+from imgan_edit.training.encoder import EncoderTask
 from imgan_generate import DCGANSettings
 from imgan_generate.train import DCGANTask
 

@@ -11,7 +11,7 @@ import skimage.data
 from numpy.typing import NDArray
 from onnx import helper
 from PIL import Image
-from test_edit import add_finder, job, pixels, save, write_editor, write_judge
+from test_edit import add_finder, job, pixels, save, write_classifier, write_editor
 
 from imgan import faces
 from imgan.commands.operation import execute
@@ -23,9 +23,9 @@ from imgan.models import store
 from imgan.models.cards import Description
 from imgan.models.store import Models
 from imgan.operations import Runtime
-from imgan_edit import Edit, evaluate, judge
+from imgan_edit import Edit, attribute_classifier, evaluate
 from imgan_edit.engines import open_editor
-from imgan_edit.stroke import enlarged
+from imgan_edit.patch import enlarged
 
 SIZE = 64
 GREY = 100
@@ -38,16 +38,20 @@ def cpu() -> Runtime:
 
 @pytest.fixture(autouse=True)
 def networks(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hair has a colour, a quarter of -1..1; the judge sees bangs if it is red."""
+    """Hair has a colour, a quarter of -1..1; the classifier sees bangs if it is red."""
     write_editor(home / "editor.onnx", smiling=(0.1, 0.1, 0.1), bangs=(0.16, 0.1, 0.1), **HAIR)
-    write_judge(home / "judge.onnx", bangs=(32, 0, 0))
+    write_classifier(home / "classifier.onnx", bangs=(32, 0, 0))
     layers = perceptual.SCALES
     any_size = ["n", 3, "h", "w"]
     same = [helper.make_node("Identity", ["input"], [layer]) for layer in layers]
     save(home / "features.onnx", same, {"input": any_size}, dict.fromkeys(layers, any_size))
-    for name, operation in (("editor", "edit"), ("judge", "evaluate"), ("features", "features")):
+    for name, operation in (
+        ("editor", "edit"),
+        ("classifier", "evaluate"),
+        ("features", "features"),
+    ):
         store.add(home / f"{name}.onnx", Description(name=f"tiny-{name}", operation=operation))
-    monkeypatch.setattr(judge, "JUDGE", "tiny-judge")
+    monkeypatch.setattr(attribute_classifier, "CLASSIFIER", "tiny-classifier")
     monkeypatch.setattr(perceptual, "MODEL", "tiny-features")
     add_finder(home, monkeypatch)
 
@@ -70,7 +74,7 @@ def portrait(tmp_path: Path) -> Path:
     return path
 
 
-def wish(**settings: object) -> Edit:
+def edit(**settings: object) -> Edit:
     return Edit(**{"model": "tiny-editor", "aligned": True, **settings})  # type: ignore[arg-type]
 
 
@@ -78,7 +82,7 @@ def moved(path: Path, **settings: object) -> list[int]:
     """By how much an edit changes the middle of a picture."""
     target = path.with_name("edited.png")
     receipt = settings.pop("receipt", None)
-    execute(job(path, output=str(target), overwrite=True, receipt=receipt), wish(**settings))
+    execute(job(path, output=str(target), overwrite=True, receipt=receipt), edit(**settings))
     return (pixels(target) - pixels(path))[48, 48].tolist()
 
 
@@ -92,13 +96,13 @@ def test_a_card_may_make_edits_stronger(plain: Path, home: Path, gain: float) ->
 
 
 def test_no_strength_leaves_the_photo_to_the_bit(portrait: Path) -> None:
-    execute(job(portrait), wish(add=["blond-hair"], strength=0, aligned=False))
+    execute(job(portrait), edit(add=["blond-hair"], strength=0, aligned=False))
     assert np.array_equal(pixels(portrait.with_name("photo-blond-hair.png")), pixels(portrait))
 
 
 def test_every_network_that_has_a_say_is_part_of_what_a_result_was_made_from() -> None:
     models = Models.installed()
-    assert [len(wish(**settings).cards(models)) for settings in ({}, {"max_drift": 1})] == [3, 5]
+    assert [len(edit(**settings).cards(models)) for settings in ({}, {"max_drift": 1})] == [3, 5]
 
 
 def test_strength_is_raised_until_the_classifier_sees_it_or_the_face_moves(
@@ -113,19 +117,19 @@ def test_strength_is_raised_until_the_classifier_sees_it_or_the_face_moves(
     assert 2 < fact["strength"] <= 3
     plain.with_name("edited.png").unlink()
     with pytest.raises(Failure, match=r"even at strength 0\.25 .* moved by"):
-        execute(job(plain), wish(add=["bangs"], auto_strength=True, max_drift=1e-6))
+        execute(job(plain), edit(add=["bangs"], auto_strength=True, max_drift=1e-6))
 
 
 def test_an_edit_that_moves_the_identity_is_refused_though_no_attribute_moved(plain: Path) -> None:
-    # The judge looks at red alone, and the features are the colours.
+    # The classifier looks at red alone, and the features are the colours.
     with pytest.raises(Failure, match=r"face 1: identity moved by 0\.\d+, over --max-drift 0\.01"):
-        execute(job(plain), wish(add=["black-hair"], max_drift=0.01))
+        execute(job(plain), edit(add=["black-hair"], max_drift=0.01))
     assert not plain.with_name("face-black-hair.png").exists()
-    execute(job(plain), wish(add=["black-hair"], max_drift=5))
+    execute(job(plain), edit(add=["black-hair"], max_drift=5))
 
 
 def test_a_network_of_neither_engine_is_no_editor(home: Path) -> None:
-    card = store.add(home / "judge.onnx", Description(name="other", operation="edit"))
+    card = store.add(home / "classifier.onnx", Description(name="other", operation="edit"))
     with pytest.raises(Failure, match="model other is no editor"):
         open_editor(card, cpu())
 
@@ -174,7 +178,7 @@ def test_an_edit_finds_its_place_in_small_large_leaning_and_lying_faces(
     turned.resize((side, side), Image.Resampling.LANCZOS).save(path)
     write_editor(home / "spot.onnx", spot(), smiling=(-1, -1, -1))
     store.add(home / "spot.onnx", Description(name="spot", operation="edit"))
-    execute(job(path), wish(add=["smiling"], model="spot", aligned=False))
+    execute(job(path), edit(add=["smiling"], model="spot", aligned=False))
     change = np.abs(pixels(tmp_path / "photo-smiling.png") - pixels(path)).sum(2)
     rows, columns = np.indices(change.shape) + 0.5
     found = np.array([(columns * change).sum(), (rows * change).sum()]) / change.sum() / scale
@@ -191,7 +195,7 @@ def test_a_face_that_the_edge_cuts_off_is_left_alone(
     whole, cut = faces.boxed(20, 20, 60, 80), faces.boxed(470, 300, 60, 80)
     monkeypatch.setattr(faces, "find", lambda rgb: [whole, cut])
     target = portrait.with_name("photo-smiling.png")
-    execute(job(portrait, json=True), wish(add=["smiling"], aligned=False))
+    execute(job(portrait, json=True), edit(add=["smiling"], aligned=False))
     change = pixels(target) - pixels(portrait)
     assert change[:200].any()
     assert not change[250:].any()
@@ -199,7 +203,7 @@ def test_a_face_that_the_edge_cuts_off_is_left_alone(
     assert "face 2 is cut off by the edge: left alone" in err
     assert json.loads(out)["cut_off"] == [2]
     with pytest.raises(Failure, match=r"is cut off by the edge.*--face x,y,width,height"):
-        execute(job(portrait, overwrite=True), wish(add=["smiling"], aligned=False, face="2"))
+        execute(job(portrait, overwrite=True), edit(add=["smiling"], aligned=False, face="2"))
 
 
 def textured(size: int) -> NDArray[np.uint8]:

@@ -24,10 +24,11 @@ from imgan.models.cards import METADATA_KEY, Description, card_from_json
 from imgan.models.store import embedded_description
 from imgan.plugins import registry
 from imgan.recipes import resolve
+from imgan.training.classifier import Classifier
 from imgan.training.loop import start_from
 from imgan.training.run import train
 from imgan.training.weights import read_weights
-from imgan_edit.net import Classifier, VectorEditor
+from imgan_edit.net import VectorEditor
 from imgan_exporters import families
 from imgan_exporters.onnx import LIMIT, Parity, Port, convert, halve, write
 from imgan_generate import DCGANSettings
@@ -69,7 +70,7 @@ FAMILIES = {
         _trained(VectorEditor(Encoder(width=4), Generator(width=4), torch.zeros(40, 100))),
         families.editor_form,
     ),
-    "edit-classifier": (_trained(Classifier(width=4)), families.classifier),
+    "edit-classifier": (_trained(Classifier(4, 40)), families.classifier),
 }
 
 

@@ -23,13 +23,13 @@ from imgan.models.sessions import open_session
 from imgan.plugins import registry
 from imgan.training import perceptual
 from imgan.training.data import to_tensor
+from imgan.training.distort import STRENGTHS, blur, distort
 from imgan.training.loop import CHECKPOINT, fit, start_from
 from imgan.training.perceptual import VGG16, Features, distance, gram, load
 from imgan.training.weights import read_weights
 from imgan_exporters import families
 from imgan_exporters.onnx import write
 from imgan_features import FeaturesSettings, evaluate, teacher
-from imgan_features.distort import STRENGTHS, blur, distort
 from imgan_features.fit import solve, spanning
 from imgan_features.net import Scales
 from imgan_features.train import FeaturesTask

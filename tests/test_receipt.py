@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from onnx import helper
 from PIL import Image
-from test_edit import add_finder, save, write_editor, write_judge
+from test_edit import add_finder, save, write_classifier, write_editor
 from typer.testing import CliRunner, Result
 
 from imgan import cli, faces
@@ -29,9 +29,9 @@ from imgan.models.cards import Description
 from imgan.models.store import Models
 from imgan.operations import COMPOSITE, TRAINED, Runtime
 from imgan.plugins import registry
-from imgan_edit import Edit, judge, receipt
+from imgan_edit import Edit, attribute_classifier, receipt
 from imgan_edit.attributes import SLUGS
-from imgan_edit.stroke import Stroke
+from imgan_edit.patch import Patch
 
 BANGS, SMILING, MALE = SLUGS.index("bangs"), SLUGS.index("smiling"), SLUGS.index("male")
 GREY = 100
@@ -46,11 +46,11 @@ def cpu() -> Runtime:
 def networks(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bangs are red, smiling is green: a quarter of -1..1 at strength 1. Male is red too, a little.
 
-    The judge sees an attribute where the face's mean of its colour is above 0. The features are the
-    colours themselves, at every depth.
+    The classifier sees an attribute where the face's mean of its colour is above 0. The features
+    are the colours themselves, at every depth.
     """
     write_editor(home / "editor.onnx", bangs=(0.25, 0, 0), smiling=(0, 0.25, 0))
-    write_judge(home / "judge.onnx", bangs=(8, 0, 0), smiling=(0, 8, 0), male=(4, 0, 0))
+    write_classifier(home / "classifier.onnx", bangs=(8, 0, 0), smiling=(0, 8, 0), male=(4, 0, 0))
     any_size = ["n", 3, "h", "w"]
     save(
         home / "features.onnx",
@@ -59,9 +59,9 @@ def networks(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         dict.fromkeys(CHANNELS, any_size),
     )
     store.add(home / "editor.onnx", Description(name="tiny-editor", operation="edit"))
-    store.add(home / "judge.onnx", Description(name="tiny-judge", operation="evaluate"))
+    store.add(home / "classifier.onnx", Description(name="tiny-classifier", operation="evaluate"))
     store.add(home / "features.onnx", Description(name="tiny-features", operation="features"))
-    monkeypatch.setattr(judge, "JUDGE", "tiny-judge")
+    monkeypatch.setattr(attribute_classifier, "CLASSIFIER", "tiny-classifier")
     monkeypatch.setattr(perceptual, "MODEL", "tiny-features")
     add_finder(home, monkeypatch)
 
@@ -80,9 +80,9 @@ def drawn(path: Path, **options: object) -> Path:
 
 def edit(path: Path, job: dict[str, object] | None = None, **settings: object) -> None:
     shared = {name: settings.pop(name) for name in ("receipt", "no_provenance") if name in settings}
-    wish = {"add": ["bangs"], "aligned": True, "model": "tiny-editor", **settings}
+    asked = {"add": ["bangs"], "aligned": True, "model": "tiny-editor", **settings}
     job = {"quiet": True, **shared, **(job or {})}
-    execute(Job(inputs=[str(path)], device="cpu", **job), Edit(**wish))  # type: ignore[arg-type]
+    execute(Job(inputs=[str(path)], device="cpu", **job), Edit(**asked))  # type: ignore[arg-type]
 
 
 def invoke(*arguments: str, stdin: bytes | None = None) -> Result:
@@ -101,7 +101,7 @@ def test_a_receipt_says_what_was_asked_and_what_it_did(face: Path, tmp_path: Pat
     assert facts["input"] == str(face)
     assert facts["output"] == str(tmp_path / "face-bangs.png")
     assert facts["seconds"] > 0
-    assert (facts["model"], facts["classifier"]) == ("tiny-editor", "tiny-judge")
+    assert (facts["model"], facts["classifier"]) == ("tiny-editor", "tiny-classifier")
     assert facts["model_sha256"] == store.find(store.installed(), "tiny-editor").sha256
     (fact,) = facts["edits"]
     assert fact["box"] == [12, 0, 72, 72]
@@ -110,7 +110,7 @@ def test_a_receipt_says_what_was_asked_and_what_it_did(face: Path, tmp_path: Pat
     assert len(fact["attributes"]) == 1 + receipt.MOVED
     before, after = (open_picture(Path(facts[end])) for end in ("input", "output"))
     whole = faces.whole(96, 72)
-    warden = judge.Judge.open(cpu())
+    warden = attribute_classifier.AttributeClassifier.open(cpu())
     old, new = warden.sees(before, whole), warden.sees(after, whole)
     assert fact["attributes"]["bangs"] == {
         "asked": True,
@@ -139,13 +139,13 @@ def test_nothing_outside_the_mask_changes_and_that_is_measured() -> None:
     before, whole = Picture(pixels), faces.boxed(10, 10, 30, 40)
     mask = np.zeros((8, 8), np.float32)
     mask[3:5, 3:5] = 1
-    stroke = Stroke(whole, 50 * np.stack([mask] * 3, 2), 0 * mask, mask)
-    after = stroke.on(before)
+    patch = Patch(whole, 50 * np.stack([mask] * 3, 2), 0 * mask, mask)
+    after = patch.on(before)
     assert (after.pixels != before.pixels).any()
-    assert receipt.change_outside(before, after, [stroke]) == 0
+    assert receipt.change_outside(before, after, [patch]) == 0
     spoilt = after.pixels.copy()
     spoilt[79, 59, 1] -= 7
-    assert receipt.change_outside(before, Picture(spoilt), [stroke]) == 7
+    assert receipt.change_outside(before, Picture(spoilt), [patch]) == 7
     # Without the mask, all that the edit did is outside.
     assert receipt.change_outside(before, after, []) == 50
 
@@ -166,8 +166,12 @@ def test_classifier_and_features_are_opened_only_when_they_are_asked_for(
     face: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     opened: list[str] = []
-    monkeypatch.setattr(judge.Judge, "open", lambda runtime: opened.append("judge"))
-    monkeypatch.setattr(receipt.Witness, "open", lambda runtime: opened.append("witness"))
+    monkeypatch.setattr(
+        attribute_classifier.AttributeClassifier,
+        "open",
+        lambda runtime: opened.append("classifier"),
+    )
+    monkeypatch.setattr(receipt.EditMetrics, "open", lambda runtime: opened.append("metrics"))
     edit(face)
     assert opened == []
 
@@ -261,8 +265,8 @@ def test_a_drift_beyond_the_limit_is_refused_with_its_figure(face: Path, tmp_pat
 def test_the_drift_is_that_of_the_attributes_not_asked_for() -> None:
     before, after = np.zeros(40, np.float32), np.zeros(40, np.float32)
     after[[0, 1, 2]] = 0.9, 0.3, -0.6
-    assert judge.drift(before, after, [0]) == pytest.approx(0.9 / 39)
-    assert judge.drift(before, after, [0, 2]) == pytest.approx(0.3 / 38)
+    assert attribute_classifier.drift(before, after, [0]) == pytest.approx(0.9 / 39)
+    assert attribute_classifier.drift(before, after, [0, 2]) == pytest.approx(0.3 / 38)
 
 
 def auto(path: Path, **settings: Any) -> dict:

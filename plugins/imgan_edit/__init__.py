@@ -272,12 +272,12 @@ class Edit(Operation):
             raise Misuse(f"--hair-color and {named[0]} contradict each other: leave one out")
 
     def cards(self, models: Models) -> list[ModelCard]:
-        from imgan_edit import judge, occlusion, receipt
+        from imgan_edit import attribute_classifier, occlusion, receipt
 
         editor = self.editor(models)
         made_by = labelled_generator_of(models, editor), *_style_networks(models, editor)
         used = [editor, *filter(None, made_by)]
-        used += [occlusion.card(models), judge.card(models)]
+        used += [occlusion.card(models), attribute_classifier.card(models)]
         return used + (receipt.cards(models) if self.limited else [])
 
     @property
@@ -361,21 +361,21 @@ def register_recipes() -> Iterable[Recipe]:
         Recipe(
             name="edit",
             summary="The encoder of `imgan edit`, and the attribute vectors.",
-            entry="imgan_edit.train:EncoderTask",
+            entry="imgan_edit.training.encoder:EncoderTask",
             settings=EncoderSettings,
             data="CelebA's folder, with list_attr_celeba.txt (the last 500 faces are held out).",
         ),
         Recipe(
             name="edit-classifier",
-            summary="The judge of `imgan evaluate edit`: 40 attributes of a face.",
-            entry="imgan_edit.train:ClassifierTask",
+            summary="The classifier of `imgan evaluate edit`: 40 attributes of a face.",
+            entry="imgan_edit.training.classifier:ClassifierTask",
             settings=ClassifierSettings,
             data="CelebA's folder, with list_attr_celeba.txt (the last 500 faces are held out).",
         ),
         Recipe(
             name="edit-occlusion",
             summary="What finds the things before a face, a hand or a mask, which edits keep off.",
-            entry="imgan_edit.train_occlusion:OcclusionTask",
+            entry="imgan_edit.training.occlusion:OcclusionTask",
             settings=OcclusionSettings,
             data="Aligned faces as CelebA's, nothing before them; of CelebA, 500 are held out.",
         ),
@@ -392,8 +392,8 @@ def register_evaluations() -> Iterable[Evaluation]:
         ),
         Evaluation(
             name="edit-classifier",
-            summary="How often the judge of edits agrees with CelebA's labels.",
-            entry="imgan_edit.evaluate:evaluate_judge",
+            summary="How often the classifier of attributes agrees with CelebA's labels.",
+            entry="imgan_edit.evaluate:evaluate_classifier",
         ),
         Evaluation(
             name="edit-occlusion",

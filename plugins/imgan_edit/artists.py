@@ -20,12 +20,12 @@ from imgan.operations import Runtime
 from imgan_edit import Edit, Engine
 from imgan_edit.attributes import NAMED, SLUGS
 from imgan_edit.engines import Editor, open_editor
+from imgan_edit.patch import patches
 from imgan_edit.regions.effects import EFFECTS, dyeing
 from imgan_edit.regions.engine import Sight, draw, see
 from imgan_edit.regions.hair_color import dyed
 from imgan_edit.regions.kept import KEPT, experimental
 from imgan_edit.regions.view import Effect
-from imgan_edit.stroke import strokes
 from imgan_parse.parser import Parser
 
 
@@ -93,8 +93,8 @@ class NetworkArtist(Artist):
         self, picture: Picture, face: Face, change: Floats, hidden: Floats, part: float = 1
     ) -> Mark:
         known = part * change[None, : len(SLUGS)]
-        (stroke,) = strokes(self.editor, picture, face, known, hidden)
-        return stroke
+        (patch,) = patches(self.editor, picture, face, known, hidden)
+        return patch
 
     def desk(self, picture: Picture, face: Face) -> tuple[Picture, Face]:
         return faces.cut(picture, face)

@@ -22,10 +22,10 @@ from imgan.operations import Runtime
 from imgan.training.celeba import ATTRIBUTES_FILE, held_out, read_attributes, read_faces
 from imgan_edit import Edit, Engine
 from imgan_edit.artists import Artist, open_artist
+from imgan_edit.attribute_classifier import CLASSIFIER, CLASSIFIERS, SIZE, drift
 from imgan_edit.attributes import SLUGS
-from imgan_edit.judge import JUDGE, JUDGES, SIZE, drift
 from imgan_edit.occlusion import Finder
-from imgan_edit.receipt import Witness, change_outside
+from imgan_edit.receipt import EditMetrics, change_outside
 from imgan_edit.run import added_figure, change, removed_figure
 
 SUMMARY = {
@@ -40,14 +40,14 @@ def evaluate(data: Path, model: str | None, device: str) -> tuple[tuple[str, ...
     """A header and rows: of each attribute added and removed, of their means, and of `SUMMARY`. On
     CelebA's 500 held-out faces, for the model given or else for every engine that is installed.
 
-    The judge sees what a person would: the photo as it is, and with an edit of strength 1. An
+    The classifier sees what a person would: the photo as it is, and with an edit of strength 1. An
     attribute is there when its probability is above a half. "added" is the share of the faces
     without it that have it afterwards, "removed" of those with it that have lost it; "others moved"
     is the mean absolute change of the other 39 probabilities. Faces on which an engine does not do
     what is asked are left out, also of the column "faces", which is that of the first engine.
     "real" is what no edit need surpass: of the faces which CelebA's list, where there is one, says
-    have it, the share in which the judge sees it, or likewise of those that have it not. The means
-    are over the attributes that every engine in the table knows. The change where none is meant is
+    have it, the share in which the classifier sees it, or likewise of those that have it not. The
+    means are over the attributes that every engine in the table knows. The change where none is meant is
     the largest of a pixel, in levels. The similarity is the cosine between deep features of the
     bundled network, before and after an edit, and the seconds those of an edit of a face whose
     place is known: the medians.
@@ -55,18 +55,18 @@ def evaluate(data: Path, model: str | None, device: str) -> tuple[tuple[str, ...
     photos = [open_picture(path) for path in held_out(data)]
     labels = _labels(data) if (data / ATTRIBUTES_FILE).exists() else None
     runtime = Runtime(device, Models.installed())
-    witness, finder = Witness.open(runtime), Finder.open(runtime)
-    before = np.stack([witness.judge.sees(photo, _face(photo)) for photo in photos])
+    metrics, finder = EditMetrics.open(runtime), Finder.open(runtime)
+    before = np.stack([metrics.classifier.sees(photo, _face(photo)) for photo in photos])
     installed = {card.name for card in store.installed()}
     engines = [engine for engine in Engine if engine.model in installed]
-    wishes = [Edit(engine=engine, experimental=True) for engine in engines]
+    operations = [Edit(engine=engine, experimental=True) for engine in engines]
     if model:
-        wishes = [Edit(model=model)]
+        operations = [Edit(model=model)]
     measured = {
-        wish.model or str(wish.engine): _measure(
-            open_artist(wish, runtime), witness, finder, photos, before
+        operation.model or str(operation.engine): _measure(
+            open_artist(operation, runtime), metrics, finder, photos, before
         )
-        for wish in wishes
+        for operation in operations
     }
     header = [f"{name}{figure}" for name in measured for figure in ("", ": others moved")]
     rows = []
@@ -91,7 +91,7 @@ def evaluate(data: Path, model: str | None, device: str) -> tuple[tuple[str, ...
     return ("figure", "faces", *header, "real"), rows
 
 
-def evaluate_judge(
+def evaluate_classifier(
     data: Path, model: str | None, device: str
 ) -> tuple[tuple[str, ...], list[list[str]]]:
     """How often the classifier agrees with CelebA's labels on the held-out faces.
@@ -99,9 +99,10 @@ def evaluate_judge(
     "baseline" is the agreement of always answering as most faces are; "recall" is the share of the
     faces with the attribute in which the classifier sees it.
     """
-    judge = open_session(store.path(store.find(store.installed(), model or JUDGE, JUDGES)), device)
+    card = store.find(store.installed(), model or CLASSIFIER, CLASSIFIERS)
+    classifier = open_session(store.path(card), device)
     labels = _labels(data)
-    seen = judge.run(encode(read_faces(held_out(data), SIZE))) > 0
+    seen = classifier.run(encode(read_faces(held_out(data), SIZE))) > 0
     share = labels.mean(0)
     columns = [
         (seen == labels).mean(0),
@@ -123,7 +124,7 @@ def _labels(data: Path) -> NDArray[np.bool_]:
 
 
 def _in_real(chances: Floats, labels: NDArray[np.bool_] | None, index: int, there: bool) -> float:
-    """Of the faces that are labelled so, the share that the judge sees so; NaN without any."""
+    """Of the faces that are labelled so, the share that the classifier sees so; NaN without any."""
     if labels is None or not (chosen := labels[:, index] == there).any():
         return np.nan
     return float(((chances[chosen, index] > 0.5) == there).mean())
@@ -163,7 +164,7 @@ class Measured:
 
 
 def _measure(
-    artist: Artist, witness: Witness, finder: Finder, photos: Sequence[Picture], before: Floats
+    artist: Artist, metrics: EditMetrics, finder: Finder, photos: Sequence[Picture], before: Floats
 ) -> Measured:
     after = np.full((len(photos), len(SLUGS), len(SLUGS)), np.nan, np.float32)
     summaries: list[tuple[float, float, float]] = []
@@ -175,10 +176,10 @@ def _measure(
             there = chances[index] > 0.5
             if (slug, not there) not in artist.edits:
                 continue
-            wish = change({}, {slug: 1}, 1) if there else change({slug: 1}, {}, 1)
+            amounts = change({}, {slug: 1}, 1) if there else change({slug: 1}, {}, 1)
             started = time.perf_counter()
             try:
-                mark = artist(photo, face, wish, hidden)
+                mark = artist(photo, face, amounts, hidden)
             except Failure:
                 continue
             edited[index] = mark.on(photo)
@@ -192,9 +193,9 @@ def _measure(
         if not edited:
             continue
         squares = [faces.align(picture, face, SIZE) for picture in edited.values()]
-        after[number, list(edited)] = witness.judge.probabilities(np.stack(squares))
+        after[number, list(edited)] = metrics.classifier.probabilities(np.stack(squares))
         one = [*edited][number % len(edited)]
-        alike = witness.compare(photo, edited[one], face, ()).similarity
+        alike = metrics.compare(photo, edited[one], face, ()).similarity
         summaries.append((0, alike, np.nan))
     outside, similarity, seconds = np.array(summaries or [(np.nan,) * 3]).T
     summary = [np.max(outside), np.nanmedian(similarity), np.nanmedian(seconds)]

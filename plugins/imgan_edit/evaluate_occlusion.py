@@ -13,9 +13,9 @@ from imgan.images.tensors import Bytes
 from imgan.models.store import Models
 from imgan.operations import Runtime
 from imgan.training.celeba import held_out, read_faces
-from imgan_edit.judge import SIZE
+from imgan_edit.attribute_classifier import SIZE
 from imgan_edit.occlusion import CELLS, Finder, share
-from imgan_edit.place import HIDDEN_MOST
+from imgan_edit.selection import HIDDEN_MOST
 
 PLACES = {
     "nothing": np.s_[:0, :0],

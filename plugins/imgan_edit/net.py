@@ -1,13 +1,12 @@
-"""The networks of the engines. Faces: [N, 3, 64, 64] RGB in -1..1, aligned as CelebA's."""
+"""The networks of `imgan edit`. Faces: [N, 3, 64, 64] RGB in -1..1, aligned as CelebA's."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import interpolate, silu
 
 from imgan.images.tensors import Floats
-
-ATTRIBUTE_COUNT = 40
 
 
 class VectorEditor(nn.Module):
@@ -47,22 +46,49 @@ class Directions(nn.Module):
         return change @ self.vectors + away @ self.normals
 
 
-class Classifier(nn.Module):
-    """The judge: a plain convolutional network, [N, 3, 64, 64] -> `count` logits."""
+class OcclusionFinder(nn.Module):
+    """[N, 3, 64, 64] in -1..1 to logits [N, 1, 16, 16]: is there an occluder?
 
-    def __init__(self, width: int = 24, count: int = ATTRIBUTE_COUNT) -> None:
+    Down to a grid of 4, from where it sees the whole face, and up again, as a U-Net
+    (Ronneberger et al. 2015).
+    """
+
+    def __init__(self, width: int = 16) -> None:
         super().__init__()
-        layers = _block(3, width, 1)
-        for power in (1, 2, 4):
-            layers += _block(power * width, 2 * power * width, 2)
-            layers += _block(2 * power * width, 2 * power * width, 1)
-        self.layers = nn.Sequential(*layers)
-        self.head = nn.Sequential(nn.Dropout(0.3), nn.Linear(8 * width, count))
+        self.stem = nn.Conv2d(3, width, 4, 2, 1)
+        self.down16, self.down8, self.down4 = (_down(power * width) for power in (1, 2, 4))
+        self.bottom = nn.Sequential(ResidualBlock(8 * width), ResidualBlock(8 * width))
+        self.from4 = nn.Conv2d(8 * width, 4 * width, 1)
+        self.up8 = ResidualBlock(4 * width)
+        self.from8 = nn.Conv2d(4 * width, 2 * width, 1)
+        self.up16 = ResidualBlock(2 * width)
+        self.head = nn.Conv2d(2 * width, 1, 3, padding=1)
 
     def forward(self, face: Tensor) -> Tensor:
-        return self.head(self.layers(face).mean((2, 3)))
+        at16 = self.down16(self.stem(face))
+        at8 = self.down8(at16)
+        at4 = self.bottom(self.down4(at8))
+        x = self.up8(_doubled(self.from4(at4)) + at8)
+        x = self.up16(_doubled(self.from8(x)) + at16)
+        return self.head(silu(x))
 
 
-def _block(before: int, after: int, stride: int) -> list[nn.Module]:
-    convolution = nn.Conv2d(before, after, 3, stride, 1, bias=False)
-    return [convolution, nn.BatchNorm2d(after), nn.ReLU(inplace=True)]
+def _doubled(x: Tensor) -> Tensor:
+    """Planes on a grid twice as fine, by nearest neighbour."""
+    return interpolate(x, scale_factor=2.0, mode="nearest")
+
+
+class ResidualBlock(nn.Module):
+    """x + conv(silu(norm(x)))."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(8, width)
+        self.conv = nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.conv(silu(self.norm(x)))
+
+
+def _down(width: int) -> nn.Module:
+    return nn.Sequential(nn.Conv2d(width, 2 * width, 4, 2, 1), ResidualBlock(2 * width))

@@ -1,4 +1,4 @@
-"""What stands before a face, a hand, a cup or a mask: no edit goes over it."""
+"""Occluders of a face, such as a hand, a cup or a mask: no edit goes over them."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from imgan.models.cards import ModelCard
 from imgan.models.sessions import Session
 from imgan.models.store import Models
 from imgan.operations import Runtime
-from imgan_edit.judge import JUDGES, SIZE
-from imgan_edit.stroke import soft_mask
+from imgan_edit.attribute_classifier import CLASSIFIERS, SIZE
+from imgan_edit.patch import soft_mask
 
 MODEL = "edit-occlusion"
 
@@ -31,7 +31,7 @@ OVAL = 0.9
 
 def card(models: Models, name: str | None = None) -> ModelCard:
     """The shipped network's, or another's. Raises what `Models.find` raises."""
-    return models.find(name or MODEL, JUDGES)
+    return models.find(name or MODEL, CLASSIFIERS)
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from imgan.metrics.perceptual import Perceptual
 from imgan.models.cards import ModelCard
 from imgan.models.store import Models
 from imgan.operations import Runtime
-from imgan_edit import judge
+from imgan_edit import attribute_classifier
 from imgan_edit.artists import Mark
+from imgan_edit.attribute_classifier import AttributeClassifier, drift
 from imgan_edit.attributes import SLUGS
-from imgan_edit.judge import Judge, drift
 
 SIDE = 128
 """The aligned faces whose deep features are compared, in pixels."""
@@ -85,24 +85,24 @@ class Change:
 
 
 def cards(models: Models) -> list[ModelCard]:
-    """Of the networks that a `Witness` opens. Raises what `Models.find` raises."""
-    return [judge.card(models), perceptual.card(models)]
+    """Of the networks that a `EditMetrics` opens. Raises what `Models.find` raises."""
+    return [attribute_classifier.card(models), perceptual.card(models)]
 
 
 @dataclass(frozen=True)
-class Witness:
+class EditMetrics:
     """The networks that look at a face before and after."""
 
-    judge: Judge
+    classifier: AttributeClassifier
     features: Perceptual
 
     @classmethod
-    def open(cls, runtime: Runtime) -> Witness:
+    def open(cls, runtime: Runtime) -> EditMetrics:
         features = runtime.session(perceptual.card(runtime.models))
-        return cls(Judge.open(runtime), Perceptual(features))
+        return cls(AttributeClassifier.open(runtime), Perceptual(features))
 
     def compare(self, before: Picture, after: Picture, face: Face, asked: Sequence[int]) -> Change:
-        old, new = (self.judge.sees(photo, face) for photo in (before, after))
+        old, new = (self.classifier.sees(photo, face) for photo in (before, after))
         likeness = self.features.compare(*(faces.align(p, face, SIDE) for p in (before, after)))
         return Change(asked, old, new, *likeness)
 

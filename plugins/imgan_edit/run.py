@@ -14,15 +14,15 @@ from imgan.images.tensors import Floats
 from imgan.models.cards import ModelCard
 from imgan.models.store import Models
 from imgan.operations import Listing, Meter, Result, Runtime
-from imgan_edit import Edit, judge, occlusion, receipt
+from imgan_edit import Edit, attribute_classifier, occlusion, receipt
 from imgan_edit.artists import Artist, Mark, open_artist
 from imgan_edit.attributes import HAIR_COLOURS, NAMED, SEEN_AS
 from imgan_edit.engines import open_editor
 from imgan_edit.occlusion import Finder
-from imgan_edit.place import Found, Place
-from imgan_edit.receipt import Witness
+from imgan_edit.receipt import EditMetrics
 from imgan_edit.regions.effects import EFFECTS
 from imgan_edit.regions.kept import KEPT, experimental
+from imgan_edit.selection import FaceSelection, FaceSelector
 
 STEPS = tuple(step / 4 for step in range(1, 13))
 """What `--auto-strength` tries, in parts of `--strength`."""
@@ -39,7 +39,7 @@ def open_editing(operation: Edit, runtime: Runtime) -> Editing:
     added, removed = operation.added, operation.removed
     colors = HAIR_COLOURS if operation.hair_color else ()
     plan = Plan(
-        place=Place.of(operation),
+        selector=FaceSelector.of(operation),
         change=change(added, removed, operation.strength),
         asked={SEEN_AS[slug]: slug not in removed for slug in (*added, *removed, *colors)},
         auto=operation.auto_strength,
@@ -52,7 +52,7 @@ def open_editing(operation: Edit, runtime: Runtime) -> Editing:
         operation.editor(runtime.models),
         open_artist(operation, runtime),
         Finder.open(runtime),
-        Witness.open(runtime) if measured else None,
+        EditMetrics.open(runtime) if measured else None,
         runtime.meter,
     )
 
@@ -117,7 +117,7 @@ def change(added: Mapping[str, float], removed: Mapping[str, float], strength: f
 class Plan:
     """What is to be done to every picture."""
 
-    place: Place
+    selector: FaceSelector
     change: Floats
     """[41], of `strength`."""
     asked: Mapping[int, bool]
@@ -145,15 +145,15 @@ class Editing:
     card: ModelCard
     artist: Artist
     finder: Finder
-    witness: Witness | None
+    metrics: EditMetrics | None
     """There if anything is measured."""
     meter: Meter = field(default_factory=Meter)
 
     def __call__(self, picture: Picture) -> Result:
-        plan, found = self.plan, self.plan.place.find(picture)
+        plan, found = self.plan, self.plan.selector.find(picture)
         self.meter(FOUND)
         hidden = {i: self.finder.hidden(picture, found.faces[i]) for i in found.chosen}
-        if plan.place.searched:
+        if plan.selector.searched:
             found = found.without({i: occlusion.share(parts) for i, parts in hidden.items()})
         edit = self._raised if plan.auto else self._attempt
         made: dict[int, Attempt] = {}
@@ -180,8 +180,8 @@ class Editing:
             f"face {i + 1}: {why}: not done" for i in found.chosen for why in made[i].mark.notes
         ]
         facts = _facts(found)
-        if self.witness is not None:
-            facts |= self._measured(self.witness, picture, edited, found, attempts)
+        if self.metrics is not None:
+            facts |= self._measured(self.metrics, picture, edited, found, attempts)
         return Result(edited, facts, (*found.notes, *undone))
 
     def _attempt(self, picture: Picture, face: Face, hidden: Floats, part: float = 1) -> Attempt:
@@ -193,14 +193,14 @@ class Editing:
 
         Raises Failure when the weakest is beyond it.
         """
-        assert self.witness is not None
+        assert self.metrics is not None
         plan = self.plan
         limit = DRIFT if plan.max_drift is None else plan.max_drift
         photo, seat = self.artist.desk(picture, face)
         best: Attempt | None = None
         for part in STEPS:
             attempt = self._attempt(photo, seat, hidden, part)
-            moved = self.witness.compare(photo, attempt.mark.on(photo), seat, [*plan.asked])
+            moved = self.metrics.compare(photo, attempt.mark.on(photo), seat, [*plan.asked])
             if beyond := moved.beyond(limit):
                 if best is None:
                     raise Failure(
@@ -216,17 +216,17 @@ class Editing:
 
     def _measured(
         self,
-        witness: Witness,
+        metrics: EditMetrics,
         before: Picture,
         after: Picture,
-        found: Found,
+        found: FaceSelection,
         attempts: Sequence[Attempt],
     ) -> dict[str, object]:
         """The facts of the edits. Raises Failure beyond `--max-drift`."""
         limit = self.plan.max_drift
         edits = []
         for index, attempt in zip(found.chosen, attempts, strict=True):
-            moved = witness.compare(before, after, attempt.face, [*self.plan.asked])
+            moved = metrics.compare(before, after, attempt.face, [*self.plan.asked])
             if limit is not None and (beyond := moved.beyond(limit)):
                 raise Failure(
                     f"face {index + 1}: {beyond}, over --max-drift {limit:g}; not written"
@@ -244,7 +244,7 @@ class Editing:
         return {
             "model": self.card.name,
             "model_sha256": self.card.sha256,
-            "classifier": judge.JUDGE,
+            "classifier": attribute_classifier.CLASSIFIER,
             "largest_change_outside_mask": receipt.change_outside(
                 before, after, [attempt.mark for attempt in attempts]
             ),
@@ -252,7 +252,7 @@ class Editing:
         }
 
 
-def _facts(found: Found) -> dict[str, object]:
+def _facts(found: FaceSelection) -> dict[str, object]:
     return {
         "faces": len(found.faces),
         "boxes": [_rounded(face) for face in found.faces],

@@ -17,8 +17,8 @@ from imgan.operations import Process, Result, Runtime
 from imgan_edit import Edit, Sheet
 from imgan_edit.artists import Artist, RegionsArtist, open_artist
 from imgan_edit.occlusion import Finder
-from imgan_edit.place import Place
 from imgan_edit.run import STEPS, change
+from imgan_edit.selection import FaceSelector
 
 TILE, LABEL, COLUMNS = 128, 16, 7
 """The sheet: sides of its faces, height of the lines under them, faces in a row."""
@@ -38,11 +38,11 @@ def open_sheet(operation: Edit, runtime: Runtime) -> Process:
     artist = open_artist(operation, runtime)
     draft = _strengths if operation.sheet is Sheet.strength else _attributes
     wanted = draft(operation, artist)
-    place = Place.of(operation)
+    selector = FaceSelector.of(operation)
     finder = Finder.open(runtime)
 
     def process(picture: Picture) -> Result:
-        found = place.find(picture)
+        found = selector.find(picture)
         photo, face = _portrait(picture, found.faces[found.chosen[0]], artist)
         hidden = finder.hidden(photo, face)
         notes: list[str] = []

@@ -22,8 +22,8 @@ from imgan.models.cards import Description, name_of
 from imgan.models.store import Models
 from imgan.operations import Runtime
 from imgan_edit import Along
+from imgan_edit.attribute_classifier import SIZE, AttributeClassifier
 from imgan_edit.attributes import SLUGS
-from imgan_edit.judge import SIZE, Judge
 from imgan_edit.net import Directions
 from imgan_exporters.onnx import Form, Port, write
 from imgan_generate.style import StyleGenerator, draw
@@ -35,7 +35,7 @@ TESTED = 5
 """Of so many pictures one is not learned from: it tells how well a plane divides."""
 
 AT_ONCE = 50
-"""Pictures that are judged at once."""
+"""Pictures that are classified at once."""
 
 HEADER = ("attribute", "pictures with it", "told by a plane")
 
@@ -58,7 +58,9 @@ def find(
     """
     runtime = Runtime(device, Models.installed())
     card = runtime.models.find(model, "generate")
-    w, chances = sampled(StyleGenerator(runtime.session(card)), Judge.open(runtime), count, seed)
+    w, chances = sampled(
+        StyleGenerator(runtime.session(card)), AttributeClassifier.open(runtime), count, seed
+    )
     has = chances > 0.5
     known = [k for k, with_it in enumerate(has.sum(0)) if LEAST <= with_it <= len(has) - LEAST]
     if not known:

@@ -14,8 +14,8 @@ from imgan.images import pictures
 from imgan.images.tensors import Bytes
 from imgan.metrics.perceptual import open_features
 from imgan.training.data import load_rgb, to_tensor
+from imgan.training.distort import STRENGTHS
 from imgan.training.perceptual import distance
-from imgan_features.distort import STRENGTHS
 from imgan_features.teacher import load_teacher
 
 HEADER = ("distortion", "pairs", "Pearson", "Spearman")

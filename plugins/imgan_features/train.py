@@ -18,12 +18,12 @@ from imgan.images import pictures
 from imgan.images.tensors import Bytes
 from imgan.metrics.perceptual import SCALES
 from imgan.training.data import load_rgb, to_tensor
+from imgan.training.distort import distort
 from imgan.training.loop import cosine, set_rate
 from imgan.training.optim import Optim
 from imgan.training.perceptual import Features, layer_distance
 from imgan.training.task import Task
 from imgan_features import FeaturesSettings
-from imgan_features.distort import distort
 from imgan_features.fit import fit
 from imgan_features.net import Choice, Scales
 from imgan_features.teacher import load_teacher

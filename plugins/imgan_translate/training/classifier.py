@@ -15,13 +15,13 @@ from torch.nn.functional import binary_cross_entropy_with_logits
 
 from imgan.images.tensors import Bytes
 from imgan.training.adversarial_examples import adversarial_examples
+from imgan.training.classifier import Classifier
 from imgan.training.data import to_tensor
+from imgan.training.distort import distort
 from imgan.training.loop import cosine, set_rate
 from imgan.training.optim import Optim
 from imgan.training.task import Task
 from imgan.training.weights import Weights, frozen
-from imgan_edit.net import Classifier
-from imgan_features.distort import distort
 from imgan_translate import ClassifierSettings
 from imgan_translate.classifier import SIDE
 from imgan_translate.training.photos import read

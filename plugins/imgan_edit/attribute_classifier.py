@@ -1,4 +1,4 @@
-"""What a classifier of attributes sees in a face, before an edit and after it."""
+"""Which attributes a face has, by a classifier: before an edit and after it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from imgan.models.sessions import Session
 from imgan.models.store import Models
 from imgan.operations import Runtime
 
-JUDGE = "edit-classifier"
-JUDGES = "evaluate"
+CLASSIFIER = "edit-classifier"
+CLASSIFIERS = "evaluate"
 """The operation that classifiers of faces serve."""
 
 SIZE = 64
@@ -26,17 +26,17 @@ SIZE = 64
 
 def card(models: Models) -> ModelCard:
     """The shipped classifier's. Raises what `Models.find` raises."""
-    return models.find(JUDGE, JUDGES)
+    return models.find(CLASSIFIER, CLASSIFIERS)
 
 
 @dataclass(frozen=True)
-class Judge:
+class AttributeClassifier:
     """The classifier, warm."""
 
     session: Session
 
     @classmethod
-    def open(cls, runtime: Runtime) -> Judge:
+    def open(cls, runtime: Runtime) -> AttributeClassifier:
         return cls(runtime.session(card(runtime.models)))
 
     def probabilities(self, crops: Bytes) -> Floats:

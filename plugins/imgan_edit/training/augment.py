@@ -18,7 +18,7 @@ CLOSEST = 0.15
 """Of a picture from which a thing takes its texture at least this part of a side is seen."""
 
 
-def disturbed(faces: Tensor) -> Tensor:
+def augmented(faces: Tensor) -> Tensor:
     """Faces [N, 3, S, S] in -1..1, each moved, scaled, turned and relit a little.
 
     [N, 3k, S, S] are k pictures of each face, to which the same is done.
@@ -40,8 +40,8 @@ def disturbed(faces: Tensor) -> Tensor:
     return (relit + tint).clamp(-1, 1)
 
 
-def covered(faces: Tensor, part: float) -> tuple[Tensor, Tensor]:
-    """Faces [N, 3, S, S], something before a part of them, and where: [N, 1, S, S] in 0..1.
+def occluded(faces: Tensor, part: float) -> tuple[Tensor, Tensor]:
+    """Faces [N, 3, S, S], a part of them with an occluder, and where: [N, 1, S, S] in 0..1.
 
     An ellipse or a box with round corners, of any size and turn, so large at times that its edge is
     nearly straight; its edge is sharp or soft. It has a colour, with texture, coarse and fine, or

@@ -26,7 +26,7 @@ FAINT = 60.0
 
 
 @dataclass(frozen=True)
-class Stroke:
+class Patch:
     """An edit of one face, ready for the photo: what `faces.paste` takes, on a grid [n, n]."""
 
     face: Face
@@ -49,7 +49,7 @@ class Stroke:
         """The photo with the edit."""
         return faces.paste(picture, self.face, self.difference, self.cover)
 
-    def moved(self, face: Face) -> Stroke:
+    def moved(self, face: Face) -> Patch:
         """The same edit for the whole photo, in which the face is this one."""
         return replace(self, face=face)
 
@@ -59,9 +59,9 @@ class Stroke:
         return place, weight > 0
 
 
-def strokes(
+def patches(
     editor: Editor, picture: Picture, face: Face, changes: Floats, hidden: Floats | None = None
-) -> Iterator[Stroke]:
+) -> Iterator[Patch]:
     """What changes [N, 40] do to a face, one by one; nothing where it is `hidden`, [k, k]."""
     crop = faces.align(picture, face, editor.size)
     finer = max(1, min(round(faces.magnification(face, editor.size)), GRID // editor.size))
@@ -74,7 +74,7 @@ def strokes(
             lightness = moved @ LUMA
             moved = np.repeat(lightness[..., None], 3, -1)
         difference, cover = enlarged(moved, crop, finer)
-        yield Stroke(face, mask[..., None] * difference, mask * cover, mask)
+        yield Patch(face, mask[..., None] * difference, mask * cover, mask)
 
 
 def soft_mask(size: int, rim: float) -> Floats:

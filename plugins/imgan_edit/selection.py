@@ -34,7 +34,7 @@ MEND = "and such faces are not edited; box it with --face x,y,width,height to ed
 
 
 @dataclass(frozen=True)
-class Found:
+class FaceSelection:
     """The faces of a photo from left to right, and the indices of those to edit."""
 
     faces: Sequence[Face]
@@ -65,7 +65,7 @@ class Found:
             notes.append(f"{counted} under {LEAST} pixels left alone")
         return tuple(notes)
 
-    def without(self, shares: Mapping[int, float]) -> Found:
+    def without(self, shares: Mapping[int, float]) -> FaceSelection:
         """The same, less those of the chosen that are hidden for the most part: `shares` says how
         much of each is. Raises Skip when none is left."""
         hidden = [i for i in self.chosen if shares[i] > HIDDEN_MOST]
@@ -74,7 +74,7 @@ class Found:
             raise Skip(f"the face {HIDDEN} ({max(shares.values()):.0%}), {MEND}", code="face-unfit")
         return replace(self, chosen=chosen, hidden=hidden)
 
-    def but(self, unmoved: Sequence[int]) -> Found:
+    def but(self, unmoved: Sequence[int]) -> FaceSelection:
         """The same, less those of the chosen in which nothing would change. Raises Skip when
         none is left."""
         chosen = [i for i in self.chosen if i not in unmoved]
@@ -84,7 +84,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Place:
+class FaceSelector:
     """Which faces of a photo: all that are found, or one."""
 
     number: int | None = None
@@ -94,7 +94,7 @@ class Place:
     aligned: bool = False
 
     @classmethod
-    def of(cls, operation: Edit) -> Place:
+    def of(cls, operation: Edit) -> FaceSelector:
         """Read `--face` and `--aligned`. Raises Misuse."""
         if operation.face is None:
             return cls(aligned=operation.aligned)
@@ -116,7 +116,7 @@ class Place:
         """Whether the faces are those that are found, and not one that a person points at."""
         return self.box is None and not self.aligned
 
-    def find(self, picture: Picture) -> Found:
+    def find(self, picture: Picture) -> FaceSelection:
         """Raises Skip when there is no face, or not the one that is asked for; Failure for a
         box that does not fit."""
         height, width = picture.pixels.shape[:2]
@@ -151,13 +151,13 @@ class Place:
         chosen = [index for index in meant if index not in (*turned, *cut)]
         if not chosen:
             raise Skip(f"the face {TURNED if turned else CUT}, {MEND}", code="face-unfit")
-        return Found(found, chosen, turned, cut, small=small)
+        return FaceSelection(found, chosen, turned, cut, small=small)
 
 
-def _one(face: Face) -> Found:
+def _one(face: Face) -> FaceSelection:
     if _side(face) < LEAST:
         raise Skip(_too_small(face), code="face-too-small")
-    return Found([face], [0])
+    return FaceSelection([face], [0])
 
 
 def _side(face: Face) -> float:

@@ -1,0 +1,1 @@
+"""How the networks of `imgan edit` are trained; needs torch."""
