@@ -160,5 +160,5 @@ def test_either_spelling_is_the_same_word_in_python() -> None:
     from imgan.options import build as built
     from imgan_stylize import Stylize
 
-    wish = built(Stylize, {"style": [str(Path(__file__))], "keep_colour": True})
-    assert wish.keep_color
+    request = built(Stylize, {"style": [str(Path(__file__))], "keep_colour": True})
+    assert request.keep_color

@@ -57,8 +57,8 @@ def read(path: str) -> Pixels:
 
 def filled(pixels: Pixels, hole: NDArray[np.bool_], **options: Any) -> Pixels:
     """A picture whose hole is filled by its own patches, where nothing else is said."""
-    wish = Inpaint(**{"model": "none"} | options)
-    work = Inpainting(wish, Runtime("cpu", models=Models.installed()))
+    request = Inpaint(**{"model": "none"} | options)
+    work = Inpainting(request, Runtime("cpu", models=Models.installed()))
     return work.filled(Picture(pixels), hole)[0]
 
 
@@ -99,8 +99,8 @@ def test_a_mask_on_a_transparent_layer_is_what_is_drawn_there(here: Path) -> Non
     layer = np.full((80, 96, 4), 255, np.uint8)
     layer[..., 3] = 255 * hole
     write("mask.png", layer)
-    wish = Inpaint(mask=imgan.references.Reference.of("mask.png"))
-    assert (hole_of(Picture(stripes()), wish) == hole).all()
+    request = Inpaint(mask=imgan.references.Reference.of("mask.png"))
+    assert (hole_of(Picture(stripes()), request) == hole).all()
 
 
 @pytest.mark.parametrize(
@@ -321,9 +321,11 @@ def test_shipped_networks_are_asked_by_where_the_hole_is() -> None:
 
 def test_no_face_is_made_where_a_person_is_taken_away() -> None:
     photo = np.asarray(skimage.data.astronaut()[:320, :320])
-    wish = Inpaint(box=["150,20,160,170"])
-    work = Inpainting(wish, Runtime("cpu", models=Models.installed()))
-    filling = Filling(Picture(photo), hole_of(Picture(photo), wish), None, work.runtime.models.find)  # type: ignore[arg-type]
+    request = Inpaint(box=["150,20,160,170"])
+    work = Inpainting(request, Runtime("cpu", models=Models.installed()))
+    filling = Filling(
+        Picture(photo), hole_of(Picture(photo), request), None, work.runtime.models.find
+    )  # type: ignore[arg-type]
     (piece,) = pieces(filling.hole)
     assert filling._face(piece) is None
 

@@ -133,8 +133,8 @@ def test_a_card_may_have_texture_taken_away_but_not_where_structure_is_kept() ->
     photo = (128 + rng.integers(-6, 7, (64, 80, 1)) + np.zeros(3)).astype(np.uint8)
     asked = replace(card, traits={**card.traits, "flat_variance": 0.01})
     grains = [
-        open_translator(asked, "cpu", wish)(photo).std((0, 1)).mean()
-        for wish in (Translate(), Translate(keep_structure=True))
+        open_translator(asked, "cpu", request)(photo).std((0, 1)).mean()
+        for request in (Translate(), Translate(keep_structure=True))
     ]
     assert grains[0] < 0.4 * grains[1]
 

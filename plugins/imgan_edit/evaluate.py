@@ -47,10 +47,10 @@ def evaluate(data: Path, model: str | None, device: str) -> tuple[tuple[str, ...
     what is asked are left out, also of the column "faces", which is that of the first engine.
     "real" is what no edit need surpass: of the faces which CelebA's list, where there is one, says
     have it, the share in which the classifier sees it, or likewise of those that have it not. The
-    means are over the attributes that every engine in the table knows. The change where none is meant is
-    the largest of a pixel, in levels. The similarity is the cosine between deep features of the
-    bundled network, before and after an edit, and the seconds those of an edit of a face whose
-    place is known: the medians.
+    means are over the attributes that every engine in the table knows. The change where none is
+    meant is the largest of a pixel, in levels. The similarity is the cosine between deep features
+    of the bundled network, before and after an edit, and the seconds those of an edit of a face
+    whose place is known: the medians.
     """
     photos = [open_picture(path) for path in held_out(data)]
     labels = _labels(data) if (data / ATTRIBUTES_FILE).exists() else None

@@ -22,64 +22,66 @@ WHITE = 127
 """Brighter than this a mask is white."""
 
 
-def hole_of(picture: Picture, wish: Inpaint) -> Mask:
+def hole_of(picture: Picture, request: Inpaint) -> Mask:
     """All that is to be filled in a picture, grown as asked for.
 
     Raises Failure for a mask of another size, for none that belongs to the picture, and when the
     hole is empty or all of the picture.
     """
     hole = np.zeros(picture.pixels.shape[:2], bool)
-    if wish.mask is not None:
-        hole |= _masked(picture, wish)
-    if wish.alpha:
+    if request.mask is not None:
+        hole |= _masked(picture, request)
+    if request.alpha:
         if picture.alpha is None:
             raise Failure("nothing in it is transparent: name the hole by --mask FILE or --box")
         hole |= picture.alpha < np.iinfo(picture.alpha.dtype).max
-    for left, top, width, height in wish.boxes:
+    for left, top, width, height in request.boxes:
         hole[top : top + height, left : left + width] = True
-    if wish.color is not None:
-        hole |= _coloured(picture, *wish.colour)
+    if request.color is not None:
+        hole |= _coloured(picture, *request.colour)
     if not hole.any():
-        raise Failure(_empty(wish))
-    if wish.grow:
-        hole = grown(hole, wish.grow)
+        raise Failure(_empty(request))
+    if request.grow:
+        hole = grown(hole, request.grow)
     if hole.all():
         raise Failure(
             "the hole is the whole picture: nothing is left to fill it from"
             + (
                 ""
-                if wish.mask_black or wish.mask is None
+                if request.mask_black or request.mask is None
                 else " (--mask-black takes what is black)"
             )
         )
     return hole
 
 
-def _empty(wish: Inpaint) -> str:
-    if wish.mask is not None:
-        colour, other = ("black", "leave --mask-black out") if wish.mask_black else (
+def _empty(request: Inpaint) -> str:
+    if request.mask is not None:
+        colour, other = ("black", "leave --mask-black out") if request.mask_black else (
             "white", "--mask-black takes what is black"
         )  # fmt: skip
         return f"the hole is empty: nothing in the mask is {colour} ({other})"
-    if wish.color is not None:
-        return f"the hole is empty: nothing has the colour {wish.color} (--color RRGGBB:TOLERANCE)"
-    if wish.box:
+    if request.color is not None:
+        return (
+            f"the hole is empty: nothing has the colour {request.color} (--color RRGGBB:TOLERANCE)"
+        )
+    if request.box:
         return "the hole is empty: the boxes lie beyond the picture"
     return "the hole is empty: nothing in it is transparent"
 
 
-def _masked(picture: Picture, wish: Inpaint) -> Mask:
-    assert wish.mask is not None
-    source = wish.mask.source
+def _masked(picture: Picture, request: Inpaint) -> Mask:
+    assert request.mask is not None
+    source = request.mask.source
     if isinstance(source, Path) and source.is_dir():
         mask = open_picture(mask_for(picture.source.name, source))
     else:
-        mask = wish.mask.picture
+        mask = request.mask.picture
     if mask.pixels.shape != picture.pixels.shape:
         sizes = [f"{p.pixels.shape[1]}x{p.pixels.shape[0]}" for p in (mask, picture)]
         raise Failure(f"the mask is {sizes[0]} px and the picture {sizes[1]}: they must be equal")
     bright = to_srgb(mask.pixels, mask.source).max(2)
-    if wish.mask_black:
+    if request.mask_black:
         bright = 255 - bright
     white: Mask = bright > WHITE
     # What is drawn on a transparent layer counts, and not what lies beneath it.

@@ -55,24 +55,24 @@ def open_inpainting(operation: Inpaint, runtime: Runtime) -> Process:
 class Inpainting:
     """The work on a picture."""
 
-    wish: Inpaint
+    request: Inpaint
     runtime: Runtime
     painters: dict[str, Painter] = field(default_factory=dict)
 
     def __call__(self, picture: Picture) -> Result:
-        hole = hole_of(picture, self.wish)
+        hole = hole_of(picture, self.request)
         pixels, asked = self.filled(picture, hole)
-        alpha = None if self.wish.alpha else picture.alpha
+        alpha = None if self.request.alpha else picture.alpha
         facts = {"hole": round(float(hole.mean()), 4), "models": asked}
         return Result(picture.with_pixels(pixels, alpha), facts)
 
     def filled(self, picture: Picture, hole: Mask) -> tuple[Pixels, list[str]]:
         """The pixels of a picture whose hole [H, W] is filled, and the models that were asked."""
-        wide = grown(hole, self.wish.feather)
-        filling = Filling(picture, wide, self.wish.model, self._painter)
+        wide = grown(hole, self.request.feather)
+        filling = Filling(picture, wide, self.request.model, self._painter)
         pixels = filling.run(self.runtime.meter)
-        if self.wish.feather:
-            _feather(pixels, picture.pixels, hole, self.wish.feather)
+        if self.request.feather:
+            _feather(pixels, picture.pixels, hole, self.request.feather)
         return pixels, sorted(filling.asked)
 
     def _painter(self, name: str) -> Painter:
