@@ -10,9 +10,9 @@ from pathlib import Path
 import torch
 
 from imgan.models.cards import Description
-from imgan_exporters.families import picture
 from imgan_exporters.onnx import write
 from imgan_upscale.net import Compact
+from imgan_upscale.ports import UPSCALER
 
 NAME = "benchmark-x4"
 
@@ -24,7 +24,7 @@ def compact(folder: Path) -> tuple[Compact, Path]:
     path = folder / f"{NAME}.onnx"
     write(
         network,
-        picture,
+        UPSCALER,
         path,
         Description(name=NAME, operation="upscale"),
         half=False,

@@ -38,7 +38,7 @@ def register_recipes() -> Iterable[Recipe]:  # type: ignore[empty-body]
 
 @hookspec
 def register_exporters() -> Iterable[Exporter]:  # type: ignore[empty-body]
-    """How `imgan export` writes the runs of a recipe."""
+    """The kinds of files that `imgan export` writes."""
 
 
 @hookspec

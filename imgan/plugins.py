@@ -177,6 +177,14 @@ def registry() -> Registry:
     return found
 
 
+def exporter(target: Path) -> Exporter:
+    """What writes files of that suffix. Raises Failure when no plugin does."""
+    for each in registry().exporters.values():
+        if each.suffix == target.suffix.lower():
+            return each
+    raise Failure(f"{target}: no plugin here writes {target.suffix} files")
+
+
 CORE_COMMANDS = frozenset(
     {"run", "replay", "train", "export", "evaluate", "models", "plugins", "doctor", "help"}
 )

@@ -72,8 +72,9 @@ class Recipe:
     """One entry of `imgan train`.
 
     `entry` names an `imgan.training.task.Task` as "package.module:Class", called with the data
-    folder and the settings; a string keeps torch out of start-up. `data` says in one sentence what
-    `--data` expects.
+    folder and the settings, and `ports` what its network takes and gives (`imgan.training.ports`):
+    strings keep torch out of start-up. `data` says in one sentence what `--data` expects. The rest
+    stands in the card of every network that is exported.
     """
 
     name: str
@@ -81,25 +82,30 @@ class Recipe:
     entry: str
     settings: type[Settings]
     data: str
-
-
-@dataclass(frozen=True)
-class Exporter:
-    """Writes the runs of one recipe (`name`) as ONNX.
-
-    `entry` names, as "package.module:function", what is called with (task, target, card, network=,
-    half=, overwrite=), writes the file and returns what is to be printed about its parity;
-    `network` is one of the task's `products`, or None for what ships. The rest stands in the card
-    of every network that it writes.
-    """
-
-    name: str
-    entry: str
+    ports: str
     operation: str
     """The command that the networks serve."""
     input: str
     """Their range and size."""
     paper: str = NOT_STATED
+
+
+@dataclass(frozen=True)
+class Exporter:
+    """Writes trained networks as files of one kind: `imgan export RUN -o FILE`.
+
+    `entry` names, as "package.module:function", what is called with (network, form, target, card,
+    half=, overwrite=), an `imgan.training.ports.Form` and an `imgan.models.cards.Description` among
+    them; it writes the file and returns what is to be printed about its parity. `pack` names what
+    is called with (source, target, overwrite), writes an exported file anew with large kernels in 4
+    bits, and returns by how much its outputs then differ (`--int4`).
+    """
+
+    name: str
+    suffix: str
+    """Of the files, such as ".onnx"."""
+    entry: str
+    pack: str
 
 
 @dataclass(frozen=True)

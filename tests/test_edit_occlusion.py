@@ -22,8 +22,8 @@ from imgan.models.sessions import open_session
 from imgan.models.store import Models
 from imgan.operations import Runtime
 from imgan.plugins import registry
-from imgan.recipes import resolve
 from imgan.training.loop import fit
+from imgan.training.ports import export
 from imgan_edit import OcclusionSettings, Sheet, evaluate_occlusion
 from imgan_edit.occlusion import Finder, share
 from imgan_edit.training.occlusion import OcclusionTask
@@ -178,9 +178,8 @@ def test_a_finder_is_exported_and_opened(folder: Path, tmp_path: Path) -> None:
     torch.manual_seed(0)
     task = OcclusionTask(folder, TINY)
     target = tmp_path / "finder.onnx"
-    entry = registry().exporters["edit-occlusion"].entry
     card = Description(name="mine", operation="evaluate")
-    assert resolve(entry)(task, target, card, half=False, overwrite=False).worst < 1e-4
+    assert export(registry().recipes["edit-occlusion"], task, target, card).worst < 1e-4
     finder = Finder(open_session(target, "cpu"))
     hidden = finder.hidden(Picture(np.zeros((64, 64, 3), np.uint8)), faces.whole(64, 64))
     assert hidden.shape == (16, 16)

@@ -20,7 +20,7 @@ from imgan_edit.attributes import SLUGS
 from imgan_edit.training.classifier import ClassifierTask, _erased
 from imgan_edit.training.encoder import EncoderTask
 from imgan_generate import DCGANSettings
-from imgan_generate.train import DCGANTask
+from imgan_generate.training.dcgan import DCGANTask
 
 pytestmark = pytest.mark.slow  # a DCGAN is trained for most of it
 

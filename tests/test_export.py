@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from typer.testing import CliRunner
 
 import imgan_exporters.onnx
+import imgan_upscale.ports
 from imgan import cli
 from imgan.commands.export import describe
 from imgan.errors import Failure, Misuse
@@ -26,17 +27,20 @@ from imgan.plugins import registry
 from imgan.recipes import resolve
 from imgan.training.classifier import Classifier
 from imgan.training.loop import start_from
-from imgan.training.run import train
+from imgan.training.ports import Form, Port, export
+from imgan.training.run import Record, restore, train
 from imgan.training.weights import read_weights
 from imgan_edit.net import VectorEditor
-from imgan_exporters import families
-from imgan_exporters.onnx import LIMIT, Parity, Port, convert, halve, write
+from imgan_edit.ports import CLASSIFIER, EDITOR
+from imgan_exporters.onnx import LIMIT, Parity, _drawn, convert, halve, write
 from imgan_generate import DCGANSettings
 from imgan_generate.net import Encoder, Generator
-from imgan_generate.train import DCGANTask
+from imgan_generate.ports import GENERATOR
+from imgan_generate.training.dcgan import DCGANTask
 from imgan_upscale import CompactSettings
 from imgan_upscale.net import Compact, SRResNet
-from imgan_upscale.train import CompactTask
+from imgan_upscale.ports import UPSCALER
+from imgan_upscale.training.faithful import CompactTask
 
 pytestmark = pytest.mark.slow  # networks are exported for most of it
 
@@ -63,14 +67,14 @@ def _run(file: Path, **inputs: Tensor) -> list[np.ndarray]:
 
 FAMILIES = {
     # Untrained, so that tensors are equal: an optimiser would keep one of them.
-    "upscale": (Compact(width=4, blocks=2).eval(), families.picture),
-    "srresnet": (_trained(SRResNet(scale=2, width=4, blocks=1)), families.picture),
-    "dcgan": (_trained(Generator(width=4)), families.generator),
+    "upscale": (Compact(width=4, blocks=2).eval(), UPSCALER),
+    "srresnet": (_trained(SRResNet(scale=2, width=4, blocks=1)), UPSCALER),
+    "dcgan": (_trained(Generator(width=4)), GENERATOR),
     "edit": (
         _trained(VectorEditor(Encoder(width=4), Generator(width=4), torch.zeros(40, 100))),
-        families.editor_form,
+        EDITOR,
     ),
-    "edit-classifier": (_trained(Classifier(4, 40)), families.classifier),
+    "edit-classifier": (_trained(Classifier(4, 40)), CLASSIFIER),
 }
 
 
@@ -340,23 +344,43 @@ def test_a_card_file_adds_what_the_run_cannot_know(tmp_path: Path) -> None:
         '[[model]]\nname = "x"\noperation = "upscale"\nlicence = "MIT"\n'
         '[model.figures]\n"Set5 PSNR" = 31.5\n'
     )
-    card = describe(registry().exporters["upscale"], "imgan train upscale", "fine", file)
+    card = describe(registry().recipes["upscale"], "imgan train upscale", "fine", file)
     assert (card.name, card.licence, card.figures) == ("fine", "MIT", {"Set5 PSNR": 31.5})
     assert card.command == "imgan train upscale"
     with pytest.raises(Misuse, match="is for upscale, the run is for generate"):
-        describe(registry().exporters["dcgan"], "imgan train dcgan", "fine", file)
+        describe(registry().recipes["dcgan"], "imgan train dcgan", "fine", file)
 
 
-def test_every_recipe_has_an_exporter_and_every_exporter_an_entry() -> None:
-    found = registry()
-    assert found.recipes.keys() == found.exporters.keys()
-    for exporter in found.exporters.values():
-        assert callable(resolve(exporter.entry))
+def test_every_recipe_names_its_ports() -> None:
+    for recipe in registry().recipes.values():
+        ports = resolve(recipe.ports)
+        assert isinstance(ports, Form) or callable(ports), recipe.name
 
 
-def test_ports_draw_inside_their_range() -> None:
-    port = Port("input", ("batch", 100), -2, 2)
-    values = port.draw({"batch": 3}, torch.Generator().manual_seed(0))
+def test_a_form_says_what_a_card_has_to_and_the_card_has_the_last_word(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = registry().recipes["upscale"]
+    told: dict[str, object] = {}
+
+    def write(network: nn.Module, form: Form, target: Path, card: Description, **_: object) -> str:
+        told.update(card.traits)
+        return "written"
+
+    monkeypatch.setattr(imgan_exporters.onnx, "write", write)
+    traits = {"scale": 4, "grain": 1}
+    monkeypatch.setattr(imgan_upscale.ports, "UPSCALER", replace(UPSCALER, traits=traits))
+    task = restore(recipe, Record.read(run), run)
+    card = replace(CARD, traits={"grain": 2})
+    assert export(recipe, task, tmp_path / "a.onnx", card) == "written"
+    assert told == {"scale": 4, "grain": 2}
+    with pytest.raises(Failure, match=r"no plugin here writes \.gguf files"):
+        export(recipe, task, tmp_path / "a.gguf", card)
+
+
+def test_inputs_are_drawn_inside_their_range() -> None:
+    form = Form((Port("input", ("batch", 100), -2, 2),))
+    (values,) = _drawn(form, {"batch": 3})
     assert values.shape == (3, 100)
     assert -2 <= values.min() < -1.5
     assert 1.5 < values.max() <= 2

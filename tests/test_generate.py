@@ -18,6 +18,7 @@ from imgan import cli
 from imgan.batch.job import Job
 from imgan.commands.operation import execute
 from imgan.errors import Failure, Misuse
+from imgan.images.sheets import sheet
 from imgan.models import store
 from imgan.models.cards import Description
 from imgan.models.sessions import open_session
@@ -25,7 +26,7 @@ from imgan.operations import TRAINED
 from imgan.plugins import registry
 from imgan_generate import GENERATOR, Generate
 from imgan_generate.evaluate import evaluate
-from imgan_generate.run import sample, sheet
+from imgan_generate.run import sample
 
 
 @pytest.fixture

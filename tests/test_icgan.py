@@ -15,21 +15,18 @@ from safetensors.torch import save_file
 from imgan.errors import Failure, Misuse
 from imgan.models import store
 from imgan.models.cards import Description
+from imgan.plugins import registry
 from imgan.training.celeba import ATTRIBUTES_FILE, HELD_OUT
 from imgan.training.loop import CHECKPOINT, fit, start_from
 from imgan.training.optim import Optim
+from imgan.training.ports import export
 from imgan.training.weights import blend, read_sources
 from imgan_edit.attributes import NAMES
 from imgan_generate import ICGANEncoderSettings, ICGANSettings
 from imgan_generate.conditional import Discriminator, Encoders, Generator
 from imgan_generate.labels import ATTRIBUTES
 from imgan_generate.net import Generator as DCGAN
-from imgan_generate.training.icgan import (
-    ICGANEncoderTask,
-    ICGANTask,
-    export,
-    export_encoders,
-)
+from imgan_generate.training.icgan import ICGANEncoderTask, ICGANTask
 
 TRAINED = 12
 TINY = ICGANSettings(steps=2, batch_size=4, width=4, discriminator_width=4)
@@ -206,12 +203,12 @@ def test_the_files_name_attributes_and_generator(celeba: Path, run: Path, tmp_pa
     made, encoders = tmp_path / "icgan.onnx", tmp_path / "edit-icgan.onnx"
     card = Description(name="icgan", operation="generate")
     task = ICGANTask(celeba, TINY)
-    assert export(task, made, card, half=False, overwrite=False).worst < 1e-4
+    assert export(registry().recipes["icgan"], task, made, card).worst < 1e-4
     assert str(_traits(made)["attributes"]).split(",")[3] == "blond-hair"
     card = Description(name="edit-icgan", operation="edit")
     encoder = _encoder(celeba, made)
     assert isinstance(encoder.product(), Encoders)
-    parity = export_encoders(encoder, encoders, card, half=False, overwrite=False)
+    parity = export(registry().recipes["icgan-encoder"], encoder, encoders, card)
     assert parity.worst < 1e-4
     assert _traits(encoders)["generator"] == store.sha256(made)
 

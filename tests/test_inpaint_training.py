@@ -14,8 +14,8 @@ from imgan.errors import Misuse
 from imgan.models.cards import Description
 from imgan.models.sessions import open_session
 from imgan.plugins import registry
-from imgan.recipes import resolve
 from imgan.training.loop import CHECKPOINT, fit
+from imgan.training.ports import export
 from imgan_inpaint import InpaintSettings
 from imgan_inpaint.holes import draw_hole, read_masks
 from imgan_inpaint.net import Discriminator, Generator
@@ -146,9 +146,8 @@ def test_settings_that_mean_nothing_are_misuse(changed: dict[str, Any], words: s
 def test_it_is_exported_for_pictures_of_any_size(photos: Path, tmp_path: Path) -> None:
     task = _task(photos, InpaintSettings(**TINY))
     file = tmp_path / "inpaint.onnx"
-    exporter = registry().exporters["pggan"]
-    card = Description(name="holes", operation=exporter.operation)
-    resolve(exporter.entry)(task, file, card, half=False, overwrite=False)
+    recipe = registry().recipes["pggan"]
+    export(recipe, task, file, Description(name="holes", operation=recipe.operation))
     image, mask = torch.rand(1, 3, 40, 16), torch.zeros(1, 1, 40, 16)
     mask[:, :, :24] = 1
     with torch.no_grad():

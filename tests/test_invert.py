@@ -18,14 +18,17 @@ from PIL import Image, ImageDraw, ImageSequence
 from imgan.batch.job import Job
 from imgan.commands.operation import execute
 from imgan.errors import Failure, Misuse
+from imgan.film import Film
 from imgan.images import open_picture
 from imgan.models import store
 from imgan.models.cards import Description
 from imgan.operations import Operation, Runtime
+from imgan.plugins import registry
 from imgan.training.loop import fit
-from imgan_exporters.families import generator, style_form
+from imgan.training.ports import export
 from imgan_exporters.onnx import write
 from imgan_generate import net
+from imgan_generate.ports import GENERATOR, style_form
 from imgan_generate.stylegan import Generator
 from imgan_invert import (
     EncoderSettings,
@@ -66,7 +69,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     write(styled, style_form(styled), folder / "tiny.onnx", card)
 
     vanilla = net.Generator(1).eval()
-    write(vanilla, generator, folder / "vanilla.onnx", Description(name="v", operation="generate"))
+    write(vanilla, GENERATOR, folder / "vanilla.onnx", Description(name="v", operation="generate"))
     return {"tiny": folder / "tiny.onnx", "vanilla": folder / "vanilla.onnx"}
 
 
@@ -243,7 +246,7 @@ def test_the_study_is_a_picture_and_a_table(
 def test_an_encoder_learns_and_answers_without_a_search(
     studio: run.Studio, files: dict[str, Path], photo: Path, tmp_path: Path
 ) -> None:
-    from imgan_invert.training.encoder import EncoderTask, export
+    from imgan_invert.training.encoder import EncoderTask
 
     folder = tmp_path / "data"
     folder.mkdir()
@@ -257,7 +260,7 @@ def test_an_encoder_learns_and_answers_without_a_search(
     (tmp_path / "run").mkdir()
     fit(task, tmp_path / "run")
     card = Description(name="tiny-encoder", operation="invert")
-    export(task, tmp_path / "encoder.onnx", card, half=False, overwrite=False)
+    export(registry().recipes["stylegan-encoder"], task, tmp_path / "encoder.onnx", card)
     described = store.embedded_description(tmp_path / "encoder.onnx")
     assert described
     store.add(tmp_path / "encoder.onnx", described)
@@ -327,7 +330,7 @@ def test_a_film_goes_there_and_back(studio: run.Studio, tmp_path: Path, suffix: 
     frames = [np.full((16, 16, 3), 40 * k, np.uint8) for k in range(5)]
     target = tmp_path / f"film{suffix}"
     with target.open("wb") as file:
-        moving.Film(frames, 10).write(file, suffix)
+        Film(frames, 10).write(file, suffix)
     if suffix == ".mp4":
         assert target.read_bytes()[4:8] == b"ftyp"
         return

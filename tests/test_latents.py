@@ -21,7 +21,7 @@ from imgan.models import store
 from imgan.models.cards import Description
 from imgan.plugins import registry
 from imgan.training.celeba import ATTRIBUTES_FILE
-from imgan_generate.run import LATENT
+from imgan_generate import LATENT
 from imgan_invert.evaluate import evaluate_reconstruction
 
 LOG2 = math.log(2)

@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
-import imgan_features.train
+import imgan_features.training.distillation
 from imgan import cli
 from imgan.errors import Failure, Misuse
 from imgan.metrics.perceptual import Perceptual, open_features
@@ -27,12 +27,13 @@ from imgan.training.distort import STRENGTHS, blur, distort
 from imgan.training.loop import CHECKPOINT, fit, start_from
 from imgan.training.perceptual import VGG16, Features, distance, gram, load
 from imgan.training.weights import read_weights
-from imgan_exporters import families
 from imgan_exporters.onnx import write
-from imgan_features import FeaturesSettings, evaluate, teacher
-from imgan_features.fit import solve, spanning
+from imgan_features import FeaturesSettings, evaluate
 from imgan_features.net import Scales
-from imgan_features.train import FeaturesTask
+from imgan_features.ports import FEATURES
+from imgan_features.training import teacher
+from imgan_features.training.distillation import FeaturesTask
+from imgan_features.training.fit import solve, spanning
 
 TINY = FeaturesSettings(
     steps=4,
@@ -70,7 +71,7 @@ def photos(tmp_path: Path) -> Path:
 def small(monkeypatch: pytest.MonkeyPatch) -> Features:
     """The recipe with a random teacher of 8 to 64 channels, and a student of half of them."""
     tutor = _tiny(seed=5)
-    monkeypatch.setattr(imgan_features.train, "load_teacher", lambda: tutor)
+    monkeypatch.setattr(imgan_features.training.distillation, "load_teacher", lambda: tutor)
     monkeypatch.setattr(Features, "half", lambda: _tiny(16).requires_grad_())
     return tutor
 
@@ -182,7 +183,7 @@ def test_vgg19_has_its_own_layers_and_torchvisions_weights(
 def test_the_distance_without_torch_is_that_with_torch(tmp_path: Path) -> None:
     features = _tiny(16)
     card = Description(name="tiny", operation="features")
-    write(Scales(features), families.features, tmp_path / "tiny.onnx", card)
+    write(Scales(features), FEATURES, tmp_path / "tiny.onnx", card)
     # The names come back as they were, for `load` and --init-from.
     weights = read_weights(tmp_path / "tiny.onnx", "features")["features"]
     assert weights.keys() == features.state_dict().keys()

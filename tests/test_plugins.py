@@ -41,7 +41,18 @@ def register_models():
 
 @hookimpl
 def register_recipes():
-    return [Recipe("browner", "Learns to brown.", "stranger.train:Task", Settings, "any pictures")]
+    return [
+        Recipe(
+            name="browner",
+            summary="Learns to brown.",
+            entry="stranger.train:Task",
+            settings=Settings,
+            data="any pictures",
+            ports="stranger.ports:BROWNER",
+            operation="sepia",
+            input="RGB 0..1",
+        )
+    ]
 '''
 
 CARD = """
@@ -140,7 +151,7 @@ class _Commands:
 class _Recipes:
     @hookimpl
     def register_recipes(self) -> list[Recipe]:
-        recipe = Recipe("twin", "", "a:b", Settings, "")
+        recipe = Recipe("twin", "", "a:b", Settings, "", "a:c", "sepia", "RGB 0..1")
         return [recipe, recipe]
 
 

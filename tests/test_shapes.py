@@ -18,14 +18,15 @@ from imgan.cli import build
 from imgan.errors import Failure, Misuse
 from imgan.models import store
 from imgan.models.cards import Description
+from imgan.plugins import registry
 from imgan.training.loop import fit
+from imgan.training.ports import export
 from imgan_shapes import GAN3DSettings, Mirror
 from imgan_shapes.evaluate import evaluate
 from imgan_shapes.grids import framed, largest_part, read_grid, read_shapes, sloped
 from imgan_shapes.latents import at_usual_length, drawn, read_latents
 from imgan_shapes.meshes import openings, read_mesh, surface, voxelize, write_mesh
 from imgan_shapes.net import Discriminator, Generator
-from imgan_shapes.ports import generator as export
 from imgan_shapes.render import views
 from imgan_shapes.training.gan import GAN3DTask, loose
 
@@ -178,7 +179,7 @@ def network(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Description
         threshold = float(generator(torch.from_numpy(drawn(0, 1))).quantile(0.98))
     traits = {"kind": "chair", "threshold": threshold, "size": 24, "mirror": "y"}
     card = Description(name="tiny", operation="shapes", traits=traits)
-    assert export(task, folder / "tiny.onnx", card, half=False, overwrite=False).worst < 1e-4
+    assert export(registry().recipes["3dgan"], task, folder / "tiny.onnx", card).worst < 1e-4
     return folder / "tiny.onnx", card
 
 

@@ -17,9 +17,10 @@ from imgan.errors import Failure, Misuse
 from imgan.images.tensors import decode
 from imgan.models.cards import Description
 from imgan.models.sessions import open_session
+from imgan.plugins import registry
 from imgan.training.loop import CHECKPOINT, fit, start_from
+from imgan.training.ports import export
 from imgan.training.weights import read_sources, read_weights, write_networks
-from imgan_exporters.families import style_generator
 from imgan_generate import StyleGANSettings
 from imgan_generate.style import StyleGenerator, draw
 from imgan_generate.stylegan import Discriminator, Generator, StyledConv, build
@@ -185,7 +186,7 @@ def exported(squares: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[P
     fit(task, run, until=1)
     target = run / "tiny.onnx"
     card = Description(name="tiny-style", operation="generate")
-    parity = style_generator(task, target, card, half=True, overwrite=False)
+    parity = export(registry().recipes["stylegan"], task, target, card, half=True)
     assert parity.worst < 0.01
     return target, task.product()
 

@@ -29,9 +29,9 @@ from imgan.training.faces import HELD_OUT
 from imgan.training.loop import CHECKPOINT, fit, start_from
 from imgan.training.weights import read_weights
 from imgan_generate import DCGANSettings
-from imgan_generate.train import DCGANTask
+from imgan_generate.training.dcgan import DCGANTask
 from imgan_upscale import CompactSettings
-from imgan_upscale.train import CompactTask
+from imgan_upscale.training.faithful import CompactTask
 
 COMPACT = CompactSettings(
     steps=4,

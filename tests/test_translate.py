@@ -24,9 +24,9 @@ from imgan.models import store
 from imgan.models.cards import Description
 from imgan.models.sessions import OutOfMemory, Session
 from imgan.models.store import Models
-from imgan_exporters.families import translator_form
 from imgan_exporters.onnx import write
 from imgan_translate import Preprocess, Translate
+from imgan_translate.ports import translator_form
 from imgan_translate.run import Translator, blended, choose, open_translator
 from imgan_translate.traits import Direction, TranslatorTraits, Upsampling
 

@@ -14,8 +14,8 @@ from imgan.commands.export import describe
 from imgan.errors import Failure, Misuse
 from imgan.models import store
 from imgan.plugins import registry
-from imgan.recipes import resolve
 from imgan.training.loop import CHECKPOINT, fit
+from imgan.training.ports import export
 from imgan_translate import ClassifierSettings
 from imgan_translate.evaluate import evaluate_classifier
 from imgan_translate.training.classifier import ClassifierTask, load_robust_classifier
@@ -104,9 +104,8 @@ def test_what_is_plain_to_see_is_learnt_exported_and_found_by_its_domains(
     task = ClassifierTask(data, replace(TINY, steps=40, batch_size=16, width=4, lr=1e-2))
     fit(task, tmp_path)
     file = tmp_path / "night-or-day.onnx"
-    exporter = registry().exporters["translate-classifier"]
-    card = describe(exporter, "imgan train", "night-or-day", None)
-    resolve(exporter.entry)(task, file, card, half=False, overwrite=False)
+    recipe = registry().recipes["translate-classifier"]
+    export(recipe, task, file, describe(recipe, "imgan train", "night-or-day", None))
     written = store.embedded_description(file)
     assert written is not None
     assert written.traits == {"from": "night", "to": "day"}

@@ -19,10 +19,10 @@ from imgan.plugins import registry
 from imgan.recipes import Settings
 from imgan.training.augment import _holed, _shifted, augmented
 from imgan.training.loop import CHECKPOINT, fit, linear, start_from
+from imgan.training.ports import export
 from imgan.training.run import Record
 from imgan.training.task import Task
 from imgan.training.weights import read_sources, read_weights
-from imgan_exporters import families
 from imgan_translate import CycleGANSettings, Network, Pix2PixSettings, Preprocess
 from imgan_translate.net import Patch, ResNet, UNet, begin
 from imgan_translate.training.color_transfer import color_transfer
@@ -192,7 +192,7 @@ def test_an_export_ends_with_the_palette_of_its_target(
     task = _cyclegan(domains, palette=True, residual=True)
     target = tmp_path / "graded.onnx"
     card = Description(name="graded", operation="translate")
-    families.translator(task, target, card, network=way, half=False, overwrite=False)
+    export(registry().recipes["cyclegan"], task, target, card, network=way)
     session = open_session(target, "cpu")
     source, wanted = task.batch(0) if way == "forward" else reversed(task.batch(0))
     made = session.run(source.numpy())
@@ -429,7 +429,7 @@ def test_exports_go_both_ways_and_say_so(domains: Path, tmp_path: Path) -> None:
     card = Description(name="way", operation="translate")
     for name, ends in (("forward", ("summer", "winter")), ("backward", ("winter", "summer"))):
         file = tmp_path / f"{name}.onnx"
-        families.translator(task, file, card, network=name, half=False, overwrite=False)
+        export(registry().recipes["cyclegan"], task, file, card, network=name)
         written = embedded_description(file)
         assert written is not None
         assert (written.traits["from"], written.traits["to"]) == ends
@@ -450,7 +450,7 @@ def test_a_unet_is_exported_for_its_one_size(pairs: Path, tmp_path: Path) -> Non
     task = _pix2pix(pairs, pairs=Preprocess.gray)
     file = tmp_path / "unet.onnx"
     card = Description(name="colours", operation="translate")
-    families.translator(task, file, card, half=False, overwrite=False)
+    export(registry().recipes["pix2pix"], task, file, card)
     assert open_session(file, "cpu").shapes["input"][2:] == [32, 32]
     written = embedded_description(file)
     assert written is not None

@@ -35,7 +35,8 @@ from imgan_upscale import (
     SRResNetSettings,
     choose_models,
 )
-from imgan_upscale.adversarial import (
+from imgan_upscale.run import Blend, Upscaler
+from imgan_upscale.training.adversarial import (
     Discriminator,
     PatchDiscriminator,
     PerceptualTask,
@@ -44,8 +45,7 @@ from imgan_upscale.adversarial import (
     out_of_step,
     relativistic,
 )
-from imgan_upscale.run import Blend, Upscaler
-from imgan_upscale.train import SRResNetTask
+from imgan_upscale.training.faithful import SRResNetTask
 
 TINY = {
     "batch_size": 2,
@@ -261,11 +261,11 @@ def test_the_smallest_crop_trains(photos: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["srgan", "upscale-perceptual"])
-def test_a_recipe_has_a_task_and_an_exporter(name: str) -> None:
-    recipe, exporter = registry().recipes[name], registry().exporters[name]
+def test_a_recipe_has_a_task_and_ports(name: str) -> None:
+    recipe = registry().recipes[name]
     assert resolve(recipe.entry).shipped == "upscaler"
-    assert exporter.operation == "upscale"
-    assert resolve(exporter.entry).inputs[0].name == "input"
+    assert recipe.operation == "upscale"
+    assert resolve(recipe.ports).inputs[0].name == "input"
 
 
 @pytest.mark.parametrize(

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import onnxruntime as ort
@@ -21,7 +20,7 @@ from torch.export import Dim
 from imgan.errors import Failure
 from imgan.files import whole_file
 from imgan.models.cards import METADATA_KEY, Description, card_to_json
-from imgan.training.task import Task
+from imgan.training.ports import Form, Port
 
 LIMIT = 1e-4
 """The largest difference from PyTorch, in the output's own units, that an export may have."""
@@ -29,75 +28,6 @@ LIMIT = 1e-4
 EXAMPLE = {"batch": 2, "height": 24, "width": 20}
 SIZES = ({"batch": 1, "height": 16, "width": 28}, {"batch": 3, "height": 33, "width": 21})
 """The sizes of dynamic axes, to trace with and to measure with: not one of them the same."""
-
-
-@dataclass(frozen=True)
-class Port:
-    """An input: its name, its shape with dynamic axes by name, and the range of its values."""
-
-    name: str
-    shape: tuple[int | str, ...]
-    low: float = 0.0
-    high: float = 1.0
-    step: int = 1
-    """Dynamic heights and widths are multiples of this."""
-
-    def draw(self, sizes: dict[str, int], generator: torch.Generator) -> Tensor:
-        """Noise in the port's range and, for each dynamic axis, the size given."""
-        shape = [axis if isinstance(axis, int) else self._size(axis, sizes) for axis in self.shape]
-        return torch.rand(shape, generator=generator) * (self.high - self.low) + self.low
-
-    def _size(self, axis: str, sizes: dict[str, int]) -> int:
-        if axis == "batch":
-            return sizes[axis]
-        steps = -(-sizes[axis] // self.step)
-        if self.step > 1:
-            steps = max(2, steps)  # inside, at its smallest, a side of 1 would be taken for fixed
-        return steps * self.step
-
-    def axes(self, shared: dict[str, Dim]) -> dict[int, str | Dim]:
-        """The dynamic axes, as the exporter wants them: by name, or as multiples of `shared`."""
-        found: dict[int, str | Dim] = {}
-        for index, axis in enumerate(self.shape):
-            if isinstance(axis, int):
-                continue
-            if axis == "batch" or self.step == 1:
-                found[index] = axis
-            else:
-                found[index] = self.step * shared.setdefault(axis, Dim(axis))
-        return found
-
-
-@dataclass(frozen=True)
-class Form:
-    """The inputs of a network, in the order of its `forward`, and the names of its outputs.
-
-    A form is what the `entry` of an `imgan.recipes.Exporter` names: called, it exports a task.
-    """
-
-    inputs: tuple[Port, ...]
-    outputs: tuple[str, ...] = ("output",)
-    magnitude: float = 1.0
-    """How large values come out: rounding grows with them, and LIMIT is in parts of this."""
-
-    def __call__(
-        self,
-        task: Task[Any],
-        target: Path,
-        card: Description,
-        *,
-        network: str | None = None,
-        half: bool,
-        overwrite: bool,
-    ) -> Parity:
-        """Write what the task has trained. Raises Failure as `write` does, Misuse for a `network`
-        that the task has not."""
-        return write(task.product(network), self, target, card, half=half, overwrite=overwrite)
-
-    def draw(self, sizes: dict[str, int]) -> tuple[Tensor, ...]:
-        """An example of every input, always the same for the same sizes."""
-        generator = torch.Generator().manual_seed(0)
-        return tuple(port.draw(sizes, generator) for port in self.inputs)
 
 
 @dataclass(frozen=True)
@@ -161,11 +91,11 @@ def write(
 def convert(network: nn.Module, form: Form) -> ModelProto:
     """The network as ONNX, every parameter and buffer under its own name."""
     shared: dict[str, Dim] = {}
-    dynamic = tuple(port.axes(shared) for port in form.inputs)
+    dynamic = tuple(_axes(port, shared) for port in form.inputs)
     with _quiet():
         program = torch.onnx.export(
             network,
-            form.draw(EXAMPLE),
+            _drawn(form, EXAMPLE),
             dynamo=True,
             # The optimiser folds batch normalisation and merges equal tensors, and names are lost
             # that `--init-from` needs. onnxruntime does the same when it loads the file.
@@ -225,7 +155,7 @@ def measure(network: nn.Module, content: bytes, form: Form) -> Iterator[tuple[st
     options.intra_op_num_threads = torch.get_num_threads()
     session = ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     for sizes in SIZES:
-        inputs = form.draw(sizes)
+        inputs = _drawn(form, sizes)
         with torch.no_grad():
             result = network(*inputs)
         truth: list[NDArray[np.float32]] = [
@@ -236,6 +166,39 @@ def measure(network: nn.Module, content: bytes, form: Form) -> Iterator[tuple[st
         shapes = " and ".join("x".join(map(str, t.shape)) for t in inputs)
         differences = [np.abs(a - b).max() for a, b in zip(outputs, truth, strict=True)]
         yield shapes, float(np.max(differences)) / form.magnitude
+
+
+def _drawn(form: Form, sizes: Mapping[str, int]) -> tuple[Tensor, ...]:
+    """An example of every input, noise in its port's range, always the same for the same sizes."""
+    generator = torch.Generator().manual_seed(0)
+    examples = []
+    for port in form.inputs:
+        shape = [axis if isinstance(axis, int) else _size(port, axis, sizes) for axis in port.shape]
+        noise = torch.rand(shape, generator=generator)
+        examples.append(noise * (port.high - port.low) + port.low)
+    return tuple(examples)
+
+
+def _size(port: Port, axis: str, sizes: Mapping[str, int]) -> int:
+    if axis == "batch":
+        return sizes[axis]
+    steps = -(-sizes[axis] // port.step)
+    if port.step > 1:
+        steps = max(2, steps)  # inside, at its smallest, a side of 1 would be taken for fixed
+    return steps * port.step
+
+
+def _axes(port: Port, shared: dict[str, Dim]) -> dict[int, str | Dim]:
+    """The dynamic axes, as PyTorch's exporter wants them: by name, or as multiples of `shared`."""
+    found: dict[int, str | Dim] = {}
+    for index, axis in enumerate(port.shape):
+        if isinstance(axis, int):
+            continue
+        if axis == "batch" or port.step == 1:
+            found[index] = axis
+        else:
+            found[index] = port.step * shared.setdefault(axis, Dim(axis))
+    return found
 
 
 @contextmanager

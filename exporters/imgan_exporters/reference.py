@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from imgan.errors import Failure
 from imgan.models.cards import Description, name_of
 from imgan_exporters.checkpoints import foreign, read_table
-from imgan_exporters.families import translator_form
 from imgan_exporters.onnx import Parity, write
 from imgan_translate.net import ResNet, UNet
+from imgan_translate.ports import translator_form
 
 State = dict[str, Tensor]
 Norm = type[nn.Module]

@@ -16,9 +16,9 @@ from torch import Tensor
 from imgan.errors import Failure
 from imgan.models.cards import Description, name_of
 from imgan_exporters.checkpoints import foreign, read_table
-from imgan_exporters.families import style_form
 from imgan_exporters.onnx import Parity, write
 from imgan_exporters.unpickling import read_pickle
+from imgan_generate.ports import style_form
 from imgan_generate.stylegan import Generator, build
 
 State = dict[str, Tensor]

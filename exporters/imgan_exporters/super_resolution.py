@@ -11,8 +11,9 @@ from torch.nn.functional import pad
 
 from imgan.errors import Failure
 from imgan.models.cards import Description, name_of
+from imgan.training.ports import Form, Port
 from imgan_exporters.checkpoints import foreign, read_table
-from imgan_exporters.onnx import Form, Parity, Port, write
+from imgan_exporters.onnx import Parity, write
 from imgan_upscale import DEFAULT_MODELS
 
 UPSCALER = Form((Port("input", (1, 3, "height", "width")),))

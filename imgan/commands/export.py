@@ -10,8 +10,8 @@ from typer import Argument, Option
 
 from imgan.errors import Failure, Misuse
 from imgan.models.cards import NOT_STATED, Description, name_of, read_description
-from imgan.plugins import registry
-from imgan.recipes import Exporter, resolve
+from imgan.plugins import exporter, registry
+from imgan.recipes import Recipe, resolve
 
 if TYPE_CHECKING:
     from imgan.training.run import Record
@@ -88,22 +88,19 @@ def export(
             raise Misuse("--int4 takes an exported .onnx file, and no other option does")
         if fp16 or name or network or blend or card:
             raise Misuse("--int4 writes a file anew as it is: leave the other options out")
-        difference = resolve("imgan_exporters.packing:pack")(run, output, overwrite)
+        difference = resolve(exporter(output).pack)(run, output, overwrite)
         size = output.stat().st_size
         print(f"{output}: {size:,} bytes; outputs differ by {difference:.2%} on noise")
         return
     record: Record = resolve("imgan.training.run:Record").read(run)
-    found = registry()
-    recipe, exporter = found.recipes.get(record.recipe), found.exporters.get(record.recipe)
-    if recipe is None or exporter is None:
-        lack = "recipe" if recipe is None else "exporter"
-        raise Failure(f"{run}: no plugin here has the {lack} {record.recipe}")
+    recipe = registry().recipes.get(record.recipe)
+    if recipe is None:
+        raise Failure(f"{run}: no plugin here has the recipe {record.recipe}")
     source, share = _blend(blend) if blend else (None, 0.0)
     command = record.command
     if source:
         command += f"; imgan export RUN -o {output.name} --blend {source.name}={share:g}"
-    description = describe(exporter, command, name or name_of(output), card)
-    write = resolve(exporter.entry)
+    description = describe(recipe, command, name or name_of(output), card)
     task = resolve("imgan.training.run:restore")(recipe, record, run)
     if output.suffix.lower() == ".safetensors":
         if network or source or card or name:
@@ -113,7 +110,10 @@ def export(
         return
     if source:
         resolve("imgan.training.weights:blend")(task, source, share, task.chosen(network))
-    parity = write(task, output, description, network=network, half=fp16, overwrite=overwrite)
+    write = resolve("imgan.training.ports:export")
+    parity = write(
+        recipe, task, output, description, network=network, half=fp16, overwrite=overwrite
+    )
     print(
         f"{output}: {output.stat().st_size:,} bytes, {description.name} ({description.operation})"
     )
@@ -132,16 +132,16 @@ def _blend(words: str) -> tuple[Path, float]:
     return Path(source), share
 
 
-def describe(exporter: Exporter, command: str, name: str, card: Path | None) -> Description:
-    """The card of an export: what the exporter and the run know, and over it what `card` states.
+def describe(recipe: Recipe, command: str, name: str, card: Path | None) -> Description:
+    """The card of an export: what the recipe and the run know, and over it what `card` states.
 
     Raises Misuse when the card is for another operation, Failure when it cannot be read.
     """
     known = Description(
         name=name,
-        operation=exporter.operation,
-        paper=exporter.paper,
-        input=exporter.input,
+        operation=recipe.operation,
+        paper=recipe.paper,
+        input=recipe.input,
         command=command,
     )
     if card is None:

@@ -12,10 +12,11 @@ from imgan.models.cards import ModelCard
 from imgan.models.sessions import Session, open_session
 from imgan.models.store import Models
 
-MODEL = "features"
-"""The card of the bundled network."""
+ROLE = "features"
+"""What the cards of perceptual networks serve: whichever plugin brings one."""
 
-OPERATION = "features"
+MODEL = ROLE
+"""The one that is taken unless another is named."""
 
 SCALES = ("conv1_2", "conv2_2", "conv3_3", "conv4_3", "conv5_3")
 """The layers that are compared: the last of VGG-16 before each pooling, and its deepest."""
@@ -69,8 +70,8 @@ class Perceptual:
 
 
 def card(models: Models, name: str | None = None) -> ModelCard:
-    """Of the bundled network, or of another of its kind. Raises what `Models.find` raises."""
-    return models.find(name or MODEL, OPERATION)
+    """Of the network that is taken unless another is named. Raises what `Models.find` raises."""
+    return models.find(name or MODEL, ROLE)
 
 
 def open_features(device: str = "auto", model: str | None = None) -> Perceptual:

@@ -13,6 +13,7 @@ from imgan.errors import Failure, Misuse
 from imgan.metrics import perceptual
 from imgan.metrics.perceptual import EPSILON, SCALES
 from imgan.models import store
+from imgan.models.store import Models
 from imgan.training.weights import read_weights
 
 VGG16 = (2, 2, 3, 3, 3)
@@ -119,8 +120,8 @@ def load_beside(network: nn.Module, name: str = "bundled") -> Features:
 
 def _bundled() -> Features:
     features = Features.half()
-    file = store.path(store.find(store.installed(), perceptual.MODEL, perceptual.OPERATION))
-    features.load_state_dict(read_weights(file, perceptual.MODEL)[perceptual.MODEL])
+    file = store.path(perceptual.card(Models.installed()))
+    features.load_state_dict(read_weights(file, perceptual.ROLE)[perceptual.ROLE])
     return features
 
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from imgan.errors import Failure, Misuse
 from imgan.files import whole_file
+from imgan.models.store import sha256
 from imgan.training.loop import CHECKPOINT, by_network
 from imgan.training.task import Task
 
@@ -174,3 +175,10 @@ def _of_onnx(file: Path) -> Weights:
         rows = found[name].astype(np.float32) * found.pop(f"{name}.scale").astype(np.float32)
         found[name] = rows.reshape(found.pop(f"{name}.shape"))
     return {name: torch.from_numpy(values.copy()) for name, values in found.items()}
+
+
+def file_trait(trait: str, source: str) -> dict[str, float | str]:
+    """A trait that names a file by its SHA-256, for the cards of networks that belong to it; none
+    where the source is a run."""
+    file = Path(source)
+    return {trait: sha256(file)} if file.is_file() else {}

@@ -364,6 +364,10 @@ def register_recipes() -> Iterable[Recipe]:
             entry="imgan_edit.training.encoder:EncoderTask",
             settings=EncoderSettings,
             data="CelebA's folder, with list_attr_celeba.txt (the last 500 faces are held out).",
+            ports="imgan_edit.ports:editor",
+            operation="edit",
+            input="faces aligned as CelebA's, RGB -1..1, 64x64, and 40 changes of attributes",
+            paper="Radford, Metz, Chintala 2016, arXiv:1511.06434 (section 6.3.2)",
         ),
         Recipe(
             name="edit-classifier",
@@ -371,6 +375,9 @@ def register_recipes() -> Iterable[Recipe]:
             entry="imgan_edit.training.classifier:ClassifierTask",
             settings=ClassifierSettings,
             data="CelebA's folder, with list_attr_celeba.txt (the last 500 faces are held out).",
+            ports="imgan_edit.ports:CLASSIFIER",
+            operation="evaluate",
+            input="faces aligned as CelebA's, RGB -1..1, 64x64",
         ),
         Recipe(
             name="edit-occlusion",
@@ -378,6 +385,9 @@ def register_recipes() -> Iterable[Recipe]:
             entry="imgan_edit.training.occlusion:OcclusionTask",
             settings=OcclusionSettings,
             data="Aligned faces as CelebA's, nothing before them; of CelebA, 500 are held out.",
+            ports="imgan_edit.ports:CLASSIFIER",
+            operation="evaluate",
+            input="faces aligned as CelebA's, RGB -1..1, 64x64",
         ),
     ]
 

@@ -43,9 +43,13 @@ def register_recipes() -> Iterable[Recipe]:
         Recipe(
             name="features",
             summary="The bundled perceptual network, distilled from a VGG-16 that a package holds.",
-            entry="imgan_features.train:FeaturesTask",
+            entry="imgan_features.training.distillation:FeaturesTask",
             settings=FeaturesSettings,
             data="A folder of photos, paintings and faces, with all that is below it.",
+            ports="imgan_features.ports:FEATURES",
+            operation="features",
+            input="RGB 0..1, any size of 16 px a side or more",
+            paper="Simonyan, Zisserman 2015, arXiv:1409.1556; Zhang et al. 2018, arXiv:1801.03924",
         )
     ]
 

@@ -16,7 +16,7 @@ from imgan.metrics.perceptual import open_features
 from imgan.training.data import load_rgb, to_tensor
 from imgan.training.distort import STRENGTHS
 from imgan.training.perceptual import distance
-from imgan_features.teacher import load_teacher
+from imgan_features.training.teacher import load_teacher
 
 HEADER = ("distortion", "pairs", "Pearson", "Spearman")
 

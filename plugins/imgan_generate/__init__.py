@@ -15,11 +15,17 @@ from imgan.errors import Misuse
 from imgan.hookspecs import hookimpl
 from imgan.models.cards import ModelCard, read_cards
 from imgan.operations import TRAINED, Operation, Process, Runtime
-from imgan.recipes import Evaluation, Exporter, Recipe, Settings
+from imgan.recipes import Evaluation, Recipe, Settings
 from imgan.references import Reference
 
 if TYPE_CHECKING:
     from imgan.models.store import Models
+
+LATENT = 100
+"""Numbers of z, of the generators without styles."""
+
+PUBLIC = ("labelled", "net", "ports", "style", "stylegan")
+"""Modules that other plugins may import: generators, to be edited and inverted."""
 
 GENERATOR = "generate-dcgan"
 """The card of the shipped generator."""
@@ -258,9 +264,13 @@ def register_recipes() -> Iterable[Recipe]:
         Recipe(
             name="dcgan",
             summary="DCGAN, 64x64 faces out of noise.",
-            entry="imgan_generate.train:DCGANTask",
+            entry="imgan_generate.training.dcgan:DCGANTask",
             settings=DCGANSettings,
             data="Aligned pictures, as CelebA's (the last --held-out by name are held out).",
+            ports="imgan_generate.ports:generator",
+            operation="generate",
+            input="100 numbers from N(0, 1)",
+            paper="Radford, Metz, Chintala 2016, arXiv:1511.06434",
         ),
         Recipe(
             name="icgan",
@@ -268,6 +278,10 @@ def register_recipes() -> Iterable[Recipe]:
             entry="imgan_generate.training.icgan:ICGANTask",
             settings=ICGANSettings,
             data="CelebA's folder, with list_attr_celeba.txt (the last 500 faces are held out).",
+            ports="imgan_generate.ports:labelled_generator",
+            operation="generate",
+            input="100 numbers from N(0, 1), and 18 attributes, 1 or -1",
+            paper="Perarnau et al. 2016, arXiv:1611.06355",
         ),
         Recipe(
             name="icgan-encoder",
@@ -275,6 +289,10 @@ def register_recipes() -> Iterable[Recipe]:
             entry="imgan_generate.training.icgan:ICGANEncoderTask",
             settings=ICGANEncoderSettings,
             data="CelebA's folder, with list_attr_celeba.txt (the last 500 faces are held out).",
+            ports="imgan_generate.ports:encoders",
+            operation="edit",
+            input="faces aligned as CelebA's, RGB -1..1, 64x64",
+            paper="Perarnau et al. 2016, arXiv:1611.06355",
         ),
         Recipe(
             name="stylegan",
@@ -282,27 +300,10 @@ def register_recipes() -> Iterable[Recipe]:
             entry="imgan_generate.training.stylegan:StyleGANTask",
             settings=StyleGANSettings,
             data="A folder of aligned square pictures (the last --held-out by name are held out).",
-        ),
-    ]
-
-
-@hookimpl
-def register_exporters() -> Iterable[Exporter]:
-    paper = "Perarnau et al. 2016, arXiv:1611.06355"
-    return [
-        Exporter(
-            name="icgan",
-            entry="imgan_generate.training.icgan:export",
+            ports="imgan_generate.ports:style_generator",
             operation="generate",
-            input="100 numbers from N(0, 1), and 18 attributes, 1 or -1",
-            paper=paper,
-        ),
-        Exporter(
-            name="icgan-encoder",
-            entry="imgan_generate.training.icgan:export_encoders",
-            operation="edit",
-            input="faces aligned as CelebA's, RGB -1..1, 64x64",
-            paper=paper,
+            input="numbers from N(0, 1) and how far to truncate; or styles, and noise from N(0, 1)",
+            paper="Karras et al. 2020, arXiv:1912.04958; Huang et al. 2024, arXiv:2501.05441",
         ),
     ]
 

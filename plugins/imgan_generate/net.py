@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-LATENT = 100
+from imgan_generate import LATENT
 
 
 def initialise(module: nn.Module) -> None:

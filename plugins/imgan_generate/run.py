@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 
 from imgan.errors import Misuse
 from imgan.images import Picture
+from imgan.images.sheets import sheet
 from imgan.images.tensors import Floats, decode
 from imgan.models.sessions import Session
 from imgan.operations import Process, Result, Runtime
-from imgan_generate import Generate
+from imgan_generate import LATENT, Generate
 from imgan_generate.labelled import LabelledGenerator, is_labelled, swapped
 from imgan_generate.labels import label, rows
 from imgan_generate.style import StyleGenerator, draw, is_style_based
 
-LATENT = 100
 TRUNCATION = 0.7
 """Of styles, unless told otherwise: fewer odd pictures, and less variety."""
 
@@ -105,13 +105,3 @@ def sample(
         return style.pictures(style.wide(style.styles(z, psi)), noise)
     noise = np.random.default_rng(seed).standard_normal((first + count, 1, LATENT), np.float32)
     return decode(np.stack([session.run(z)[0] for z in noise[first:]]))
-
-
-def sheet(pictures: NDArray[np.uint8], columns: int) -> NDArray[np.uint8]:
-    """Pictures [N, h, w, 3] as one, row by row; what is left over is white."""
-    rows = math.ceil(len(pictures) / columns)
-    _, height, width, _ = pictures.shape
-    cells = np.full((rows * columns, height, width, 3), 255, np.uint8)
-    cells[: len(pictures)] = pictures
-    cells = cells.reshape(rows, columns, height, width, 3).transpose(0, 2, 1, 3, 4)
-    return cells.reshape(rows * height, columns * width, 3)

@@ -14,7 +14,7 @@ from imgan.errors import Misuse
 from imgan.hookspecs import hookimpl
 from imgan.models.cards import ModelCard, read_cards
 from imgan.operations import COMPOSITE, Operation, Process, Runtime
-from imgan.recipes import Evaluation, Exporter, Importer, Recipe, Settings
+from imgan.recipes import Evaluation, Importer, Recipe, Settings
 from imgan.references import Reference
 
 if TYPE_CHECKING:
@@ -203,16 +203,7 @@ def register_recipes() -> Iterable[Recipe]:
             entry="imgan_inpaint.training.pggan:PGGANTask",
             settings=InpaintSettings,
             data="A folder of photos of one kind, with all that is below it.",
-        )
-    ]
-
-
-@hookimpl
-def register_exporters() -> Iterable[Exporter]:
-    return [
-        Exporter(
-            name="pggan",
-            entry="imgan_inpaint.form:inpainter",
+            ports="imgan_inpaint.ports:INPAINTER",
             operation="inpaint",
             input="RGB 0..1 and a mask, 1 in the hole; sides multiples of 8",
             paper="Demir, Unal 2018, arXiv:1803.07422",

@@ -16,7 +16,7 @@ from imgan.hookspecs import hookimpl
 from imgan.models.cards import ModelCard
 from imgan.operations import TRAINED, Operation, Process, Runtime, Takes
 from imgan.options import unfold
-from imgan.recipes import Evaluation, Exporter, Recipe, Settings
+from imgan.recipes import Evaluation, Recipe, Settings
 
 if TYPE_CHECKING:
     from imgan.models.store import Models
@@ -312,16 +312,7 @@ def register_recipes() -> Iterable[Recipe]:
             entry="imgan_invert.training.encoder:EncoderTask",
             settings=EncoderSettings,
             data="The generator's training pictures (the last --held-out by name are held out).",
-        )
-    ]
-
-
-@hookimpl
-def register_exporters() -> Iterable[Exporter]:
-    return [
-        Exporter(
-            name="stylegan-encoder",
-            entry="imgan_invert.training.encoder:export",
+            ports="imgan_invert.ports:encoder",
             operation=OPERATION,
             input="RGB -1..1, as large as the generator's pictures",
             paper="Richardson et al. 2021, arXiv:2008.00951; Tov et al. 2021, arXiv:2102.02766",

@@ -9,16 +9,16 @@ import numpy as np
 from PIL import Image
 
 from imgan.errors import Failure
+from imgan.film import Film
 from imgan.images import Picture, to_srgb
 from imgan.images.picture import eight_bits
+from imgan.images.sheets import sheet
 from imgan.images.tensors import Bytes
 from imgan.operations import Meter, Process, Result, Runtime
 from imgan.recipes import resolve
-from imgan_generate.run import sheet
 from imgan_generate.style import is_style_based
 from imgan_invert import Init, Inversion, Scribble, Space
 from imgan_invert.latent import Latent, render
-from imgan_invert.moving import Film
 from imgan_invert.run import Studio, labelled, studio_of
 
 REALISM = 0.01

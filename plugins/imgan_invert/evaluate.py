@@ -18,8 +18,7 @@ from imgan.models.sessions import Session
 from imgan.models.store import Models
 from imgan.operations import Runtime
 from imgan.training.celeba import ATTRIBUTES_FILE, HELD_OUT, read_attributes, read_faces
-from imgan_generate import GENERATOR, encoder_of
-from imgan_generate.run import LATENT
+from imgan_generate import GENERATOR, LATENT, encoder_of
 from imgan_generate.style import StyleGenerator, is_style_based
 from imgan_invert.heat import heat_map
 

@@ -10,15 +10,16 @@ import numpy as np
 
 from imgan.batch.run import Opened
 from imgan.errors import Failure, Misuse
+from imgan.film import Film
 from imgan.images import Picture
+from imgan.images.sheets import sheet
 from imgan.images.tensors import Bytes
 from imgan.metrics.perceptual import Perceptual
 from imgan.operations import Process, Result, Runtime
-from imgan_generate.run import sheet
 from imgan_generate.style import StyleGenerator, is_style_based
 from imgan_invert import Interpolate, Inversion, Mix
 from imgan_invert.latent import SUFFIX, Latent, render
-from imgan_invert.moving import RATIO, Film, along, spaced
+from imgan_invert.moving import RATIO, along, spaced
 from imgan_invert.run import Studio, aligned, find, studio_of
 
 Inputs = Sequence[Picture]

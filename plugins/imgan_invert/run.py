@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import csv
 import io
-import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,14 @@ from PIL import Image, ImageDraw
 from imgan import __version__, files
 from imgan.errors import Failure, Misuse
 from imgan.files import whole_file
-from imgan.images import Picture, Source, open_picture, save_picture, to_srgb
+from imgan.images import Picture, open_picture, to_srgb
 from imgan.images.tensors import Bytes, Floats, encode
+from imgan.making import free, progress, save_made, write
 from imgan.metrics.perceptual import open_features
 from imgan.models import store
 from imgan.models.cards import ModelCard
 from imgan.models.sessions import Session, open_session
-from imgan.operations import TRAINED, Runtime
+from imgan.operations import Runtime
 from imgan.recipes import resolve
 from imgan_generate.style import StyleGenerator, is_style_based
 from imgan_invert import GENERATOR, Init, Inversion, Space, encoder_of
@@ -243,44 +243,3 @@ def labelled(
             image = Image.fromarray(cell).resize((side, side), Image.Resampling.NEAREST)
             sheet.paste(image, (left + x * side, top + y * side))
     return np.asarray(sheet)
-
-
-def free(targets: Sequence[Path], overwrite: bool) -> None:
-    """Raise Failure when a file is there and is not to be replaced."""
-    for target in targets:
-        if target.exists() and not overwrite:
-            raise Failure(f"{target} exists; --overwrite replaces it")
-
-
-def save_made(pixels: Bytes, target: Path, overwrite: bool) -> None:
-    """A generated picture to a file that says so, and its name to standard output."""
-    picture = Picture(np.ascontiguousarray(pixels), source=Source(made=TRAINED))
-    save_picture(picture, target, overwrite=overwrite)
-    print(target)
-
-
-def write(content: Callable[[Any], object], target: Path, overwrite: bool) -> None:
-    """A file that is no picture, whole or not at all, and its name to standard output."""
-    try:
-        with whole_file(target, overwrite) as file:
-            content(file)
-    except Failure as failure:
-        raise Failure(f"{target}: {failure}") from None
-    except OSError as error:
-        raise Failure(f"{target}: {error.strerror or error}") from None
-    print(target)
-
-
-@contextmanager
-def progress(steps: int) -> Iterator[Callable[[int, float], None] | None]:
-    """A bar with the loss on a terminal, nothing elsewhere."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    columns = (BarColumn(), MofNCompleteColumn(), TextColumn("loss {task.fields[loss]:.4f}"))
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=steps, loss=0.0)
-        yield lambda step, loss: bar.update(task, completed=step, loss=loss)

@@ -14,10 +14,13 @@ from imgan.errors import Misuse
 from imgan.hookspecs import hookimpl
 from imgan.models.cards import ModelCard, read_cards
 from imgan.operations import Listing, Operation, Process, Runtime
-from imgan.recipes import Evaluation, Exporter, Recipe, Settings
+from imgan.recipes import Evaluation, Recipe, Settings
 
 if TYPE_CHECKING:
     from imgan.models.store import Models
+
+PUBLIC = ("parser",)
+"""Modules that other plugins may import: the parts of a face."""
 
 CLASSES = (
     "background",
@@ -181,16 +184,7 @@ def register_recipes() -> Iterable[Recipe]:
             settings=ParserSettings,
             data="CelebAMask-HQ's pictures in images/, its classes in masks/ under the same names "
             "(the last 40 faces are held out).",
-        )
-    ]
-
-
-@hookimpl
-def register_exporters() -> Iterable[Exporter]:
-    return [
-        Exporter(
-            name="face-parser",
-            entry="imgan_parse.form:parser",
+            ports="imgan_parse.ports:PARSER",
             operation="parse",
             input="faces, RGB -1..1, sides multiples of 32",
             paper="Ronneberger et al. 2015, arXiv:1505.04597; Lee et al. 2020, arXiv:1907.11922",

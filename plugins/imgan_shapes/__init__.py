@@ -13,7 +13,7 @@ from typer import Option
 
 from imgan.hookspecs import hookimpl
 from imgan.models.cards import ModelCard, read_cards
-from imgan.recipes import Evaluation, Exporter, Recipe, Settings
+from imgan.recipes import Evaluation, Recipe, Settings
 
 
 class Mirror(StrEnum):
@@ -88,16 +88,7 @@ def register_recipes() -> Iterable[Recipe]:
             settings=GAN3DSettings,
             data="A folder of meshes (.obj .off .stl .glb .ply) or grids (.binvox .mat .npy .npz); "
             "the last twentieth of the objects by name is held out.",
-        )
-    ]
-
-
-@hookimpl
-def register_exporters() -> Iterable[Exporter]:
-    return [
-        Exporter(
-            name="3dgan",
-            entry="imgan_shapes.ports:generator",
+            ports="imgan_shapes.ports:generator",
             operation="shapes",
             input="200 numbers from N(0, 1)",
             paper="Wu, Zhang, Xue, Freeman, Tenenbaum 2016, arXiv:1610.07584",

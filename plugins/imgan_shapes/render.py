@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from imgan.errors import Failure
-from imgan_generate.run import sheet
+from imgan.images.sheets import sheet
 from imgan_shapes.grids import Grid
 from imgan_shapes.meshes import barycentric, surface
 

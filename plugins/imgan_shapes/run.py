@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from imgan.errors import Misuse
+from imgan.film import Film
+from imgan.images.sheets import sheet
+from imgan.making import free, save_made, write
 from imgan.models import store
 from imgan.models.cards import ModelCard
 from imgan.models.sessions import Session, open_session
 from imgan.recipes import resolve
-from imgan_generate.run import sheet
-from imgan_invert.moving import Film
-from imgan_invert.run import free, save_made, write
 from imgan_shapes.commands import Format, Making
 from imgan_shapes.grids import FRAME, MESHES, Grid, framed, largest_part, read_grid
 from imgan_shapes.latents import Latents, arithmetic, drawn, named, path

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from imgan.making import progress
 from imgan.models import store
 from imgan.models.cards import ModelCard
 from imgan.training.weights import read_weights
-from imgan_invert.run import progress
 from imgan_shapes.grids import Grid
 from imgan_shapes.latents import LATENT, Latents
 from imgan_shapes.net import Generator

@@ -19,6 +19,9 @@ from imgan.recipes import Evaluation, Recipe, Settings
 if TYPE_CHECKING:
     from imgan.models.store import Models
 
+PUBLIC = ("net", "ports")
+"""Modules that other plugins may import: generators, to be made of other projects' files."""
+
 STEP = 4
 """Sides that networks for pictures of any size take are multiples of this."""
 
@@ -312,6 +315,10 @@ def register_recipes() -> Iterable[Recipe]:
             entry="imgan_translate.training.cyclegan:CycleGANTask",
             settings=CycleGANSettings,
             data="A folder with trainA (--source) and trainB (--target).",
+            ports="imgan_translate.ports:cyclegan",
+            operation="translate",
+            input="RGB -1..1, any size",
+            paper="Zhu et al. 2017, arXiv:1703.10593",
         ),
         Recipe(
             name="pix2pix",
@@ -320,6 +327,10 @@ def register_recipes() -> Iterable[Recipe]:
             settings=Pix2PixSettings,
             data="A folder of two folders with equal names, or of pictures side by side; "
             "with --pairs any folder.",
+            ports="imgan_translate.ports:pix2pix",
+            operation="translate",
+            input="RGB -1..1",
+            paper="Isola et al. 2017, arXiv:1611.07004",
         ),
         Recipe(
             name="translate-classifier",
@@ -327,6 +338,9 @@ def register_recipes() -> Iterable[Recipe]:
             entry="imgan_translate.training.classifier:ClassifierTask",
             settings=ClassifierSettings,
             data="A folder with trainA (--source) and trainB (--target).",
+            ports="imgan_translate.ports:classifier",
+            operation="evaluate",
+            input="RGB 0..1, 64 px on the shorter side",
         ),
     ]
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -15,8 +14,6 @@ from torch import Tensor, nn
 from torch.nn.functional import mse_loss, softplus
 
 from imgan.errors import Failure, Misuse
-from imgan.models import store
-from imgan.models.cards import Description
 from imgan.training.celeba import ATTRIBUTES_FILE
 from imgan.training.data import shuffled
 from imgan.training.faces import Faces
@@ -24,10 +21,9 @@ from imgan.training.loop import cosine, set_rate
 from imgan.training.optim import Optim
 from imgan.training.task import Task
 from imgan.training.weights import frozen, read_weights
-from imgan_exporters.onnx import Form, Parity, Port
 from imgan_generate import ICGANEncoderSettings, ICGANSettings
 from imgan_generate.conditional import Discriminator, Encoders, Generator, build
-from imgan_generate.labels import ATTRIBUTES, slug
+from imgan_generate.labels import ATTRIBUTES
 from imgan_generate.net import LATENT, Encoder
 
 SIZE = 64
@@ -198,42 +194,3 @@ class ICGANEncoderTask(_Labelled[ICGANEncoderSettings]):
         z, y = self.trained("latent")(faces), self.trained("label")(faces).clamp(-1, 1)
         pairs = torch.cat([faces, self.generator.to(faces.device)(z, y)], dim=2) / 2 + 0.5
         return torch.cat([torch.cat(list(row), dim=2) for row in pairs.split(SHEET)], dim=1)
-
-
-generator_form = Form(
-    (Port("z", ("batch", LATENT), -2, 2), Port("y", ("batch", len(ATTRIBUTES)), -1, 1))
-)
-"""z and y to faces in -1..1."""
-
-encoder_form = Form((Port("face", ("batch", 3, SIZE, SIZE), -1, 1),), ("z", "y"), magnitude=4)
-"""Faces in -1..1 to z and y."""
-
-
-def export(
-    task: Task[Any],
-    target: Path,
-    card: Description,
-    *,
-    network: str | None = None,
-    half: bool,
-    overwrite: bool,
-) -> Parity:
-    """Write a generator; its card names the attributes of y."""
-    known = replace(card, traits={"attributes": ",".join(map(slug, ATTRIBUTES)), **card.traits})
-    return generator_form(task, target, known, network=network, half=half, overwrite=overwrite)
-
-
-def export_encoders(
-    task: Task[Any],
-    target: Path,
-    card: Description,
-    *,
-    network: str | None = None,
-    half: bool,
-    overwrite: bool,
-) -> Parity:
-    """Write the encoders; the card names the generator's file by its SHA-256, when it is a file."""
-    source, known = Path(task.settings.generator), card
-    if source.is_file():
-        known = replace(card, traits={"generator": store.sha256(source), **card.traits})
-    return encoder_form(task, target, known, network=network, half=half, overwrite=overwrite)

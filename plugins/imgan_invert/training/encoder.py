@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -16,8 +14,6 @@ from torch.nn.functional import avg_pool2d, mse_loss
 from imgan.errors import Failure
 from imgan.images import pictures
 from imgan.images.tensors import Bytes
-from imgan.models import store
-from imgan.models.cards import Description
 from imgan.training import perceptual
 from imgan.training.celeba import read_faces
 from imgan.training.data import shuffled
@@ -26,7 +22,6 @@ from imgan.training.loop import cosine, set_rate
 from imgan.training.optim import Optim
 from imgan.training.task import Task
 from imgan.training.weights import frozen
-from imgan_exporters.onnx import Form, Parity, Port
 from imgan_generate.stylegan import Generator, build
 from imgan_invert import EncoderSettings
 from imgan_invert.encoder import Encoder
@@ -116,23 +111,3 @@ class EncoderTask(Task[EncoderSettings]):
         noise = torch.zeros(len(real), sum(synthesis.noise)).to(real)
         rows = (real, synthesis(encoder(real), noise))
         return torch.cat([torch.cat(list(row / 2 + 0.5), dim=2) for row in rows], dim=1)
-
-
-def export(
-    task: Task[Any],
-    target: Path,
-    card: Description,
-    *,
-    network: str | None = None,
-    half: bool,
-    overwrite: bool,
-) -> Parity:
-    """Write an encoder; its card names the generator's file by its SHA-256, when it is a file."""
-    encoder, source = task.product(network), Path(task.settings.generator)
-    assert isinstance(encoder, Encoder)
-    known = card
-    if source.is_file():
-        known = replace(card, traits={"generator": store.sha256(source), **card.traits})
-    side = 4 << len(encoder.blocks)
-    form = Form((Port("input", ("batch", 3, side, side), -1, 1),), ("w",), magnitude=4)
-    return form(task, target, known, network=network, half=half, overwrite=overwrite)

@@ -17,7 +17,7 @@ from imgan.training.optim import Optim
 from imgan.training.perceptual import Features, distance, load_beside
 from imgan_upscale import AdversarialSettings, PerceptualSettings
 from imgan_upscale.net import Compact, SRResNet
-from imgan_upscale.train import UpscalerTask
+from imgan_upscale.training.faithful import UpscalerTask
 
 A = TypeVar("A", bound=AdversarialSettings)
 

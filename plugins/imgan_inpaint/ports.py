@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from imgan_exporters.onnx import Form, Port
+from imgan.training.ports import Form, Port
 from imgan_inpaint.net import STEP
 
-inpainter = Form(
+INPAINTER = Form(
     (
         Port("image", ("batch", 3, "height", "width"), step=STEP),
         Port("mask", ("batch", 1, "height", "width"), step=STEP),

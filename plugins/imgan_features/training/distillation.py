@@ -24,9 +24,9 @@ from imgan.training.optim import Optim
 from imgan.training.perceptual import Features, layer_distance
 from imgan.training.task import Task
 from imgan_features import FeaturesSettings
-from imgan_features.fit import fit
 from imgan_features.net import Choice, Scales
-from imgan_features.teacher import load_teacher
+from imgan_features.training.fit import fit
+from imgan_features.training.teacher import load_teacher
 
 LONGEST = 1024
 """Larger pictures are brought down to this side: beyond it there is little but blur and grain."""

@@ -1,0 +1,1 @@
+"""How the perceptual network is distilled; needs torch."""

@@ -1,0 +1,1 @@
+"""How upscalers are trained; needs torch."""
