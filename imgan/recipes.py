@@ -96,16 +96,16 @@ class Exporter:
 
     `entry` names, as "package.module:function", what is called with (network, form, target, card,
     half=, overwrite=), an `imgan.training.ports.Form` and an `imgan.models.cards.Description` among
-    them; it writes the file and returns what is to be printed about its parity. `pack` names what
-    is called with (source, target, overwrite), writes an exported file anew with large kernels in 4
-    bits, and returns by how much its outputs then differ (`--int4`).
+    them; it writes the file and returns what is to be printed about its parity. `pack`, if there is
+    one, names what is called with (source, target, overwrite), writes an exported file anew with
+    large kernels in 4 bits, and returns by how much its outputs then differ (`--int4`).
     """
 
     name: str
     suffix: str
     """Of the files, such as ".onnx"."""
     entry: str
-    pack: str
+    pack: str = ""
 
 
 @dataclass(frozen=True)

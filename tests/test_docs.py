@@ -148,7 +148,7 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (info / "METADATA").write_text(
         f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n"
     )
-    points = {**project["entry-points"]["imgan"], "share": "imgan_share"}
+    points = {**project["entry-points"]["imgan"], "share": "imgan_share", "npz": "imgan_npz"}
     lines = ["[imgan]", *(f"{name} = {module}" for name, module in points.items())]
     (info / "entry_points.txt").write_text("\n".join(lines))
     return folder

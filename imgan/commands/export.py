@@ -79,8 +79,9 @@ def export(
 
     imgan export RUN -o model.onnx
     """
-    if output.suffix.lower() not in (".onnx", ".safetensors"):
-        raise Misuse(f"-o {output}: an export is an .onnx or a .safetensors file")
+    kinds = [*(each.suffix for each in registry().exporters.values()), ".safetensors"]
+    if output.suffix.lower() not in kinds:
+        raise Misuse(f"-o {output}: an export is a file of the kind {' or '.join(kinds)}")
     if output.exists() and not overwrite:
         raise Failure(f"{output} exists; --overwrite replaces it")
     if int4 or run.is_file():
@@ -88,7 +89,10 @@ def export(
             raise Misuse("--int4 takes an exported .onnx file, and no other option does")
         if fp16 or name or network or blend or card:
             raise Misuse("--int4 writes a file anew as it is: leave the other options out")
-        difference = resolve(exporter(output).pack)(run, output, overwrite)
+        pack = exporter(output).pack
+        if not pack:
+            raise Misuse(f"--int4: {output.suffix} files have no kernels in 4 bits")
+        difference = resolve(pack)(run, output, overwrite)
         size = output.stat().st_size
         print(f"{output}: {size:,} bytes; outputs differ by {difference:.2%} on noise")
         return
