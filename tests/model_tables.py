@@ -7,7 +7,7 @@ A region `<!-- cards NAME NAME -->` ... `<!-- end -->` holds what those cards sa
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from imgan.models.cards import NOT_STATED, ModelCard
@@ -47,7 +47,7 @@ def _region(found: re.Match[str]) -> str:
     return found[1] + "\n".join(lines) + "\n" + found[3]
 
 
-def _listed(cards: Iterator[ModelCard]) -> Iterator[str]:
+def _listed(cards: Iterable[ModelCard]) -> Iterator[str]:
     yield from _table(
         ("model", "serves", "file", "licence of the weights"),
         (
@@ -97,7 +97,7 @@ def _attributes(cards: Sequence[ModelCard], keys: Sequence[str]) -> Iterator[str
     yield from _table(
         ("attribute", *kinds),
         (
-            (slug, *(_figure(cards[0], _key(kind, slug)) for kind in kinds))
+            (slug, *(_first(cards, _key(kind, slug)) for kind in kinds))
             for slug in dict.fromkeys(slug for _, slug in found)
         ),
     )
@@ -119,27 +119,24 @@ def _figure(card: ModelCard, key: str) -> str:
     return str(card.figures.get(key, "")).replace("|", "/")
 
 
+def _first(cards: Sequence[ModelCard], key: str) -> str:
+    return next((_figure(card, key) for card in cards if key in card.figures), "")
+
+
 def _serves(card: ModelCard) -> str:
-    return (
-        f"`imgan {card.operation}`"
-        if card.operation in registry().operations
-        else (
-            f"`imgan {card.operation}`" if card.operation == "evaluate" else "losses and measures"
-        )
-    )
+    found = registry()
+    known = card.operation in {*found.operations, *found.commands, "evaluate"}
+    return f"`imgan {card.operation}`" if known else "measures and losses"
 
 
 def _size(card: ModelCard) -> str:
     return f"{card.size / 1e6:.1f} MB"
 
 
-def _table(
-    header: Sequence[str], rows: Iterator[Sequence[str]] | Sequence[Sequence[str]]
-) -> Iterator[str]:
-    yield f"| {' | '.join(header)} |"
-    yield "|" + "---|" * len(header)
-    for row in rows:
-        yield f"| {' | '.join(cell.replace('|', '/') for cell in row)} |".replace("|  |", "| |")
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    for row in (header, ["---"] * len(header), *rows):
+        cells = (cell.replace("|", "/") for cell in row)
+        yield "|" + "|".join(f" {cell} ".replace("  ", " ") for cell in cells) + "|"
 
 
 if __name__ == "__main__":
