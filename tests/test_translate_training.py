@@ -224,17 +224,6 @@ def test_each_network_may_start_from_a_file_of_its_own(domains: Path, tmp_path: 
         read_sources(f"forward={tmp_path / 'gone.onnx'}", "forward")
 
 
-def test_a_student_meets_its_teacher(domains: Path, tmp_path: Path) -> None:
-    from imgan.training.run import train
-
-    recipe = registry().recipes["cyclegan"]
-    train(recipe, CycleGANSettings(**SMALL | {"steps": 1, "width": 8}), domains, tmp_path / "wide")
-    student = _cyclegan(domains, teacher=str(tmp_path / "wide"))
-    assert student.teachers["forward"].model[1].out_channels == 8
-    fit(student, tmp_path / "student", until=1)
-    assert "teacher" not in {*student.networks}
-
-
 @pytest.mark.parametrize("way", ["forward", "backward"])
 def test_a_robust_classifier_sees_the_target_in_what_is_made(domains: Path, way: str) -> None:
     class Brightness(nn.Module):
@@ -262,13 +251,6 @@ def test_a_run_that_is_no_classifier_is_misuse(domains: Path, tmp_path: Path) ->
         Misuse, match=r"^--robust-classifier .*name a run of `imgan train translate-classifier`"
     ):
         fit(_cyclegan(domains, robust_classifier=str(tmp_path)), tmp_path / "taught")
-
-
-def test_a_teacher_that_is_no_cyclegan_is_misuse(domains: Path, tmp_path: Path) -> None:
-    Record("dcgan", "", {}, "").write(tmp_path)
-    torch.save({"networks": {}, "averages": {}}, tmp_path / CHECKPOINT)
-    with pytest.raises(Misuse, match="cyclegan"):
-        _ = _cyclegan(domains, teacher=str(tmp_path)).teachers
 
 
 def test_a_larger_pool_begins_anew() -> None:

@@ -141,10 +141,6 @@ class CycleGANSettings(TranslateSettings):
         ),
     ] = ""
     guidance: Annotated[float, Option(help="Weight of what the robust classifier sees.")] = 1.0
-    teacher: Annotated[
-        str, Option(help="A run of wider generators whose results are to be met.")
-    ] = ""
-    distil: Annotated[float, Option(help="Weight of meeting the teacher's results.")] = 10.0
     palette: Annotated[
         bool,
         Option(
@@ -155,9 +151,9 @@ class CycleGANSettings(TranslateSettings):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        self.weights("cycle", "identity", "contrastive", "guidance", "distil")
+        self.weights("cycle", "identity", "contrastive", "guidance")
         self.require(0 < self.top_fraction <= 1, "top_fraction", "above 0, and 1 at most")
-        self.absolute("robust_classifier", "teacher")
+        self.absolute("robust_classifier")
 
 
 @dataclass(frozen=True)

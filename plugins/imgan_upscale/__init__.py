@@ -53,14 +53,13 @@ class UpscaleSettings(Settings):
 
 @dataclass(frozen=True)
 class CompactSettings(UpscaleSettings):
-    squared: Annotated[bool, Option(help="Mean squared error as the loss, not L1.")] = False
+    """Of the network that ships."""
 
 
 @dataclass(frozen=True)
-class SRResNetSettings(CompactSettings):
+class SRResNetSettings(UpscaleSettings):
     lr: Annotated[float, Option(help="Learning rate at the start; a cosine takes it to 0.")] = 1e-4
     blocks: Annotated[int, Option(help="Residual blocks.")] = 16
-    squared: Annotated[bool, Option(help="Mean squared error as the loss, not L1.")] = True
 
 
 @dataclass(frozen=True)

@@ -28,9 +28,7 @@ from imgan.training.discriminator import FeatureDiscriminator
 from imgan.training.loop import linear, set_rate
 from imgan.training.optim import Optim
 from imgan.training.perceptual import Features, load_beside
-from imgan.training.run import Record
 from imgan.training.task import Task
-from imgan.training.weights import read_weights
 from imgan_translate import CycleGANSettings, TranslateSettings
 from imgan_translate.classifier import SIDE, find_classifier
 from imgan_translate.net import Patch, ResNet, begin
@@ -64,8 +62,7 @@ class CycleGANTask(Task[CycleGANSettings]):
     - identity: |G(b) - b|, section 5.2, in parts of the cycle's weight;
     - contrastive: `contrast`, what CUT (Park et al. 2020) has in the cycle's place;
     - guidance: the cross-entropy of what an adversarially robust classifier sees in G(a), with
-      the domain that it is to be of;
-    - distil: |G(a) - T(a)|, with the generators T of a wider run.
+      the domain that it is to be of.
 
     The discriminators learn (D(b) - 1)^2 / 2 + D(p)^2 / 2, where p comes from a pool of earlier
     results (Shrivastava et al. 2017). The rate is constant, then falls to 0 along a line.
@@ -139,22 +136,6 @@ class CycleGANTask(Task[CycleGANSettings]):
         device = next(self.networks["forward"].parameters()).device
         return load_robust_classifier(source).to(device)
 
-    @cached_property
-    def teachers(self) -> Mapping[str, nn.Module]:
-        """The frozen generators of `--teacher`, by the names of ours; none without it."""
-        if not self.settings.teacher:
-            return {}
-        run = Path(self.settings.teacher)
-        record, weights = Record.read(run), read_weights(run, self.shipped)
-        if record.recipe != "cyclegan":
-            raise Misuse(f"--teacher {run}: name a run of `imgan train cyclegan`")
-        found = {}
-        for name in ("forward", "backward"):
-            network = resnet(CycleGANSettings(**record.settings)).requires_grad_(False).eval()
-            network.load_state_dict(weights[name])
-            found[name] = network.to(next(self.networks[name].parameters()).device)
-        return found
-
     @torch.no_grad()
     def product(self, name: str | None = None) -> nn.Module:
         """A generator and, with `--palette`, the palette of where it leads."""
@@ -168,8 +149,7 @@ class CycleGANTask(Task[CycleGANSettings]):
         return generator
 
     def prepare(self, device: torch.device) -> None:
-        _ = self.robust_classifier, self.teachers
-        _ = self.features if self.settings.projected else None
+        _ = self.robust_classifier, self.features if self.settings.projected else None
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
         settings = self.settings
@@ -223,10 +203,6 @@ class CycleGANTask(Task[CycleGANSettings]):
             # B is 1 to it.
             wanted = torch.full_like(seen, name == "forward")
             terms["guidance"] = binary_cross_entropy_with_logits(seen, wanted)
-        if self.teachers:
-            with torch.no_grad():
-                taught = self.teachers[name](inputs)
-            terms["distil"] = l1_loss(made, taught)
         return terms
 
     def _weight(self, term: str) -> float:
@@ -237,7 +213,6 @@ class CycleGANTask(Task[CycleGANSettings]):
             "identity": settings.cycle * settings.identity,
             "contrastive": settings.contrastive,
             "guidance": settings.guidance,
-            "distil": settings.distil,
         }
         return weights[term]
 

@@ -6,7 +6,7 @@ import io
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import numpy as np
 import torch
@@ -63,8 +63,11 @@ class UpscalerTask(Task[U], Generic[U]):
         return torch.cat(columns, dim=2)
 
 
-class _FidelityTask(UpscalerTask[CompactSettings]):
+class _FidelityTask(UpscalerTask[U]):
     """The upscaled small crop against the crop it came from; cosine decay to zero."""
+
+    loss: ClassVar[str]
+    """What is made small: "l1", or the mean squared error, "mse"."""
 
     def step(self, step: int, batch: tuple[Tensor, ...], optim: Optim) -> Mapping[str, Tensor]:
         small, large = batch
@@ -72,21 +75,25 @@ class _FidelityTask(UpscalerTask[CompactSettings]):
         set_rate(optimizer, cosine(self.settings, step))
         with optim.autocast():
             error = self.networks["upscaler"](small) - large
-            l1, mse = error.abs().mean(), error.square().mean()
-        optim.minimise(mse if self.settings.squared else l1, optimizer)
-        return {"l1": l1.detach(), "mse": mse.detach()}
+            losses = {"l1": error.abs().mean(), "mse": error.square().mean()}
+        optim.minimise(losses[self.loss], optimizer)
+        return {name: loss.detach() for name, loss in losses.items()}
 
 
-class CompactTask(_FidelityTask):
+class CompactTask(_FidelityTask[CompactSettings]):
     """The shipped network, `imgan train upscale`."""
+
+    loss = "l1"
 
     def __init__(self, data: Path, settings: CompactSettings) -> None:
         network = Compact(settings.scale, settings.width, settings.blocks)
         super().__init__(data, settings, network)
 
 
-class SRResNetTask(_FidelityTask):
+class SRResNetTask(_FidelityTask[SRResNetSettings]):
     """SRResNet as published, `imgan train srresnet`."""
+
+    loss = "mse"
 
     def __init__(self, data: Path, settings: SRResNetSettings) -> None:
         network = SRResNet(settings.scale, settings.width, settings.blocks)
