@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from onnx import helper
 from PIL import Image
-from test_edit import FACE, add_finder, invoke, job, pixels, save, write_judge
+from test_edit import FACE, add_finder, invoke, job, pixels, save, write_classifier
 from typer.testing import CliRunner
 
 from imgan import cli
@@ -21,7 +21,7 @@ from imgan.models.cards import Description
 from imgan.models.store import Models
 from imgan.operations import Runtime
 from imgan.plugins import registry
-from imgan_edit import Along, Edit, Engine, directions, evaluate, judge
+from imgan_edit import Along, Edit, Engine, attribute_classifier, directions, evaluate
 from imgan_edit.attributes import SLUGS
 from imgan_edit.engines import open_editor
 from imgan_edit.style_directions import find as directions_of
@@ -89,10 +89,10 @@ def networks(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     traits: dict[str, float | str] = {"generator": made.sha256}
     description = Description(name="faces-encoder", operation="invert", traits=traits)
     store.add(home / "encoder.onnx", description)
-    write_judge(home / "judge.onnx", smiling=(200, 0, 0), male=(200, 200, 0))
-    store.add(home / "judge.onnx", Description(name="tiny-judge", operation="evaluate"))
-    for module in (judge, evaluate):
-        monkeypatch.setattr(module, "JUDGE", "tiny-judge")
+    write_classifier(home / "classifier.onnx", smiling=(200, 0, 0), male=(200, 200, 0))
+    store.add(home / "classifier.onnx", Description(name="tiny-classifier", operation="evaluate"))
+    for module in (attribute_classifier, evaluate):
+        monkeypatch.setattr(module, "CLASSIFIER", "tiny-classifier")
     add_finder(home, monkeypatch)
 
 
@@ -229,9 +229,9 @@ def test_what_is_missing_is_one_line(photo: Path, tmp_path: Path) -> None:
 
 
 def test_a_generator_of_something_else_has_no_directions(home: Path, tmp_path: Path) -> None:
-    write_judge(home / "blind.onnx")
-    store.remove("tiny-judge")
-    store.add(home / "blind.onnx", Description(name="tiny-judge", operation="evaluate"))
+    write_classifier(home / "blind.onnx")
+    store.remove("tiny-classifier")
+    store.add(home / "blind.onnx", Description(name="tiny-classifier", operation="evaluate"))
     with pytest.raises(Failure, match="in no attribute: is it a generator of aligned faces"):
         directions_of("faces", tmp_path / "d.onnx", Along.means, 100, 0, False, "cpu")
     assert not (tmp_path / "d.onnx").exists()

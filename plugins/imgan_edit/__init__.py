@@ -323,7 +323,9 @@ def directions(
     along: Annotated[
         Along, Option(help="Difference of means, or the normal of the plane between.")
     ] = Along.means,
-    count: Annotated[int, Option(min=100, help="Pictures that are generated and judged.")] = 4000,
+    count: Annotated[
+        int, Option(min=100, help="Pictures that are generated and classified.")
+    ] = 4000,
     seed: Annotated[int, Option(min=0, help="Same seed, same directions.")] = 0,
     overwrite: Annotated[bool, Option("--overwrite", help="Replace a file that exists.")] = False,
     device: Annotated[str, Option(help="auto, cpu, cuda or cuda:N.")] = "auto",

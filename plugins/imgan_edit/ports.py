@@ -10,6 +10,7 @@ from torch import nn
 from imgan.training.ports import Form, Port
 from imgan.training.task import Task
 from imgan.training.weights import file_trait
+from imgan_edit.attributes import SLUGS
 
 _FACE = ("batch", 3, 64, 64)
 
@@ -22,6 +23,13 @@ EDITOR = Form(
 
 CLASSIFIER = Form((Port("input", _FACE, -1, 1),))
 """Faces in -1..1 to logits: of 40 attributes, or of an occluder at each of 16x16 places."""
+
+DIRECTIONS = Form(
+    (Port("change", ("batch", len(SLUGS)), -1, 1), Port("away", ("batch", len(SLUGS)), -1, 1)),
+    ("step",),
+    magnitude=4,
+)
+"""How much of each attribute to add, and how far to go from its plane, to a step of styles."""
 
 
 def editor(task: Task[Any], name: str, network: nn.Module) -> Form:

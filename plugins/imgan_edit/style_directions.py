@@ -25,7 +25,8 @@ from imgan_edit import Along
 from imgan_edit.attribute_classifier import SIZE, AttributeClassifier
 from imgan_edit.attributes import SLUGS
 from imgan_edit.net import Directions
-from imgan_exporters.onnx import Form, Port, write
+from imgan_edit.ports import DIRECTIONS
+from imgan_exporters.onnx import write
 from imgan_generate.style import StyleGenerator, draw
 
 LEAST = 20
@@ -38,12 +39,6 @@ AT_ONCE = 50
 """Pictures that are classified at once."""
 
 HEADER = ("attribute", "pictures with it", "told by a plane")
-
-form = Form(
-    (Port("change", ("batch", len(SLUGS)), -1, 1), Port("away", ("batch", len(SLUGS)), -1, 1)),
-    ("step",),
-    magnitude=4,
-)
 
 
 def find(
@@ -87,11 +82,13 @@ def find(
         command=f"imgan directions {card.name} --along {along} --count {count} --seed {seed}",
         traits={"styles_of": card.sha256, "attributes": ",".join(SLUGS[k] for k in known)},
     )
-    write(Directions(vectors, normals), form, target, description, overwrite=overwrite)
+    write(Directions(vectors, normals), DIRECTIONS, target, description, overwrite=overwrite)
     return HEADER, rows
 
 
-def sampled(style: StyleGenerator, judge: Judge, count: int, seed: int) -> tuple[Floats, Floats]:
+def sampled(
+    style: StyleGenerator, classifier: AttributeClassifier, count: int, seed: int
+) -> tuple[Floats, Floats]:
     """Random styles [count, W], and what the classifier says of their pictures, [count, 40]."""
     z, noise = draw(style, count, seed)
     w = style.styles(z)
@@ -99,7 +96,7 @@ def sampled(style: StyleGenerator, judge: Judge, count: int, seed: int) -> tuple
     for start in range(0, count, AT_ONCE):
         part = slice(start, start + AT_ONCE)
         made = style.pictures(style.wide(w[part]), noise[part])
-        chances.append(judge.probabilities(np.stack([_seen(picture) for picture in made])))
+        chances.append(classifier.probabilities(np.stack([_seen(picture) for picture in made])))
     return w, np.concatenate(chances)
 
 
