@@ -6,7 +6,7 @@ import io
 import struct
 import zlib
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pillow_heif
@@ -19,6 +19,8 @@ from imgan.commands.operation import execute
 from imgan.errors import Failure
 from imgan.images import Picture, Source, from_srgb, open_picture, save_picture, to_srgb
 from imgan_adjust import Adjust
+
+pillow_heif.register_heif_opener()  # imgan does when it meets one
 
 RAMP = Image.linear_gradient("L").resize((64, 48))
 IMAGE = Image.merge("RGB", (RAMP, RAMP.rotate(180), RAMP))
@@ -295,6 +297,103 @@ def test_gamma_and_chromaticities_of_png_are_carried_over() -> None:
     assert overruled.source.icc == b""
     level = open_picture(png(chunk(b"gAMA", struct.pack(">I", 100_000)), image=grey.convert("L")))
     assert np.abs(to_srgb(level.pixels, level.source).astype(int) - 188).max() <= 1
+
+
+P3 = (0.68, 0.32, 0.265, 0.69, 0.15, 0.06)
+D65 = (0.3127, 0.329)
+
+
+def tiff(image: Image.Image, **tags: object) -> bytes:
+    numbers = {"transfer": 301, "white": 318, "primaries": 319}
+    stated = {numbers[name]: tag for name, tag in tags.items()}
+    return encoded("TIFF", image, tiffinfo=stated)
+
+
+def bmp(
+    image: Image.Image, kind: bytes = bytes(4), ends: tuple[float, ...] = (), gamma: float = 0
+) -> bytes:
+    """A BMP of version 5."""
+    plain = encoded("BMP", image)
+    (pixels,) = struct.unpack_from("<I", plain, 10)
+    header = struct.pack("<I", 124) + plain[18:54] + bytes(16) + kind
+    header += struct.pack("<9i", *(round(end * 2**30) for end in ends or (0,) * 9))
+    header += struct.pack("<3I", *(round(gamma * 65536),) * 3) + bytes(16)
+    rest = plain[pixels:]
+    return b"BM" + struct.pack("<III", 138 + len(rest), 0, 138) + header + rest
+
+
+def ends_of(primaries: tuple[float, ...], white: tuple[float, ...]) -> tuple[float, ...]:
+    """XYZ of red, green and blue."""
+    x, y = np.array([*primaries, *white]).reshape(4, 2).T
+    xyz = np.stack([x / y, np.ones(4), (1 - x - y) / y])
+    return tuple((xyz[:, :3] * np.linalg.solve(xyz[:, :3], xyz[:, 3])).T.ravel())
+
+
+@pytest.mark.parametrize(
+    "stated",
+    [
+        lambda image: tiff(image, white=D65, primaries=P3),
+        lambda image: bmp(image, ends=ends_of(P3, D65)),
+        lambda image: bmp(image, ends=ends_of(P3, D65), gamma=2.2),
+    ],
+    ids=["tiff", "bmp", "bmp-gamma"],
+)
+def test_chromaticities_of_tiff_and_bmp_are_carried_over(stated: Any) -> None:
+    wide = open_picture(stated(Image.fromarray(MUTED)))
+    assert np.abs(to_srgb(wide.pixels, wide.source) - linear_p3(MUTED)).max() <= 2
+    assert wide.source.notes == ()
+    for form in ("tiff", "png", "bmp"):
+        stream = io.BytesIO()
+        save_picture(wide, stream, format=form)
+        back = open_picture(stream.getvalue())
+        assert np.abs(to_srgb(back.pixels, back.source) - linear_p3(MUTED)).max() <= 3
+
+
+LINEAR = tuple(round(level * 65535 / 255) for level in range(256))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize(
+    "stated",
+    [
+        lambda image: tiff(image, transfer=LINEAR),
+        lambda image: tiff(image, transfer=LINEAR if image.mode == "L" else LINEAR * 3),
+        lambda image: bmp(image.convert("RGB"), gamma=1),
+    ],
+    ids=["tiff", "tiff-each", "bmp"],
+)
+def test_curves_of_tiff_and_bmp_are_carried_over(stated: Any, mode: str) -> None:
+    linear = open_picture(stated(Image.new("L", (8, 8), 128).convert(mode)))
+    assert np.abs(to_srgb(linear.pixels, linear.source).astype(int) - 188).max() <= 1
+    assert linear.source.notes == ()
+
+
+@pytest.mark.parametrize(
+    ("data", "note"),
+    [
+        (tiff(IMAGE, primaries=(0.64, 0.33, 0.3, 0.6, 0.15, 0.06), white=D65), ""),
+        (tiff(IMAGE, transfer=tuple(round(65535 * (k / 255) ** 2.2) for k in range(256))), ""),
+        (bmp(IMAGE), ""),
+        (bmp(IMAGE, kind=b"BGRs", gamma=1), ""),
+        (bmp(IMAGE, gamma=2.2), ""),
+        (bmp(IMAGE, kind=b"KNIL"), "BMP: the colour profile is in another file"),
+        (bmp(IMAGE, ends=(-1.0,) * 9), "BMP: endpoints out of range"),
+        (tiff(IMAGE, primaries=(0.3,) * 6), "TIFF: chromaticities in a line"),
+        (tiff(IMAGE, transfer=(65535,) * 256), "TIFF: a curve that does not rise"),
+    ],
+)
+def test_srgb_and_nonsense_in_tiff_and_bmp(data: bytes, note: str) -> None:
+    picture = open_picture(data)
+    assert picture.source.icc == b""
+    assert [line[: len(note)] for line in picture.source.notes] == ([note] if note else [])
+
+
+def test_the_profile_within_a_bmp_is_carried_over() -> None:
+    profile = open_picture(tiff(IMAGE, primaries=P3, white=D65)).source.icc
+    data = bytearray(bmp(Image.fromarray(MUTED), kind=b"DEBM"))
+    struct.pack_into("<II", data, 14 + 112, len(data) - 14, len(profile))
+    picture = open_picture(bytes(data) + profile)
+    assert picture.source.icc == profile
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ _BYTE, _SHORT, _LONG, _RATIONAL, _UNDEFINED = 1, 3, 4, 5, 7
 # Tags that say how and where pixels are stored; they belong to one file and are never carried over.
 # XMP (700) and the ICC profile (34675) travel by themselves, Photoshop's resources (34377) not.
 STORAGE_TAGS = frozenset(
-    {*range(254, 260), *range(262, 267), 273, *range(277, 282), 284, *range(288, 294)}
+    {*range(254, 260), *range(262, 267), 273, *range(277, 282), 284, *range(288, 294), 301}
     | {*range(317, 326), 330, 332, *range(338, 348), *range(512, 533), 700, 34377, 34675}
 )
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import BinaryIO
 
 from PIL import Image
 
-from imgan.images import codecs, colour, heif, png, profiles
+from imgan.images import calibration, codecs, colour, heif, png, profiles
 from imgan.images.exif import says_adobe_rgb
 from imgan.images.picture import EXIF_HEADER
 from imgan.images.xmp import DEPTH, GAIN_MAP
@@ -43,11 +44,22 @@ def depth_notes(image: Image.Image, form: str, boxes: bytes, direct: bool) -> li
 
 
 def profile(
-    icc: bytes, grey: bool, told: png.Told, image: Image.Image, boxes: bytes, exif: bytes
+    icc: bytes,
+    grey: bool,
+    told: png.Told,
+    image: Image.Image,
+    boxes: bytes,
+    exif: bytes,
+    stream: BinaryIO,
 ) -> tuple[bytes, str]:
     """The ICC profile of the pixels, b"" for sRGB, from all ways to tell it, and a note or ""."""
     if told.codes:  # goes before ICC in PNG, after it in HEIC and AVIF
         return profiles.of_codes(*told.codes, grey)
+    note = ""
+    if not icc and image.format == "BMP":
+        icc, note = calibration.of_bmp(stream, grey)
+    elif not icc and image.format == "TIFF":
+        icc, note = calibration.of_tiff(image, grey)
     if icc:
         return icc, UNUSABLE if colour.space(icc, grey).kind == "unusable" else ""
     if codes := _color_codes(image, boxes):
@@ -59,7 +71,7 @@ def profile(
             return b"", f"PNG: {error}: pixels taken as sRGB"
     if image.format in ("JPEG", "MPO") and not grey and says_adobe_rgb(exif):
         return profiles.adobe_rgb(), ""
-    return b"", ""
+    return b"", note
 
 
 def _color_codes(image: Image.Image, boxes: bytes) -> tuple[int, int] | None:

@@ -131,7 +131,7 @@ def _decode(stream: BinaryIO, max_pixels: int) -> Picture:
         grey = image.mode in ("1", "L", "LA", "La")
         pixels, alpha = _planes(_plain(image, grey), grey)
     if not converted:
-        icc, note = facts.profile(icc, grey, told, image, boxes, exif)
+        icc, note = facts.profile(icc, grey, told, image, boxes, exif, stream)
         notes += [note] if note else []
 
     pixels = _turned(pixels, orientation)

@@ -1,13 +1,14 @@
 """Colour spaces that a file tells otherwise than by an ICC profile, as one.
 
 HEIC and AVIF tell them by code points (ITU-T H.273), PNG by those or by gamma and chromaticities,
-cameras' JPEG by EXIF. As a profile they go the way of all others: networks see sRGB, and the result
-states the same space in any format.
+TIFF and BMP by chromaticities and curves, cameras' JPEG by EXIF. As a profile they go the way of
+all others: networks see sRGB, and the result states the same space in any format.
 """
 
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -27,6 +28,7 @@ _PRIMARIES = {
     11: (0.680, 0.320, 0.265, 0.690, 0.150, 0.060, 0.314, 0.351),  # DCI-P3
     12: (0.680, 0.320, 0.265, 0.690, 0.150, 0.060, *D65),  # Display P3
 }
+SRGB_PRIMARIES = _PRIMARIES[1]
 _ADOBE_RGB = (0.64, 0.33, 0.21, 0.71, 0.15, 0.06, *D65)
 # The curves of video (BT.709, BT.601, BT.2020) are meant for sRGB's in pictures.
 _SRGB_CURVES, _PQ, _HLG = (1, 6, 13, 14, 15), 16, 18
@@ -62,7 +64,7 @@ def of_codes(primaries: int, transfer: int, grey: bool) -> tuple[bytes, str]:
     else:
         curve = _compressed(_pq(_LEVELS) if transfer == _PQ else _hlg(_LEVELS))
         note = f"HDR ({'PQ' if transfer == _PQ else 'HLG'}) brought into the range of a screen"
-    return _profile(_PRIMARIES[primaries], curve, grey), note
+    return _profile(_PRIMARIES[primaries], [curve], grey), note
 
 
 @cache
@@ -78,13 +80,35 @@ def of_gamma(gamma: float, chromaticities: tuple[float, ...], grey: bool) -> byt
         return b""
     if gamma and not 0.1 <= gamma <= 2.0:
         raise ValueError(f"gamma {gamma}")
-    return _profile(white_last, _srgb(_LEVELS) if usual else _LEVELS ** (1 / gamma), grey)
+    return _profile(white_last, [_srgb(_LEVELS) if usual else _LEVELS ** (1 / gamma)], grey)
+
+
+def of_curves(primaries: tuple[float, ...], curves: Sequence[Floats], grey: bool = False) -> bytes:
+    """The profile of chromaticities x and y of red, green, blue and white, or (), and of one curve
+    for all channels, or one each: light of evenly spaced levels, both 0..1. b"" for sRGB.
+
+    Raises ValueError for values that describe no colours.
+    """
+    told = [np.interp(_LEVELS, np.linspace(0, 1, len(curve)), curve) for curve in curves]
+    if any((np.diff(curve) < 0).any() or curve[-1] - curve[0] < 0.5 for curve in told):
+        raise ValueError("a curve that does not rise")
+    # That of a gamma of 2.2 is what all write, whatever they mean.
+    usual = all(np.abs(curve - _srgb(_LEVELS)).max() < 0.02 for curve in told)
+    primaries = primaries or _PRIMARIES[1]
+    if usual and (grey or np.allclose(primaries, _PRIMARIES[1], atol=0.002)):
+        return b""
+    return _profile(primaries, [_srgb(_LEVELS)] if usual else told, grey)
 
 
 @cache
 def adobe_rgb() -> bytes:
     """The profile of Adobe RGB (1998)."""
-    return _profile(_ADOBE_RGB, _LEVELS ** (563 / 256), grey=False)
+    return _profile(_ADOBE_RGB, [_LEVELS ** (563 / 256)], grey=False)
+
+
+def srgb_curve() -> Floats:
+    """Light of 1,024 levels."""
+    return _srgb(_LEVELS)
 
 
 def _srgb(levels: Floats) -> Floats:
@@ -115,13 +139,13 @@ def _compressed(light: Floats) -> Floats:
     return np.minimum(light, _KNEE) + room * over / (over + room)
 
 
-def _profile(primaries: tuple[float, ...], curve: Floats, grey: bool) -> bytes:
-    """An ICC profile of a display, version 2, with the curve (light of 1,024 levels) as a table.
+def _profile(primaries: tuple[float, ...], curves: Sequence[Floats], grey: bool) -> bytes:
+    """An ICC profile of a display, version 2, with the curve or the three curves (light of 1,024
+    levels) as tables.
 
     Raises ValueError when the primaries span no colours.
     """
-    table = np.rint(curve.clip(0, 1) * 65535).astype(">u2").tobytes()
-    response = b"curv" + bytes(4) + struct.pack(">I", len(curve)) + table
+    responses = [_table(curve) for curve in curves]
     text = b"imgan: the colours that the file states"
     tags = {
         b"desc": b"desc" + bytes(4) + struct.pack(">I", len(text) + 1) + text + bytes(79),
@@ -129,12 +153,13 @@ def _profile(primaries: tuple[float, ...], curve: Floats, grey: bool) -> bytes:
         b"wtpt": _xyz(_D50),
     }
     if grey:
-        tags[b"kTRC"] = response
+        tags[b"kTRC"] = responses[0]
     else:
         for name, column in zip(b"rgb", _colorants(primaries).T, strict=True):
             tags[b"%cXYZ" % name] = _xyz(column)
-        tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), response)
-    bodies = list(dict.fromkeys(tags.values()))  # one table for the three curves
+        three = responses if len(responses) == 3 else responses * 3
+        tags |= zip((b"rTRC", b"gTRC", b"bTRC"), three, strict=True)
+    bodies = list(dict.fromkeys(tags.values()))  # equal curves are one table
     starts, end = {}, 128 + 4 + 12 * len(tags)
     for body in bodies:
         starts[body] = end
@@ -148,6 +173,11 @@ def _profile(primaries: tuple[float, ...], curve: Floats, grey: bool) -> bytes:
     )
     data = b"".join(body + bytes(-len(body) % 4) for body in bodies)
     return header.ljust(128, b"\0") + struct.pack(">I", len(tags)) + directory + data
+
+
+def _table(curve: Floats) -> bytes:
+    values = np.rint(curve.clip(0, 1) * 65535).astype(">u2").tobytes()
+    return b"curv" + bytes(4) + struct.pack(">I", len(curve)) + values
 
 
 def _xyz(values: Floats) -> bytes:
