@@ -99,6 +99,7 @@ def interpolate(
     loop: bool = ...,
     ease: bool = ...,
     spherical: bool = ...,
+    paste: bool = ...,
     model: str | None = ...,
     device: str = ...,
 ) -> Image.Image: ...

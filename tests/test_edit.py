@@ -26,7 +26,6 @@ from imgan.plugins import registry
 from imgan.training.celeba import ATTRIBUTES_FILE, held_out, read_faces
 from imgan_edit import Edit, Sheet, attribute_classifier, evaluate, occlusion, run, sheet
 from imgan_edit.attributes import NAMES, SLUGS, parse
-from imgan_edit.patch import soft_mask
 
 BANGS, SMILING, MALE = SLUGS.index("bangs"), SLUGS.index("smiling"), SLUGS.index("male")
 
@@ -455,7 +454,7 @@ def test_a_sheet_says_which_options_it_has_no_use_for(photo: Path) -> None:
 
 
 def test_the_soft_mask_is_one_inside_and_zero_along_the_border() -> None:
-    mask = soft_mask(64, 0.35)
+    mask = faces.soft_mask(64, 0.35)
     assert mask[32, 32] == 1
     border = np.concatenate([mask[0], mask[-1], mask[:, 0], mask[:, -1]])
     assert not border.any()

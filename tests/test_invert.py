@@ -325,14 +325,14 @@ def test_an_arc_keeps_lengths() -> None:
 
 @pytest.mark.parametrize("suffix", [".gif", ".webp", ".mp4"])
 def test_a_film_goes_there_and_back(studio: run.Studio, tmp_path: Path, suffix: str) -> None:
-    if suffix == ".mp4":
-        pytest.importorskip("imageio_ffmpeg")
+    video = pytest.importorskip("imageio_ffmpeg") if suffix == ".mp4" else None
     frames = [np.full((16, 16, 3), 40 * k, np.uint8) for k in range(5)]
     target = tmp_path / f"film{suffix}"
     with target.open("wb") as file:
         Film(frames, 10).write(file, suffix)
-    if suffix == ".mp4":
+    if video:
         assert target.read_bytes()[4:8] == b"ftyp"
+        assert video.count_frames_and_secs(str(target)) == (8, pytest.approx(0.8))
         return
     shown = _frames(target)
     assert len(shown) == 8
@@ -360,6 +360,25 @@ def test_two_latents_become_a_film_or_a_sheet(
     runtime = Runtime("cpu", store.Models.installed())
     with pytest.raises(Misuse, match="two photos"):
         motion.latents([open_picture(tmp_path / "sheet.png")], FAST, None, runtime)
+
+
+def test_pictures_are_put_into_the_photos_own_frame(
+    studio: run.Studio, photo: Path, tmp_path: Path
+) -> None:
+    other = _write(_own(studio, 2), tmp_path / "2.npz")
+    wanted = Interpolate(frames=3, steps=1, perceptual=0.0, noise=False, paste=True)
+    _run(wanted, other, photo, output=tmp_path / "sheet.png")
+    own, made = _pixels(photo).astype(int), _pixels(tmp_path / "sheet.png").astype(int)
+    assert made.shape == (64, 3 * 96, 3)
+    for frame in np.split(made, 3, axis=1):
+        assert np.array_equal(frame[:, :16], own[:, :16])
+        assert np.array_equal(frame[:, -16:], own[:, -16:])
+    inside = render(studio.session, _own(studio, 2))[4:12, 4:12].mean((0, 1))
+    far = [np.abs(shown[16:48, 32:64].mean((0, 1)) - inside).max() for shown in (made, own)]
+    assert far[0] < 6 < far[1]
+    third = _write(_own(studio, 3), tmp_path / "3.npz")
+    with pytest.raises(Misuse, match="--paste needs a photo"):
+        _run(wanted, other, third, output=tmp_path / "none.png")
 
 
 def test_layers_come_from_the_other_picture(studio: run.Studio, tmp_path: Path) -> None:

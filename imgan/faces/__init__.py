@@ -2,7 +2,7 @@
 
 from imgan.faces.alignment import TEMPLATE, Face, Floats, align, boxed, cut, magnification, whole
 from imgan.faces.detection import find
-from imgan.faces.pasting import paste, spread
+from imgan.faces.pasting import paste, soft_mask, spread
 
 __all__ = [
     "TEMPLATE",
@@ -14,6 +14,7 @@ __all__ = [
     "find",
     "magnification",
     "paste",
+    "soft_mask",
     "spread",
     "whole",
 ]

@@ -64,6 +64,19 @@ def paste(
     return picture.with_pixels(pixels)
 
 
+def soft_mask(size: int, rim: float) -> Floats:
+    """Where an edit counts, [size, size] in 0..1: a rounded square that fades to 0 at the border.
+
+    With r = (x^4 + y^4)^(1/4), which is 1 on the border's pixels and above it in the corners, the
+    weight is 1 up to r = 1 - rim and then a smooth step.
+    """
+    side = np.linspace(-1, 1, size, dtype=np.float32) ** 4
+    radius = (side[:, None] + side) ** 0.25
+    t = ((1 - radius) / rim).clip(0, 1)
+    faded: Floats = t * t * (3 - 2 * t)
+    return faded
+
+
 def _texture(rgb: NDArray[np.uint8]) -> NDArray[np.int16]:
     """What a picture has beyond its means over 3 x 3 pixels."""
     blurred = Image.fromarray(rgb).filter(ImageFilter.BoxBlur(1))

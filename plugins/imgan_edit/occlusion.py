@@ -15,7 +15,6 @@ from imgan.models.sessions import Session
 from imgan.models.store import Models
 from imgan.operations import Runtime
 from imgan_edit.attribute_classifier import CLASSIFIERS, SIZE
-from imgan_edit.patch import soft_mask
 
 MODEL = "edit-occlusion"
 
@@ -55,4 +54,4 @@ class Finder:
 
 def share(hidden: Floats) -> float:
     """How much of a face is hidden, 0..1; its middle counts, the corners of its square do not."""
-    return float(np.average(hidden, weights=soft_mask(len(hidden), OVAL)))
+    return float(np.average(hidden, weights=faces.soft_mask(len(hidden), OVAL)))

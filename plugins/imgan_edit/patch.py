@@ -65,7 +65,7 @@ def patches(
     """What changes [N, 40] do to a face, one by one; nothing where it is `hidden`, [k, k]."""
     crop = faces.align(picture, face, editor.size)
     finer = max(1, min(round(faces.magnification(face, editor.size)), GRID // editor.size))
-    mask = soft_mask(finer * editor.size, editor.rim)
+    mask = faces.soft_mask(finer * editor.size, editor.rim)
     if hidden is not None:
         mask *= 1 - _enlarged(hidden[..., None], len(mask) // len(hidden), LINEAR)[..., 0]
     for moved in editor(crop[None], changes):
@@ -75,19 +75,6 @@ def patches(
             moved = np.repeat(lightness[..., None], 3, -1)
         difference, cover = enlarged(moved, crop, finer)
         yield Patch(face, mask[..., None] * difference, mask * cover, mask)
-
-
-def soft_mask(size: int, rim: float) -> Floats:
-    """Where an edit counts, [size, size] in 0..1: a rounded square that fades to 0 at the border.
-
-    With r = (x^4 + y^4)^(1/4), which is 1 on the border's pixels and above it in the corners, the
-    weight is 1 up to r = 1 - rim and then a smooth step.
-    """
-    side = np.linspace(-1, 1, size, dtype=np.float32) ** 4
-    radius = (side[:, None] + side) ** 0.25
-    t = ((1 - radius) / rim).clip(0, 1)
-    faded: Floats = t * t * (3 - 2 * t)
-    return faded
 
 
 def enlarged(moved: Floats, crop: Bytes, finer: int) -> tuple[Floats, Floats]:

@@ -181,6 +181,9 @@ class Interpolate(Inversion, Operation):
     spherical: Annotated[
         bool, Option("--spherical", help="Along an arc about the mean style, not a line.")
     ] = False
+    paste: Annotated[
+        bool, Option("--paste", help="Put the pictures into their square of the first photo.")
+    ] = False
     model: _Model = None
 
     def cards(self, models: Models) -> list[ModelCard]:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
+from imgan import faces
 from imgan.batch.run import Opened
 from imgan.errors import Failure, Misuse
+from imgan.faces import Face
 from imgan.film import Film
-from imgan.images import Picture
+from imgan.images import Picture, to_srgb
 from imgan.images.sheets import sheet
 from imgan.images.tensors import Bytes
 from imgan.metrics.perceptual import Perceptual
@@ -20,9 +22,12 @@ from imgan_generate.style import StyleGenerator, is_style_based
 from imgan_invert import Interpolate, Inversion, Mix
 from imgan_invert.latent import SUFFIX, Latent, render
 from imgan_invert.moving import RATIO, along, spaced
-from imgan_invert.run import Studio, aligned, find, studio_of
+from imgan_invert.run import Studio, aligned, find, place, studio_of
 
 Inputs = Sequence[Picture]
+
+RIM = 0.2
+"""The part of a square's half side, from the border on, in which what is put into it fades."""
 
 
 def latents(
@@ -58,6 +63,29 @@ def latents(
     return studio, found
 
 
+@dataclass(frozen=True)
+class Frame:
+    """A photo, into whose square pictures are put."""
+
+    photo: Picture
+    face: Face
+
+    @classmethod
+    def of(cls, inputs: Inputs, studio: Studio) -> Frame:
+        """Of the first photo among the inputs. Raises Misuse when all are latents."""
+        files = inputs.sources if isinstance(inputs, Opened) else [None] * len(inputs)
+        for index, file in enumerate(files):
+            if file is None or file.suffix != SUFFIX:
+                return cls(inputs[index], place(inputs[index], studio, None))
+        raise Misuse("--paste needs a photo among the inputs: latents have no frame")
+
+    def around(self, made: Bytes) -> Bytes:
+        """The photo with a picture [S, S, 3] in its square, that fades out at the border."""
+        mask = faces.soft_mask(len(made), RIM)
+        pasted = faces.paste(self.photo, self.face, mask[..., None] * made, mask)
+        return to_srgb(pasted.pixels, pasted.source)
+
+
 def open_interpolating(operation: Interpolate, runtime: Runtime) -> Process:
     """The way through all inputs as a moving picture or a sheet; facts and a note tell how smooth
     it is."""
@@ -76,6 +104,9 @@ def open_interpolating(operation: Interpolate, runtime: Runtime) -> Process:
         )
         verdict = "smooth" if ratio <= RATIO else "not smooth: more --frames may help"
         note = f"largest step {ratio:.2f} times the median ({verdict})"
+        if operation.paste:
+            frame = Frame.of(inputs, studio)
+            made = [frame.around(picture) for picture in made]
         film = Film(made, operation.fps, operation.loop)
         return Result(film, {"step ratio": round(ratio, 3)}, (note,))
 

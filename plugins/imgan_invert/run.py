@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw
 
-from imgan import __version__, files
+from imgan import __version__, faces, files
 from imgan.errors import Failure, Misuse
+from imgan.faces import Face
 from imgan.files import whole_file
 from imgan.images import Picture, open_picture, to_srgb
 from imgan.images.tensors import Bytes, Floats, encode
@@ -92,31 +93,31 @@ def invert_photo(
 
 
 def aligned(photo: Picture, studio: Studio, box: str | None) -> Bytes:
-    """The square of a photo that the generator knows, [S, S, 3]: a box, the face, or the middle.
+    """The square of a photo that the generator knows, [S, S, 3]. Raises what `place` raises."""
+    return faces.align(photo, place(photo, studio, box), studio.side)
+
+
+def place(photo: Picture, studio: Studio, box: str | None) -> Face:
+    """Where in a photo that square lies: a box, the face, or the middle.
 
     Raises Misuse for a box that is none, Failure when there is no face.
     """
-    pixels, side = to_srgb(photo.pixels, photo.source), studio.side
-    height, width = pixels.shape[:2]
+    height, width = photo.pixels.shape[:2]
     if studio.card.traits.get("faces") == "aligned" and not box:
-        from imgan import faces
-
-        found = faces.find(pixels)
+        found = faces.find(to_srgb(photo.pixels, photo.source))
         if not found:
             raise Failure("no face found: name it by --box X,Y,SIZE")
-        return faces.align(photo, found[0], side)
-    square = min(width, height)
-    x, y = (width - square) // 2, (height - square) // 2
-    if box:
-        try:
-            x, y, square = map(int, box.split(","))
-        except ValueError:
-            raise Misuse(f"--box {box}: three numbers are wanted, X,Y,SIZE") from None
-        if min(x, y) < 0 or square < 1 or x + square > width or y + square > height:
-            raise Misuse(f"--box {box} leaves the photo, which has {width}x{height} px")
-    image = Image.fromarray(pixels)
-    edges = (x, y, x + square, y + square)
-    return np.asarray(image.resize((side, side), Image.Resampling.BICUBIC, edges))
+        return found[0]
+    if not box:
+        return faces.whole(width, height)
+    try:
+        x, y, square = map(int, box.split(","))
+    except ValueError:
+        raise Misuse(f"--box {box}: three numbers are wanted, X,Y,SIZE") from None
+    if min(x, y) < 0 or square < 1 or x + square > width or y + square > height:
+        raise Misuse(f"--box {box} leaves the photo, which has {width}x{height} px")
+    # What `faces.align` cuts out, if these were the points of a face.
+    return Face((x, y, square, square), (x, y) + faces.TEMPLATE * square)
 
 
 def find(
