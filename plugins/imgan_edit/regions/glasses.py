@@ -27,7 +27,7 @@ MOST_TURNED = 30.0
 CENTRE, DROP = 0.545, 0.07
 """The middle of an opening: beside the nose's ridge, and below the pupil."""
 
-VERTEX, WRAP, TILT = 0.27, 0.07, 0.14
+VERTEX, WRAP, TILT = 0.2, 0.07, 0.14
 """How far the front stands before the eyes; how much it leans back to the sides (tangent), and
 below."""
 
@@ -78,37 +78,35 @@ class Frame:
 
 
 def _wire(shape: Shape, bridge: tuple[float, float, float], double: bool = False) -> Frame:
-    return Frame(shape, 0.032, 0.032, 0.026, bridge, metal=True, pads=True, double=double)
+    return Frame(shape, 0.025, 0.025, 0.026, bridge, metal=True, pads=True, double=double)
 
 
 FRAMES = {
     "rectangle": Frame(
-        Shape(0.415, 0.245, 3.6, 0.04, 0.02), 0.052, 0.062, 0.055, (-0.09, 0.35, 0.036)
+        Shape(0.41, 0.235, 3.4, 0.05, 0.02), 0.036, 0.052, 0.05, (-0.09, 0.35, 0.034)
     ),
-    "wayfarer": Frame(Shape(0.405, 0.29, 3.0, 0.11, 0.05), 0.066, 0.088, 0.06, (-0.1, 0.45, 0.045)),
-    "round": Frame(Shape(0.365, 0.335, 2.1), 0.05, 0.054, 0.05, (-0.09, 0.8, 0.034)),
-    "cat-eye": Frame(Shape(0.405, 0.275, 2.7, 0.12, 0.11), 0.046, 0.082, 0.055, (-0.06, 0.5, 0.04)),
-    "panto": _wire(Shape(0.38, 0.325, 2.35, 0.09), (-0.12, 0.9, 0.022)),
+    "wayfarer": Frame(
+        Shape(0.405, 0.275, 2.9, 0.11, 0.05), 0.046, 0.07, 0.055, (-0.1, 0.45, 0.042)
+    ),
+    "round": Frame(Shape(0.365, 0.32, 2.15, 0.03), 0.036, 0.04, 0.045, (-0.09, 0.8, 0.03)),
+    "panto": _wire(Shape(0.385, 0.305, 2.4, 0.09), (-0.12, 0.9, 0.022)),
     "aviator": _wire(Shape(0.43, 0.34, 2.4, 0.06, 0.02, 0.06), (-0.1, 0.3, 0.02), double=True),
 }
 """The shapes by name."""
 
-CLEAR_SHAPES = ("rectangle", "wayfarer", "round", "cat-eye", "panto")
-SUN_SHAPES = ("wayfarer", "round", "cat-eye", "panto", "aviator")
+CLEAR_SHAPES = ("rectangle", "wayfarer", "round", "panto")
+SUN_SHAPES = ("wayfarer", "round", "aviator")
 
 ACETATE = {
-    "black": (0.010, 0.010, 0.011),
-    "tortoise": (0.055, 0.020, 0.007),
-    "brown": (0.040, 0.017, 0.009),
-    "navy": (0.010, 0.014, 0.034),
-    "burgundy": (0.055, 0.008, 0.012),
-    "grey": (0.055, 0.055, 0.058),
+    "black": (0.006, 0.006, 0.006),
+    "tortoise": (0.040, 0.015, 0.005),
+    "brown": (0.022, 0.010, 0.006),
 }
 METAL = {
-    "steel": (0.62, 0.63, 0.65),
-    "gold": (0.85, 0.62, 0.33),
-    "gunmetal": (0.16, 0.16, 0.17),
-    "black": (0.035, 0.035, 0.037),
+    "silver": (0.50, 0.50, 0.51),
+    "gold": (0.70, 0.50, 0.26),
+    "gunmetal": (0.12, 0.12, 0.125),
+    "black": (0.02, 0.02, 0.02),
 }
 """What light the materials send back, in red, green and blue."""
 
@@ -159,7 +157,7 @@ def _worn(
     tint = np.array(TINTS[str(rng.choice(list(TINTS)))], np.float32)
 
     hidden = view.part("hair", "hat")[window]
-    front = _front(model, canvas, look, light)
+    front = _front(model, canvas, look, light, dark is None)
     temples = _temples(view, model, canvas, look, light)
     face = (1 - hidden) * view.part(
         "skin", "nose", "left_eye", "right_eye", "left_brow", "right_brow", "left_ear", "right_ear"
@@ -237,7 +235,7 @@ class _Canvas:
 
     @classmethod
     def over(cls, window: tuple[slice, slice], pose: Pose) -> _Canvas:
-        fine = 1 if pose.scale > FINE else 2
+        fine = 1 if pose.scale > 2 * FINE else 2 if pose.scale > FINE else 4
         rows, columns = window
         height, width = rows.stop - rows.start, columns.stop - columns.start
         places = [
@@ -327,7 +325,7 @@ class _Look:
             lamp = 1.2 * to_light**24
             return albedo * (0.2 * lit + 0.12 + 0.8 * room + lamp)[..., None]
         mirror = 0.045 + 0.955 * (1 - nz.clip(0, 1)) ** 5
-        gloss = mirror.clip(0, 0.22) * room + 0.20 * to_light**30
+        gloss = mirror.clip(0, 0.08) * room + 0.14 * to_light**40
         return albedo * (0.35 + 0.65 * lit)[..., None] + gloss[..., None]
 
 
@@ -438,8 +436,9 @@ class _Front:
     """-1 on the left, 1 on the right."""
 
 
-def _front(model: _Model, canvas: _Canvas, look: _Look, light: _Light) -> _Front:
-    """The stack of sheets, from the back to the front."""
+def _front(model: _Model, canvas: _Canvas, look: _Look, light: _Light, clear: bool) -> _Front:
+    """The stack of sheets, from the back to the front; only through clear lenses those behind are
+    seen."""
     pose, frame = model.pose, model.frame
     pixel = 1 / (pose.scale * canvas.fine * model.size)
     left_x = pose.project(np.array([[0, -0.4, VERTEX], [0, 0.8, VERTEX]]))
@@ -450,7 +449,7 @@ def _front(model: _Model, canvas: _Canvas, look: _Look, light: _Light) -> _Front
     sheets = 1 + int(np.ceil(frame.depth / (1.5 * pixel) * (abs(pose.rotation[0, 2]) + 0.25)))
     sheets = min(max(sheets, 2), 5)
     total = np.zeros((*shape, 4), np.float32)
-    for k in range(sheets):
+    for k in range(0 if clear else sheets - 1, sheets):
         back = frame.depth * (1 - k / (sheets - 1))
         planes = [model.plane(which, back, canvas) for which in (-1, 1)]
         u, v = (np.where(side < 0, a, b) for a, b in zip(*planes, strict=True))
@@ -478,8 +477,9 @@ def _front(model: _Model, canvas: _Canvas, look: _Look, light: _Light) -> _Front
         total *= (1 - cover)[..., None]
         total[..., :3] += seen * cover[..., None]
         total[..., 3] += cover
-    opening = smoothstep(-lens, -0.75 * pixel, 0.75 * pixel)
-    if frame.pads:
+    # It lies in a groove of the rim.
+    opening = smoothstep(0.4 * model.rim - lens, -0.75 * pixel, 0.75 * pixel)
+    if frame.pads and clear:
         total = _pads(total, u, v, pixel, 1 - opening)
     rim = canvas.reduced(total)
     rim[..., :3] *= light.level[canvas.window][..., None]
@@ -506,6 +506,10 @@ def _temples(view: View, model: _Model, canvas: _Canvas, look: _Look, light: _Li
     pixel = 1 / canvas.fine
     total = np.zeros((canvas.y.size, canvas.x.size, 4), np.float32)
     head = view.part("skin", "left_ear", "right_ear", "nose")[canvas.window]
+    skin, near = (
+        np.repeat(np.repeat(plane, canvas.fine, 0), canvas.fine, 1)
+        for plane in (head, smoothstep(blurred(head, 0.04 * pose.scale), 0.05, 0.4))
+    )
     behind = WRAP * model.end + TILT * model.hinge_v
     hinge = np.array([0, 0, VERTEX]) + model.size * np.array([model.end, model.hinge_v, -behind])
     for side, name in zip((-1, 1), SIDES, strict=True):
@@ -538,8 +542,9 @@ def _temples(view: View, model: _Model, canvas: _Canvas, look: _Look, light: _Li
         nz = np.sqrt((1 - nx * nx - ny * ny).clip(0.02))
         seen = 0.8 * look.shaded(look.albedo(along * 2.0, 0 * along + side), (nx, ny, nz), light)
         if facing < 0:
-            hides = np.repeat(np.repeat(head, canvas.fine, 0), canvas.fine, 1)
-            cover = cover * (1 - hides) * smoothstep(np.full_like(cover, facing), -0.12, 0.0)
+            cover = cover * (1 - skin) * smoothstep(np.full_like(cover, facing), -0.12, 0.0)
+        # An arm lies along the head: what would stick out beside it is the hair's, or behind it.
+        cover = cover * near
         total *= (1 - cover)[..., None]
         total[..., :3] += seen * cover[..., None]
         total[..., 3] += cover
@@ -576,7 +581,7 @@ def _shadow(front: _Front, temples: Floats, pose: Pose, light: _Light) -> Floats
     near = _shifted(front.rim[..., 3], -0.02 * lx * unit, 0.022 * unit)
     arm = _shifted(temples[..., 3], 0, 0.03 * unit)
     ridge = np.exp(-(((np.abs(front.u) - 1.2) / 0.5) ** 2))
-    soft = 0.6 * blurred(far, 0.03 * unit) + (0.15 + 0.25 * ridge) * blurred(near, 0.018 * unit)
+    soft = 0.32 * blurred(far, 0.035 * unit) + (0.1 + 0.25 * ridge) * blurred(near, 0.016 * unit)
     return np.maximum(soft, 0.35 * blurred(arm, 0.02 * unit)).clip(0, 0.8)
 
 
@@ -617,13 +622,14 @@ def _through(
     sky = smoothstep(-slope_y, -0.10, 0.35)
     if dark is None:
         through: Floats = np.array([0.945, 0.955, 0.955], np.float32)
-        mirrored = level * (0.010 + 0.018 * sky + 0.05 * lamp)[..., None]
-        mirrored = mirrored * np.array([0.85, 1.0, 1.0], np.float32)
+        # As if coated: hardly anything but the lamp.
+        mirrored = level * (0.002 + 0.005 * sky + 0.03 * lamp)[..., None]
+        mirrored = mirrored * np.array([0.85, 1.0, 0.95], np.float32)
     else:
-        above, below = rng.uniform(0.035, 0.07), rng.uniform(0.06, 0.30)
+        above, below = rng.uniform(0.006, 0.014), rng.uniform(0.01, 0.035)
         part = above + (below - above) * smoothstep(v, -0.5, 0.9)
         through = (part**dark)[..., None] * tint
         ground = 0.022 * smoothstep(slope_y, 0.02, 0.3)
-        mirrored = level * (0.006 + 0.5 * ground + 0.045 * sky + 0.09 * lamp)[..., None]
+        mirrored = level * (0.002 + 0.2 * ground + 0.012 * sky + 0.04 * lamp)[..., None]
         mirrored = mirrored * (0.5 + 0.5 * tint)
     return under * (1 - cover[..., None]) + (under * through + mirrored) * cover[..., None]

@@ -28,8 +28,9 @@ OUTER = 0.7
 SMILES = 0.02
 """Corners of closed lips that are so far above their middle smile."""
 
-SHUT = 0.03
-"""Lips less apart than this are closed."""
+SHUT, INSIDE = 0.03, 0.012
+"""Lips less apart than this are closed, as are those between which less than this is to be seen, in
+squared distances of the eyes: edges of lips are made out roughly."""
 
 RIM = 0.012
 """How far the edges of open lips lie in the lips themselves."""
@@ -37,9 +38,12 @@ RIM = 0.012
 MEET = 0.6
 """Where open lips meet, on the way from the upper to the lower."""
 
-WIDEST, LAUGH = 0.24, 0.27
+CORNERS = 0.1
+"""How far a smile lifts the corners, of the mouth's width."""
+
+WIDEST, LAUGH = 0.18, 0.2
 """Lips farther apart than this cannot be closed well, too little of them is to be seen; nor those
-whose gap and the rise of whose corners add up to more: cheeks and eyes laugh, too."""
+whose gap and twice the rise of whose corners add up to more: cheeks and eyes laugh, too."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,8 @@ class Lips:
     edges: Floats
     """[4, n]: y at `places` of the upper lip's upper edge, its lower edge, the lower lip's upper
     edge, its lower edge."""
+    inside: float
+    """How much of teeth and tongue is seen, in squared distances of the eyes."""
 
     @property
     def middle(self) -> Floats:
@@ -88,6 +94,11 @@ class Lips:
         """How far apart the lips are in the middle."""
         return float((self.edges[2] - self.edges[1])[3:5].mean())
 
+    @property
+    def open(self) -> bool:
+        """Whether they do not meet."""
+        return self.gap > SHUT and self.inside > INSIDE
+
     @classmethod
     def of(cls, view: View) -> Lips:
         """Measured on the view's masks. Raises Failure when the lips are not to be seen."""
@@ -116,7 +127,8 @@ class Lips:
         # Closed lips meet.
         seam = (fitted[1] + fitted[2]) / 2
         fitted[1], fitted[2] = np.minimum(fitted[1], seam), np.maximum(fitted[2], seam)
-        return cls(np.array([[start, ends[0]], [end, ends[1]]]), fitted)
+        inside = float(view.part("mouth").sum()) / view.eye_distance**2
+        return cls(np.array([[start, ends[0]], [end, ends[1]]]), fitted, inside)
 
 
 def _edge(x: Floats, y: Floats, start: float, end: float, lowest: bool) -> Floats:
@@ -147,16 +159,18 @@ def no_smile(view: View, amount: float, rng: np.random.Generator) -> Change:
     Raises Failure for a laugh, too."""
     small, lips = _measured(view, "another mouth")
     _closable(view, lips)
-    if lips.gap <= SHUT and lips.rise < SMILES:
+    if not lips.open and lips.rise < SMILES:
         raise Failure("the mouth does not smile")
-    shut = 1.0 if lips.gap > SHUT else 0.0
-    return _moved(view, small, lips, _curl(lips, -0.85 * min(amount, 1.3)), -0.6 * amount, shut)
+    shut = 1.0 if lips.open else 0.0
+    # The corners come down to the lips' middle, and not below it: that would be grief.
+    fall = min(1.0, lips.rise / (2 * lips.half * CORNERS)) * 0.85 * min(amount, 1.3)
+    return _moved(view, small, lips, _curl(lips, -fall), -0.6 * amount, shut)
 
 
 def close_mouth(view: View, amount: float, rng: np.random.Generator) -> Change:
     """The lips meet. Raises Failure when they do already, or are too far apart."""
     small, lips = _measured(view, "another mouth")
-    if lips.gap <= SHUT:
+    if not lips.open:
         raise Failure("the mouth is closed already")
     _closable(view, lips)
     return _moved(view, small, lips, _curl(lips, -0.25), 0.0, 1.0)
@@ -169,8 +183,8 @@ def _measured(view: View, what: str) -> tuple[View, Lips]:
 
 
 def _closable(view: View, lips: Lips) -> None:
-    if lips.gap > WIDEST or lips.gap + lips.rise > LAUGH:
-        raise Failure("a mouth open so wide cannot be closed well: it is left as it is")
+    if lips.open and (lips.gap > WIDEST or lips.gap + 2 * max(lips.rise, 0.0) > LAUGH):
+        raise Failure("a laugh, or a mouth open wide, cannot be closed well: it is left as it is")
 
 
 @dataclass(frozen=True)
@@ -184,7 +198,7 @@ class Curl:
 
 def _curl(lips: Lips, amount: float) -> Curl:
     width = 2 * lips.half
-    return Curl(0.1 * width * amount, 0.065 * width * amount, 0.045 * amount)
+    return Curl(CORNERS * width * amount, 0.065 * width * amount, 0.07 * amount)
 
 
 def _moved(
@@ -297,7 +311,9 @@ def _points(lips: Lips, curl: Curl, seam: Floats, shut: float, lip: int) -> tupl
     for side in (-1, 1):
         move(middle + side * 0.62, 0.55, side * 0.3 * curl.cheeks, -curl.cheeks)
         move(middle + side * 0.46, 0.72, side * 0.4 * curl.out, -0.6 * curl.up)
-        move(side * 0.5, 0.2, 0, -0.4 * curl.cheeks)
+        # The cheeks push the lower lids up.
+        move(side * 0.55, 0.32, side * 0.1 * curl.cheeks, -0.8 * curl.cheeks)
+        move(side * 0.5, 0.1, 0, -0.35 * curl.cheeks)
         # Wings of the nose, eyes, jaw.
         move(middle + side * 0.2, nose - 0.02, side * 0.1 * curl.out)
         move(side * 0.5, -0.05)
@@ -327,7 +343,7 @@ def _window(right: Floats, below: Floats, lips: Lips) -> Floats:
     """1 around the mouth and 0 from the jaw and the eyes on."""
     middle, height = lips.middle
     radius = np.hypot((right - 0.5 * middle) / 0.98, (below - height + 0.3) / 1.02)
-    return 1 - smoothstep(radius, 0.72, 1.0)
+    return 1 - smoothstep(radius, 0.82, 1.08)
 
 
 def _folded(view: View, small: View, pixels: Floats, lips: Lips, folds: float) -> Floats:
