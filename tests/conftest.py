@@ -8,9 +8,29 @@ from typing import Any
 
 import pytest
 
+from imgan import plugins
+
 if "PYTEST_XDIST_WORKER" in os.environ:
     # As many workers as cores: one thread each, here and in the processes that tests start.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--only",
+        metavar="NAME,NAME",
+        help="Only these plugins are there: the tests of the core need none but adjust.",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if only := config.getoption("--only"):
+        found = plugins.entry_points
+
+        def some(*, group: str) -> list[Any]:
+            return [point for point in found(group=group) if point.name in only.split(",")]
+
+        plugins.entry_points = some  # type: ignore[assignment]
 
 
 @pytest.hookimpl(optionalhook=True)

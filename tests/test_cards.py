@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -16,6 +18,7 @@ from imgan.models.cards import (
     read_cards,
     read_description,
 )
+from imgan.models.traits import Traits
 
 CARD: dict[str, Any] = {
     "name": "compact-x4",
@@ -198,3 +201,50 @@ def test_an_entry_of_a_models_toml_serves_as_a_persons_card(tmp_path: Path) -> N
     assert sha256 == "ab" * 32
     with pytest.raises(Failure, match="there are 2"):
         read_description(write(tmp_path, CARD, CARD | {"name": "b"}))
+
+
+class Finish(StrEnum):
+    gloss = "gloss"
+    matt = "matt"
+
+
+@dataclass(frozen=True)
+class PaintTraits(Traits):
+    renamed: ClassVar = {"shine": "finish", "dull": "matt"}
+
+    side: int = 64
+    gain: float = 1
+    label: str = ""
+    finish: Finish | None = None
+
+
+def painted(**traits: float | str) -> PaintTraits:
+    return PaintTraits.of(Description(name="paint", operation="draw", traits=traits))
+
+
+def test_traits_are_typed_and_what_a_card_leaves_out_is_as_usual() -> None:
+    assert painted() == PaintTraits()
+    assert painted(side=32.0, gain=2, finish="gloss", note="for people") == PaintTraits(
+        side=32, gain=2.0, finish=Finish.gloss
+    )
+    assert isinstance(painted(side=32.0).side, int)
+
+
+def test_traits_have_former_names_and_words() -> None:
+    assert painted(shine="dull") == PaintTraits(finish=Finish.matt)
+
+
+@pytest.mark.parametrize(
+    ("trait", "value", "why"),
+    [
+        ("finish", "silk", "'silk'; known are gloss, matt"),
+        ("finish", 1, "1; known are gloss, matt"),
+        ("gain", "much", "'much', and not a number"),
+        ("side", 1.5, "1.5, and not a whole number"),
+    ],
+)
+def test_a_trait_that_is_not_known_is_told_in_one_line(
+    trait: str, value: float | str, why: str
+) -> None:
+    with pytest.raises(Failure, match=f"^model 'paint': its trait {trait} is {why}$"):
+        painted(**{trait: value})

@@ -11,6 +11,7 @@ from imgan_shapes.commands import Making
 from imgan_shapes.grids import FRAME, Shapes, largest_part, read_shapes
 from imgan_shapes.latents import drawn
 from imgan_shapes.run import Generator
+from imgan_shapes.traits import ShapeTraits
 
 COUNT = 256
 SEED = 0
@@ -33,10 +34,8 @@ def evaluate(
     Raises Misuse when the model serves another operation, Failure when there is no shape.
     """
     generator = Generator.open(Making(model=model, device=device))
-    traits = generator.card.traits
-    pose = int(generator.card.number("pose", 0)) or None
-    kind = str(traits["kind"]) if "kind" in traits else None
-    shapes = read_shapes(data, FRAME, kind, pose)
+    traits = ShapeTraits.of(generator.card)
+    shapes = read_shapes(data, FRAME, traits.kind, traits.pose or None)
     trained, held_out = cells(shapes.part(held_out=False)), cells(shapes.part(held_out=True))
     chosen = np.random.default_rng(SEED).permutation(len(trained))[:COUNT]
     made = np.stack([generator.shape(latent).cells for latent in drawn(SEED, COUNT)])

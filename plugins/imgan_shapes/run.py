@@ -26,6 +26,7 @@ from imgan.recipes import resolve
 from imgan_shapes.commands import Format, Making
 from imgan_shapes.grids import FRAME, MESHES, Grid, framed, largest_part, read_grid
 from imgan_shapes.latents import Latents, arithmetic, drawn, named, path
+from imgan_shapes.traits import ShapeTraits
 
 FRAMES = 36
 """Pictures of a turntable: ten degrees each."""
@@ -50,7 +51,8 @@ class Generator:
         """Raises what `find_card`, `store.path` and `open_session` raise."""
         card = find_card(making.model, making.kind)
         given = (making.threshold, making.truncation)
-        own = (card.number("threshold", 0.5), card.number("truncation", 1.0))
+        traits = ShapeTraits.of(card)
+        own = (traits.threshold, traits.truncation)
         threshold, truncation = (b if a is None else a for a, b in zip(given, own, strict=True))
         session = open_session(store.path(card), making.device)
         return cls(card, session, threshold, truncation)

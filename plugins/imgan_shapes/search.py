@@ -12,6 +12,7 @@ from imgan.training.weights import read_weights
 from imgan_shapes.grids import Grid
 from imgan_shapes.latents import LATENT, Latents
 from imgan_shapes.net import Generator
+from imgan_shapes.traits import ShapeTraits
 
 STARTS = 64
 """Random latents, of which the search goes on from the one whose shape overlaps most."""
@@ -24,7 +25,8 @@ def open_network(card: ModelCard) -> Generator:
     """The generator of a card as a PyTorch module: the ONNX file keeps all weights by name."""
     state = read_weights(store.path(card), "generator")["generator"]
     width = state["last.weight"].shape[0]
-    network = Generator(width, int(card.number("size", 64)), str(card.traits["mirror"]))
+    traits = ShapeTraits.of(card)
+    network = Generator(width, traits.size, traits.mirror)
     network.load_state_dict({name: tensor.float() for name, tensor in state.items()})
     return network.requires_grad_(False).eval()
 
