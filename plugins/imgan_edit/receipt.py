@@ -103,8 +103,8 @@ class EditMetrics:
 
     def compare(self, before: Picture, after: Picture, face: Face, asked: Sequence[int]) -> Change:
         old, new = (self.classifier.sees(photo, face) for photo in (before, after))
-        likeness = self.features.compare(*(faces.align(p, face, SIDE) for p in (before, after)))
-        return Change(asked, old, new, *likeness)
+        looks = self.features.compare(*(faces.align(p, face, SIDE) for p in (before, after)))
+        return Change(asked, old, new, *looks)
 
 
 def change_outside(before: Picture, after: Picture, edits: Sequence[Mark]) -> int:

@@ -67,9 +67,9 @@ def evaluate(
                 )
     rows: list[tuple[str, ...]] = []
     for (size, name), values in sorted(figures.items(), key=lambda item: item[0][0]):
-        l1, decibels, likeness, distance, sharpness = np.mean(values, axis=0)
+        l1, decibels, similarity, distance, sharpness = np.mean(values, axis=0)
         rows.append(
-            (f"{size:.0%}", name, f"{l1:.4f}", f"{decibels:.2f}", f"{likeness:.4f}",
+            (f"{size:.0%}", name, f"{l1:.4f}", f"{decibels:.2f}", f"{similarity:.4f}",
              f"{distance:.4f}", f"{sharpness:.2f}")
         )  # fmt: skip
     return HEADER, rows
