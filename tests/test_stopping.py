@@ -18,6 +18,7 @@ from imgan.batch.worker import worker
 from imgan.images import Picture
 from imgan.models.store import Models
 from imgan.operations import Meter, Operation, Runtime
+from imgan.stopping import stopping_on_signals, undisturbed
 from imgan_edit import Edit
 from imgan_inpaint import Inpaint
 from imgan_parse import Parse
@@ -87,6 +88,21 @@ def test_a_worker_is_left_at_what_it_does(monkeypatch: pytest.MonkeyPatch) -> No
         threading.Thread(target=lambda: call(done.wait), daemon=True).start()
     assert time.monotonic() - began < 10
     done.set()
+
+
+def test_a_block_is_not_interrupted_in_its_middle() -> None:
+    done = []
+    with pytest.raises(SystemExit) as end, stopping_on_signals():  # noqa: PT012
+        with undisturbed():
+            with undisturbed():
+                signal.raise_signal(signal.SIGTERM)
+                done.append("inner")
+            done.append("outer")
+        done.append("after")
+    assert done == ["inner", "outer"]
+    assert end.value.code == 128 + signal.SIGTERM
+    with undisturbed():
+        pass
 
 
 @pytest.mark.parametrize(

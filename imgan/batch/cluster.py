@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -23,6 +24,7 @@ from imgan.files import digest, sweep
 from imgan.operations import Operation
 from imgan.options import fields_of
 from imgan.references import Reference
+from imgan.stopping import undisturbed
 
 LOCAL = "local"
 """The address that starts Ray on this machine, for this batch."""
@@ -97,6 +99,8 @@ class Cluster:
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         if self.ray is None:
+            if self.batch.job.ray == LOCAL and "ray" in sys.modules:  # it was about to start
+                sys.modules["ray"].shutdown()
             return
         if kind is not None and self.ray.is_initialized():
             # What is being worked on is finished, and remembered.
@@ -127,7 +131,9 @@ class Cluster:
                     yield outcome
             done, _ = self.ray.wait(list(self.given), timeout=LOOK) if self.given else ([], [])
             for ref in done:
-                if outcome := self._settle(ref):
+                with undisturbed():  # what was done is remembered
+                    outcome = self._settle(ref)
+                if outcome:
                     yield outcome
 
     def _start(self) -> None:
@@ -139,9 +145,10 @@ class Cluster:
     def _give(self, task: Task, tries: int) -> None:
         if not self.most:
             self._start()
-        worker = self.idle.pop()
-        ref = worker.do.remote(_absolute(task), tries > 0)
-        self.given[ref] = _Given(task, worker, tries + 1)
+        with undisturbed():  # what a worker is at is known
+            worker = self.idle.pop()
+            ref = worker.do.remote(_absolute(task), tries > 0)
+            self.given[ref] = _Given(task, worker, tries + 1)
 
     def _settle(self, ref: Any) -> Outcome | None:
         """What a worker made of its task; None if it was lost and the task is to be tried again."""
@@ -202,7 +209,7 @@ def _start(address: str) -> Any:
         if not ray.is_initialized():
             quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
             if address == LOCAL:
-                ray.init(include_dashboard=False, **quiet)
+                _start_here(ray, include_dashboard=False, **quiet)
             else:
                 ray.init(address, **quiet)
     except Exception as error:  # of many kinds
@@ -212,6 +219,17 @@ def _start(address: str) -> Any:
         if threading.current_thread() is threading.main_thread():
             signal.signal(signal.SIGTERM, heeded)
     return ray
+
+
+def _start_here(ray: Any, **options: Any) -> None:
+    """`ray.init`, which on a busy machine gives up after half a minute, once more."""
+    try:
+        ray.init(**options)
+    except Exception as error:
+        if "timed out during startup" not in str(error):
+            raise
+        ray.shutdown()
+        ray.init(**options)
 
 
 def _gpus(ray: Any, job: Job) -> int:

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,6 +14,7 @@ from imgan.batch.job import FILES, Job
 from imgan.errors import Failure, Misuse
 from imgan.operations import Operation
 from imgan.options import NO_DEFAULTS, fields_of, option, unfold
+from imgan.stopping import stopping_on_signals
 from imgan.tables import show
 from imgan.terminal import say
 
@@ -168,29 +165,3 @@ def _with_words(
         if given not in (usual[name], defaults.get(name), value):
             raise Misuse(f"{option(name)} {given} and {value} contradict each other: leave one out")
     return replace(operation, **taken) if taken else operation
-
-
-@contextmanager
-def stopping_on_signals() -> Iterator[None]:
-    """Signals that end a program become SystemExit, so that every block is left in order.
-
-    A second one ends the process at once; a hidden temporary file may then stay behind.
-    """
-
-    def stop(number: int, frame: object) -> None:
-        for heeded in former:
-            signal.signal(heeded, lambda number, frame: os._exit(128 + number))
-        say("stopping …")
-        raise SystemExit(128 + number)
-
-    former: dict[signal.Signals, Any] = {}
-    names = ("SIGINT", "SIGTERM", "SIGHUP")  # SIGHUP is not everywhere
-    if threading.current_thread() is threading.main_thread():
-        for heeded in (getattr(signal, name) for name in names if hasattr(signal, name)):
-            if signal.getsignal(heeded) is not signal.SIG_IGN:  # as under nohup
-                former[heeded] = signal.signal(heeded, stop)
-    try:
-        yield
-    finally:
-        for heeded, handler in former.items():
-            signal.signal(heeded, handler)
