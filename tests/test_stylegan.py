@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -129,9 +130,15 @@ def test_a_generator_is_built_from_its_parameters_alone() -> None:
         build(Discriminator((8, 8)).state_dict())
 
 
+BESIDE = {"augment": False, "feature_weight": 1.0, "reconstruction_weight": 1.0}
+
+
 @pytest.mark.slow
-def test_a_run_cut_in_two_gives_the_same_weights(squares: Path, tmp_path: Path) -> None:
-    settings = replace(TINY, feature_weight=1.0)
+@pytest.mark.parametrize("changes", [{"feature_weight": 1.0}, {**BESIDE, "pixel_weight": 0.0}])
+def test_a_run_cut_in_two_gives_the_same_weights(
+    squares: Path, tmp_path: Path, changes: dict[str, Any]
+) -> None:
+    settings = replace(TINY, **changes)
     for run in ("uncut", "cut"):
         (tmp_path / run).mkdir()
     fit(_task(squares, settings), tmp_path / "uncut")
@@ -149,6 +156,27 @@ def test_the_last_pictures_are_held_out(squares: Path) -> None:
         _task(squares, replace(TINY, held_out=8)).batch(0)
     with pytest.raises(Misuse, match="--size 24"):
         replace(TINY, size=24)
+
+
+def test_an_encoder_learns_beside_and_its_pictures_are_of_one_style(
+    squares: Path, tmp_path: Path
+) -> None:
+    task = _task(squares, replace(TINY, **BESIDE))
+    before = {key: tensor.clone() for key, tensor in task.networks["encoder"].state_dict().items()}
+    fit(task, tmp_path, until=1)
+    (line,) = (tmp_path / "log.jsonl").read_text().splitlines()
+    assert {"reconstruction", "divergence", "features"} <= json.loads(line).keys()
+    after = task.networks["encoder"].state_dict()
+    assert all(not torch.equal(before[key], after[key]) for key in before if "weight" in key)
+    generator = task.networks["generator"].eval()
+    z = torch.randn(4, generator.z)
+    whole = generator.mapping(z)[:, None].expand(-1, generator.synthesis.styles, -1)
+    with torch.no_grad():
+        made = [task._generated(z)[:2] for _ in range(4)]
+    noiseless = generator.synthesis(whole, torch.zeros(4, sum(generator.synthesis.noise)))[:2]
+    assert all(torch.allclose(one, noiseless, atol=0.05) for one in made)
+    with pytest.raises(Misuse, match="--augment"):
+        replace(TINY, reconstruction_weight=1.0)
 
 
 def test_a_run_goes_on_from_one_small_file(squares: Path, tmp_path: Path) -> None:
@@ -196,6 +224,9 @@ def test_the_file_has_both_parts_and_the_parameters(exported: tuple[Path, Genera
     file, twin = exported
     style = StyleGenerator(open_session(file, "cpu"))
     assert (style.z, style.w, style.layers, style.side) == (128, 128, 6, 16)
+    shapes = style.session.shapes
+    # One name for both would let onnxruntime use a buffer of the one for the other.
+    assert shapes["z"][0] != shapes["w"][0] == shapes["noise"][0]
     z, noise = draw(style, 3, seed=1)
     with torch.no_grad():
         w = twin.mapping(torch.from_numpy(z))

@@ -20,13 +20,16 @@ from torch.export import Dim
 from imgan.errors import Failure
 from imgan.files import whole_file
 from imgan.models.cards import METADATA_KEY, Description, card_to_json
-from imgan.training.ports import Form, Port
+from imgan.training.ports import BATCHES, Form, Port
 
 LIMIT = 1e-4
 """The largest difference from PyTorch, in the output's own units, that an export may have."""
 
-EXAMPLE = {"batch": 2, "height": 24, "width": 20}
-SIZES = ({"batch": 1, "height": 16, "width": 28}, {"batch": 3, "height": 33, "width": 21})
+EXAMPLE = {"batch": 2, "pictures": 4, "height": 24, "width": 20}
+SIZES = (
+    {"batch": 1, "pictures": 2, "height": 16, "width": 28},
+    {"batch": 3, "pictures": 1, "height": 33, "width": 21},
+)
 """The sizes of dynamic axes, to trace with and to measure with: not one of them the same."""
 
 
@@ -180,7 +183,7 @@ def _drawn(form: Form, sizes: Mapping[str, int]) -> tuple[Tensor, ...]:
 
 
 def _size(port: Port, axis: str, sizes: Mapping[str, int]) -> int:
-    if axis == "batch":
+    if axis in BATCHES:
         return sizes[axis]
     steps = -(-sizes[axis] // port.step)
     if port.step > 1:
@@ -194,7 +197,7 @@ def _axes(port: Port, shared: dict[str, Dim]) -> dict[int, str | Dim]:
     for index, axis in enumerate(port.shape):
         if isinstance(axis, int):
             continue
-        if axis == "batch" or port.step == 1:
+        if axis in BATCHES or port.step == 1:
             found[index] = axis
         else:
             found[index] = port.step * shared.setdefault(axis, Dim(axis))

@@ -14,12 +14,15 @@ from imgan.plugins import exporter
 from imgan.recipes import Recipe, resolve
 from imgan.training.task import Task
 
+BATCHES = ("batch", "pictures")
+
 
 @dataclass(frozen=True)
 class Port:
     """An input: its name, its shape with dynamic axes by name, and the range of its values.
 
-    The axes are called "batch", "height" and "width".
+    The axes are called "batch", "height" and "width"; and "pictures", a second batch of a size of
+    its own, where one file holds two networks.
     """
 
     name: str

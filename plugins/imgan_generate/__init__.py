@@ -103,7 +103,7 @@ class StyleGANSettings(Settings):
     --channel-max 512`."""
 
     steps: Annotated[int, Option(help="Updates in the whole run.")] = 30_000
-    lr: Annotated[float, Option(help="Learning rate of the generator.")] = 2e-3
+    lr: Annotated[float, Option(help="Learning rate of the generator.")] = 1e-2
     discriminator_lr: Annotated[float, Option(help="Learning rate of the discriminator.")] = 4e-4
     size: Annotated[int, Option(help="Pixels a side: a power of 2, 8 or more.")] = 64
     channel_base: Annotated[int, Option(help="Channels of the generator times resolution.")] = 1536
@@ -111,9 +111,18 @@ class StyleGANSettings(Settings):
     channel_max: Annotated[int, Option(help="Channels of both, at most.")] = 192
     gamma: Annotated[float, Option(help="Weight of the gradient penalties R1 and R2.")] = 0.5
     penalty_every: Annotated[int, Option(help="Steps from one penalty to the next.")] = 16
+    pixel_weight: Annotated[
+        float, Option(help="Weight of the discriminator of pixels; 0: there is none.")
+    ] = 1.0
     feature_weight: Annotated[
         float, Option(help="Weight of the discriminator of features; 0: there is none.")
     ] = 1.0
+    reconstruction_weight: Annotated[
+        float, Option(help="Weight of the loss of an autoencoder beside; 0: there is none.")
+    ] = 0.0
+    divergence_weight: Annotated[
+        float, Option(help="Weight of a nat by which the autoencoder's z differ from N(0, 1).")
+    ] = 2e-3
     augment: Annotated[
         bool, Option(help="Augment what discriminators see: for long runs on few pictures.")
     ] = True
@@ -124,8 +133,16 @@ class StyleGANSettings(Settings):
         power = self.size >= 8 and self.size & (self.size - 1) == 0
         self.require(power, "size", "a power of 2, 8 or more")
         self.require(self.discriminator_lr > 0, "discriminator_lr", "above 0")
-        for name in ("gamma", "feature_weight"):
+        for name in (
+            "gamma",
+            "pixel_weight",
+            "feature_weight",
+            "reconstruction_weight",
+            "divergence_weight",
+        ):
             self.require(getattr(self, name) >= 0, name, "0 or more")
+        if self.reconstruction_weight:
+            self.require(not self.augment, "augment", "off beside a reconstruction")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -36,8 +36,8 @@ def style_form(generator: Generator) -> Form:
         (
             Port("z", ("batch", generator.z), -2, 2),
             Port("truncation", (1,)),
-            Port("w", ("batch", synthesis.styles, generator.w), -1, 1),
-            Port("noise", ("batch", sum(synthesis.noise)), -2, 2),
+            Port("w", ("pictures", synthesis.styles, generator.w), -1, 1),
+            Port("noise", ("pictures", sum(synthesis.noise)), -2, 2),
         ),
         ("mapped", "picture"),
         magnitude=4,

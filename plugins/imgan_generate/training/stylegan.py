@@ -5,7 +5,9 @@ generated one, and gradient penalties on both (Mescheder et al. 2018) make that 
 are computed every few steps (Karras et al. 2020, appendix B), of pictures that are augmented
 (Zhao et al. 2020). A second discriminator sees frozen features of a classifier, by a hinge loss
 (Kumari et al. 2022, arXiv:2112.09130; Sauer et al. 2021, arXiv:2111.01007): it knows things where
-the first has yet to learn them.
+the first has yet to learn them. An encoder can learn beside (VAE/GAN, Larsen et al. 2016,
+arXiv:1512.09300): half of the pictures are then reconstructions, and what a cat is made of is told
+by the cat itself, long before a discriminator could.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn.functional import avg_pool2d, relu, softplus
+from torch.nn.functional import adaptive_avg_pool2d, relu, softplus
 
 from imgan.errors import Failure
 from imgan.images import pictures
@@ -31,11 +33,16 @@ from imgan.training.faces import centred, taken
 from imgan.training.optim import Optim
 from imgan.training.task import Task
 from imgan_generate import StyleGANSettings
+from imgan_generate.net import Encoder
 from imgan_generate.stylegan import Discriminator, Generator
 
 SMALLEST = 4
+ENCODER_SEES = 64
+"""Pixels a side."""
 FEATURES_SEE = 32
-"""Pixels a side of what the second discriminator is shown."""
+"""Pixels a side of what is looked at through features: detail is the affair of pixels."""
+PIXELS = 8.0
+"""Weight of differences of pixels beside those of features, in a reconstruction."""
 LAYERS = ("conv3_3", "conv4_3", "conv5_3")
 """Of the bundled features, what the second discriminator sees."""
 SHEET = 6
@@ -53,14 +60,22 @@ class StyleGANTask(Task[StyleGANSettings]):
         self.networks["generator"] = Generator(
             _channels(settings.size, settings.channel_base, settings.channel_max)
         )
-        self.networks["discriminator"] = Discriminator(
-            _channels(settings.size, settings.discriminator_base, settings.channel_max)
-        )
+        if settings.pixel_weight:
+            self.networks["discriminator"] = Discriminator(
+                _channels(settings.size, settings.discriminator_base, settings.channel_max)
+            )
         if settings.feature_weight:
             self.networks["feature_discriminator"] = FeatureDiscriminator(LAYERS)
         for name, network in self.networks.items():
             rate = settings.lr if name == "generator" else settings.discriminator_lr
             self.optimizers[name] = torch.optim.Adam(network.parameters(), rate, betas=(0.0, 0.99))
+        if settings.reconstruction_weight:
+            generator = self.networks["generator"]
+            assert isinstance(generator, Generator)
+            self.networks["encoder"] = encoder = Encoder(outputs=2 * generator.z)
+            self.optimizers["generator"].add_param_group(
+                {"params": encoder.parameters(), "lr": settings.discriminator_lr}
+            )
         self.average("generator")
 
     @cached_property
@@ -73,7 +88,7 @@ class StyleGANTask(Task[StyleGANSettings]):
         return read_faces(paths[: len(paths) - held_out], self.settings.size)
 
     def prepare(self, device: torch.device) -> None:
-        if self.settings.feature_weight:
+        if self.settings.feature_weight or self.settings.reconstruction_weight:
             _ = self.features
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
@@ -89,27 +104,60 @@ class StyleGANTask(Task[StyleGANSettings]):
 
     def step(self, step: int, batch: tuple[Tensor, ...], optim: Optim) -> Mapping[str, Tensor]:
         (real,) = batch
-        discriminator, weight = self.networks["discriminator"], self.settings.feature_weight
+        settings = self.settings
+        losses: dict[str, Tensor] = {}
+        loss = real.new_zeros(())
         with optim.autocast():
-            fake = self._generated(len(real), real.device)
-        losses = self._discriminate(step, real, fake.detach(), optim)
-        with optim.autocast():
-            with torch.no_grad():
-                on_real = discriminator(self._shown(real))
-            loss = adversarial = softplus(on_real - discriminator(self._shown(fake))).mean()
-        if weight:
-            judged, losses["features"] = self._look(real, fake, optim)
-            loss = loss + weight * judged
+            z = torch.randn(len(real), self._generator.z, device=real.device)
+            if settings.reconstruction_weight:
+                known = len(real) // 2
+                z[:known], losses["divergence"] = self._encoded(real[:known])
+                loss = loss + settings.divergence_weight * losses["divergence"]
+            fake = self._generated(z)
+        if settings.pixel_weight:
+            losses |= self._discriminate(step, real, fake.detach(), optim)
+            discriminator = self.networks["discriminator"]
+            with optim.autocast():
+                with torch.no_grad():
+                    on_real = discriminator(self._shown(real))
+                judged = softplus(on_real - discriminator(self._shown(fake))).mean()
+            losses["generator"] = judged
+            loss = loss + settings.pixel_weight * judged
+        if settings.feature_weight or settings.reconstruction_weight:
+            with optim.autocast():
+                with torch.no_grad():
+                    seen_real = self._seen(real)
+                seen = self._seen(fake)
+        if settings.feature_weight:
+            judged, losses["features"] = self._look(seen_real, seen, optim)
+            loss = loss + settings.feature_weight * judged
+        if settings.reconstruction_weight:
+            with optim.autocast():
+                missed = PIXELS * (fake[:known] - real[:known]).abs().mean() + sum(
+                    (seen[layer][:known] - seen_real[layer][:known]).abs().mean()
+                    for layer in LAYERS[:-1]
+                )
+            losses["reconstruction"] = missed
+            loss = loss + settings.reconstruction_weight * missed
         optim.minimise(loss, self.optimizers["generator"])
-        return {**losses, "generator": adversarial.detach()}
+        return {name: loss.detach() for name, loss in losses.items()}
 
-    def _look(self, real: Tensor, fake: Tensor, optim: Optim) -> tuple[Tensor, Tensor]:
+    def _encoded(self, real: Tensor) -> tuple[Tensor, Tensor]:
+        """z of pictures, drawn from what the encoder says of each; and how far that is from
+        N(0, 1), in nats (Kingma and Welling 2014, appendix B)."""
+        mean, log_variance = self.networks["encoder"](
+            adaptive_avg_pool2d(real, ENCODER_SEES)
+        ).chunk(2, 1)
+        spread = (log_variance.clamp(-12, 4) / 2).exp()
+        nats = (mean.square() + spread.square() - 1 - 2 * spread.log()).sum(1) / 2
+        return mean + spread * torch.randn_like(mean), nats.mean()
+
+    def _look(
+        self, seen_real: Mapping[str, Tensor], seen: Mapping[str, Tensor], optim: Optim
+    ) -> tuple[Tensor, Tensor]:
         """One update of the second discriminator; the generator's loss by it, and its own."""
         discriminator = self.networks["feature_discriminator"]
         with optim.autocast():
-            with torch.no_grad():
-                seen_real = self._seen(real)
-            seen = self._seen(fake)
             on_real = discriminator(seen_real)
             on_fake = discriminator(
                 {layer: activation.detach() for layer, activation in seen.items()}
@@ -122,9 +170,8 @@ class StyleGANTask(Task[StyleGANSettings]):
         return judged, own.detach()
 
     def _seen(self, pictures: Tensor) -> dict[str, Tensor]:
-        """What features see in augmented pictures. Small ones do: detail is the affair of the
-        first discriminator, and half the side is a quarter of the time."""
-        small = avg_pool2d(self._shown(pictures), max(1, self.settings.size // FEATURES_SEE))
+        """What features see in pictures, augmented and at their size."""
+        small = adaptive_avg_pool2d(self._shown(pictures), FEATURES_SEE)
         return self.features(small / 2 + 0.5, LAYERS)
 
     def _discriminate(
@@ -152,17 +199,22 @@ class StyleGANTask(Task[StyleGANSettings]):
         """Pictures as discriminators see them."""
         return augmented(seen) if self.settings.augment else seen
 
-    def _generated(self, count: int, device: torch.device) -> Tensor:
-        """Pictures of random styles, half of them of two styles that meet at a random layer, so
-        that layers do not rely on their neighbours' (Karras et al. 2019, section 3.1)."""
+    @property
+    def _generator(self) -> Generator:
         generator = self.networks["generator"]
         assert isinstance(generator, Generator)
-        synthesis = generator.synthesis
-        one, other = (
-            generator.mapping(torch.randn(count, generator.z, device=device))[:, None]
-            for _ in range(2)
-        )
+        return generator
+
+    def _generated(self, z: Tensor) -> Tensor:
+        """Pictures of z, half of them of two styles that meet at a random layer, so that layers do
+        not rely on their neighbours' (Karras et al. 2019, section 3.1). Where some are
+        reconstructions, theirs stay whole."""
+        synthesis, mapping = self._generator.synthesis, self._generator.mapping
+        count, device = len(z), z.device
+        one, other = (mapping(z)[:, None] for z in (z, torch.randn_like(z)))
         start = torch.randint(1, 2 * synthesis.styles, (count, 1, 1), device=device)
+        if self.settings.reconstruction_weight:
+            start[: count // 2] = synthesis.styles
         layer = torch.arange(synthesis.styles, device=device)[None, :, None]
         noise = torch.randn(count, sum(synthesis.noise), device=device)
         return synthesis(torch.where(layer < start, one, other), noise)
