@@ -220,6 +220,25 @@ def test_code_in_a_pickle_is_refused_by_name_and_never_run(tmp_path: Path) -> No
     assert OrderedDict().__class__.__name__ == "OrderedDict"
 
 
+def test_a_module_in_itself_or_with_another_state_is_damaged(
+    tmp_path: Path, generator: Generator
+) -> None:
+    whole = pickle.dumps({"G_ema": Persistent("Generator", _official(generator))})
+    assert whole.endswith(b"s.")  # the table's one item is set, and it ends
+    changes = {
+        # The module's attributes are set by what follows it: a state that is none,
+        "state": b"}X\x05\x00\x00\x00stateK\x01sb",
+        # and a child that is the module itself.
+        "child": b"q\xfe}X\x05\x00\x00\x00state}X\x08\x00\x00\x00_modules}X\x01\x00\x00\x00ah\xfess"
+        b"sb",
+    }
+    for name, change in changes.items():
+        file = tmp_path / f"{name}.pkl"
+        file.write_bytes(whole[:-2] + change + b"s.")
+        with pytest.raises(Failure, match="damaged"):
+            read_pickle(file)
+
+
 def test_a_tensor_does_not_leave_its_storage(tmp_path: Path) -> None:
     rebuild, given = torch.zeros(4).__reduce_ex__(2)[:2]
     arguments = list(given)
@@ -375,3 +394,7 @@ def test_other_tables_are_left_to_other_importers(tmp_path: Path) -> None:
     torch.save({"g_ema": {"input.input": torch.zeros(1, 4, 4, 4)}}, tmp_path / "part.pt")
     with pytest.raises(Failure, match="lacks"):
         convert_checkpoint(tmp_path / "part.pt", tmp_path / "part.onnx")
+    odd = {"input.input": torch.zeros(1, 4, 4, 4), "conv1.conv.weight": torch.zeros(()), "n": 3}
+    torch.save({"g_ema": odd}, tmp_path / "odd.pt")
+    with pytest.raises(Failure, match="too few axes"):
+        convert_checkpoint(tmp_path / "odd.pt", tmp_path / "odd.onnx")

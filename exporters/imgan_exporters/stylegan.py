@@ -43,7 +43,7 @@ def convert_pickle(file: Path, target: Path) -> Parity:
     name = next((name for name in ("G_ema", "G") if name in modules), None)
     if name is None:
         raise Failure(f"{file} holds {', '.join(modules)}, and no generator (G_ema or G)")
-    state = modules[name].tensors()
+    state = modules[name]
     if any(re.match(r"synthesis\.L\d+_", key) for key in state):
         raise Failure(
             f"{file} is a StyleGAN3: its alias-free layers (filtered activations, Fourier input) "
@@ -66,7 +66,8 @@ def convert_checkpoint(file: Path, target: Path) -> Parity:
     weights = table.get("g_ema", table)
     if not isinstance(weights, Mapping) or "input.input" not in weights:
         raise foreign(table)
-    theirs = {key: tensor.float() for key, tensor in weights.items()}
+    tensors = {key: value for key, value in weights.items() if isinstance(value, Tensor)}
+    theirs = {str(key): tensor.float() for key, tensor in tensors.items()}
     for key in (key for key in theirs if key.endswith("blur.kernel")):
         _require_filter(file, theirs[key])
     state = _renamed(file, theirs)
@@ -113,6 +114,10 @@ def _renamed(file: Path, theirs: State) -> State:
             layer(f"{block}.conv0", f"convs.{2 * i}")
             layer(f"{block}.conv1", f"convs.{2 * i + 1}")
             layer(f"{block}.torgb", f"to_rgbs.{i}", rgb=True)
+    except IndexError:
+        raise Failure(
+            f"{file} is nearly rosinality's StyleGAN2: a tensor has too few axes"
+        ) from None
     except KeyError as missing:
         raise Failure(f"{file} is nearly rosinality's StyleGAN2: it lacks {missing}") from None
     return state

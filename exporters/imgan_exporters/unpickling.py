@@ -47,8 +47,8 @@ def _table(value: Any) -> Mapping[str, Any]:
     return value if isinstance(value, Mapping) else {}
 
 
-def read_pickle(file: Path) -> dict[str, Kept]:
-    """The modules in an official pickle, such as "G_ema".
+def read_pickle(file: Path) -> dict[str, dict[str, Tensor]]:
+    """The modules in an official pickle, such as "G_ema": their parameters and buffers by name.
 
     Raises Failure when it is damaged or calls for anything unknown, UnsupportedFile when what it
     holds is no table of modules.
@@ -56,6 +56,8 @@ def read_pickle(file: Path) -> dict[str, Kept]:
     try:
         with file.open("rb") as stream:
             content = _Reader(stream).load()
+        # In here, too: a pickle may put anything in the place of a state, and a module in itself.
+        modules = {str(k): v.tensors() for k, v in _table(content).items() if isinstance(v, Kept)}
     except OSError as error:
         raise Failure(f"{file}: {error.strerror or error}") from None
     except Refused as refused:
@@ -64,7 +66,6 @@ def read_pickle(file: Path) -> dict[str, Kept]:
         ) from None
     except Exception:  # whatever damaged bytes make of the machine that reads them
         raise Failure(f"{file} is damaged, or no pickle of StyleGAN's") from None
-    modules = {str(k): v for k, v in _table(content).items() if isinstance(v, Kept)}
     if not modules:
         raise UnsupportedFile(f"a {type(content).__name__} without modules")
     return modules
