@@ -6,9 +6,12 @@ import numpy as np
 import pytest
 import skimage.data
 
+from imgan.errors import Misuse, Skip
 from imgan.images.oklab import to_oklab
 from imgan.images.tensors import Bytes
+from imgan_translate import Translate
 from imgan_translate.drawn.targets import TARGETS
+from imgan_translate.drawn.winter import Winter
 
 WINTER = TARGETS["winter"].draw
 SKY, LAWN, WALL = (110, 160, 230), (90, 150, 50), (150, 60, 50)
@@ -32,7 +35,7 @@ def _lab(picture: Bytes) -> np.ndarray:
 def test_a_lawn_is_covered_and_sky_and_walls_are_not(scale: int) -> None:
     before, after = _lab(_scene(scale)), _lab(WINTER(_scene(scale)))
     lawn = np.s_[100 * scale :, 80 * scale :]
-    assert after[lawn][..., 0].mean() > 0.85
+    assert after[lawn][..., 0].mean() > 0.8
     assert np.hypot(*np.moveaxis(after[lawn][..., 1:], 2, 0)).mean() < 0.03
     for left in (
         np.s_[5 * scale : 40 * scale],
@@ -54,8 +57,27 @@ def test_leaves_carry_snow_above_and_are_brown_below() -> None:
     assert b[light < 0.5].mean() > b[light > 0.75].mean() + 0.01
 
 
-def test_a_face_and_a_grey_photo_stay_nearly_as_they_are() -> None:
+def test_a_face_stays_nearly_as_it_is() -> None:
     face = skimage.data.astronaut()[60:220, 150:300]
-    assert np.abs(_lab(WINTER(face))[..., 0] - _lab(face)[..., 0]).mean() < 0.02
+    assert np.abs(_lab(WINTER(face))[..., 0] - _lab(face)[..., 0]).mean() < 0.035
+
+
+def test_a_photo_without_plants_is_refused_unless_snow_falls() -> None:
     grey = skimage.data.camera()[::2, ::2, None].repeat(3, 2)
-    assert np.abs(_lab(WINTER(grey)) - _lab(grey)).mean() < 0.02
+    with pytest.raises(Skip, match="--snowfall"):
+        WINTER(grey)
+    assert (Winter(snowfall=0.5)(grey) > grey.astype(int) + 30).mean() > 0.005
+
+
+def test_a_seed_has_its_own_flakes() -> None:
+    scene = _scene()
+    first, again, other = (Winter(0.8, seed)(scene) for seed in (0, 0, 1))
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, other)
+    sky = np.s_[5:40]
+    assert first[sky].mean() > Winter()(scene)[sky].mean() + 2
+
+
+def test_it_snows_in_winter_alone() -> None:
+    with pytest.raises(Misuse, match="--snowfall"):
+        Translate(to="monet", snowfall=0.5).check()

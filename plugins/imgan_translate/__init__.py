@@ -243,6 +243,10 @@ class Translate(Operation):
             show_default=False,
         ),
     ] = None
+    snowfall: Annotated[
+        float, Option(min=0, max=1, help="For winter: how dense snow is falling; 0 is none.")
+    ] = 0.0
+    seed: Annotated[int, Option(min=0, help="For --snowfall: each has its own flakes.")] = 0
     face: Annotated[
         int | None,
         Option(
@@ -267,6 +271,8 @@ class Translate(Operation):
             raise Misuse(
                 "name what the pictures are to become with --to (--list shows what there is)"
             )
+        if self.snowfall and self.to != "winter":
+            raise Misuse("--snowfall: it snows with --to winter alone")
 
     def cards(self, models: Models) -> list[ModelCard]:
         from imgan_translate.run import choose, drawn

@@ -30,6 +30,7 @@ from imgan.operations import Listing, Meter, Process, Result, Runtime
 from imgan.words import american
 from imgan_translate import STEP, Translate
 from imgan_translate.drawn.targets import TARGETS, Target
+from imgan_translate.drawn.winter import Winter
 from imgan_translate.preprocess import MARGIN, PREPROCESS, face_of, square
 from imgan_translate.traits import Faces, TranslatorTraits, Upsampling
 
@@ -62,6 +63,8 @@ def drawn(operation: Translate) -> Target | None:
     ):
         if given:
             raise Misuse(f"{option}: {operation.to} is drawn, without a network")
+    if operation.snowfall:
+        return replace(target, draw=Winter(operation.snowfall, operation.seed))
     return target
 
 

@@ -18,6 +18,10 @@ from imgan.images.fields import Floats
 from imgan_translate.drawn.fields import Generator, noise, slopes, softened
 
 
+PALE = 0.07
+"""Chroma below which a stroke's hue varies less."""
+
+
 class Flow(StrEnum):
     """Where strokes go in places without direction."""
 
@@ -163,7 +167,9 @@ def _layer(
     ahead = np.minimum(ahead.clip(min=0) + 0.6 * half, longest)
     back = np.maximum(back.clip(max=0) - 0.6 * half, -longest)
     mean = (2 * colour + sum(_at(seen, *walk) for walk in walks)) / 4
-    varied = rng.standard_normal((count, 3)) * [touch.light, touch.hue, touch.hue]
+    # A pale sky in all hues would be confetti.
+    hue = touch.hue * (0.35 + 0.65 * (np.hypot(mean[:, 1], mean[:, 2]) / PALE).clip(max=1))
+    varied = rng.standard_normal((count, 3)) * np.stack([np.full(count, touch.light), hue, hue], 1)
     streak = touch.streak * (rng.standard_normal((count, 3)) * 0.6 + [1, 0, 0])
     fields = x, y, cosine, sine, curvature, back, ahead, half, mean + varied, streak
     return Strokes(*(field.astype(np.float32) for field in fields))
