@@ -17,7 +17,6 @@ import numpy as np
 from imgan.images.fields import Floats
 from imgan_translate.drawn.fields import Generator, noise, slopes, softened
 
-
 PALE = 0.07
 """Chroma below which a stroke's hue varies less."""
 

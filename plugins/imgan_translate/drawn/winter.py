@@ -26,7 +26,7 @@ from imgan_translate.drawn.snowfall import flakes
 SIZE = 800
 """Longer side, in pixels, of the copy on which masks are made, at most."""
 
-GREEN, STRAW = (100, 112, 168, 190), (70, 84, 104, 116)
+GREEN, STRAW = (98, 110, 170, 192), (88, 97, 112, 120)
 """Hues in Oklab, in degrees, of plants: where they begin, are certain, and end again."""
 
 ROUGH = 0.0105, 0.0155
@@ -145,14 +145,32 @@ def _cover(small: Floats) -> tuple[Cover, float]:
     )
     both = np.maximum(ground + leaves, 1)
     ground, leaves = ground / both, leaves / both
-    around = softened(light, 5 * unit)
     # At dusk and at night snow is no lamp.
     lit = min(LIT, 0.5 + 0.5 * float(np.quantile(light, 0.95)))
     # Shadows on the ground stay shadows, paler: against what is brightest on the ground around it.
-    brightest = np.quantile(around[ground > 0.5], 0.9) if (ground > 0.5).mean() > 0.01 else 0.6
-    shade = (brightest - softened(light, 3 * unit)).clip(0, 0.45)
-    snow = lit - 0.62 * shade
-    return Cover(ground, leaves, _facing_up(light, unit), sky, snow, around), lit
+    shaded = _mean(light, ground, 3 * unit)
+    brightest = np.quantile(shaded[ground > 0.5], 0.9) if (ground > 0.5).mean() > 0.01 else 0.6
+    snow = lit - 0.62 * (brightest - shaded).clip(0, 0.45)
+    covered = np.maximum(ground, leaves)
+    around = _mean(light, covered, 5 * unit)
+    crowns = light + (1 - leaves) * (_mean(light, leaves, 8 * unit) - light)
+    # What is rough and near is grass and low bushes, and lies under more snow.
+    frost = _facing_up(crowns, unit)
+    frost += 0.5 * smoothstep(_places(light), 0.5, 0.85) * (1 - frost)
+    return Cover(ground, leaves, frost, sky, snow, around), lit
+
+
+def _places(plane: Floats) -> Floats:
+    """[H, 1]: how far down each row is, 0..1."""
+    return np.linspace(0, 1, len(plane), dtype=np.float32)[:, None]
+
+
+def _mean(plane: Floats, weights: Floats, sigma: float) -> Floats:
+    """[H, W]: the mean of a plane around each place, as far as `weights` go; so what lies beside a
+    region casts no halo into it. Far from them, the plain mean."""
+    least = np.float32(0.01)
+    total = softened(weights * plane, sigma) + least * softened(plane, sigma)
+    return total / (softened(weights, sigma) + least)
 
 
 def _plants(lab: Floats, texture: Floats, unit: float) -> Floats:
@@ -161,14 +179,16 @@ def _plants(lab: Floats, texture: Floats, unit: float) -> Floats:
     chroma = np.hypot(a, b)
     hue = np.degrees(np.arctan2(b, a)) % 360
     # What is dark has less chroma to show.
-    depth = (0.35 + light).clip(max=1)
-    green = _within(hue, GREEN) * smoothstep(chroma / depth, 0.022, 0.05)
+    chroma = chroma / (0.35 + light).clip(max=1)
+    green = _within(hue, GREEN) * smoothstep(chroma, 0.022, 0.05)
     # An evening sky has straw's colours, and no stalks.
-    straw = _within(hue, STRAW) * smoothstep(chroma / depth, 0.05, 0.09)
-    straw *= smoothstep(light, 0.3, 0.45) * smoothstep(texture, 0.002, 0.005)
-    plants = softened(np.maximum(green, 0.9 * straw), 1.5 * unit)
-    plants = np.maximum(plants, smoothstep(softened(plants, 9 * unit), 0.3, 0.6))
-    return smoothstep(plants, 0.22, 0.5)
+    straw = _within(hue, STRAW) * smoothstep(chroma, 0.04, 0.075)
+    straw *= smoothstep(light, 0.15, 0.3) * smoothstep(texture, 0.002, 0.005)
+    plants = softened(np.maximum(green, straw), 1.5 * unit)
+    # Gaps of shadow, flowers and fallen leaves within a meadow are meadow.
+    filled = smoothstep(softened(plants, 9 * unit), 0.3, 0.6)
+    gaps = smoothstep(softened(plants, 16 * unit), 0.5, 0.75) * (1 - smoothstep(light, 0.35, 0.45))
+    return smoothstep(np.maximum(plants, np.maximum(filled, gaps)), 0.22, 0.5)
 
 
 def _within(hue: Floats, reach: tuple[float, float, float, float]) -> Floats:
@@ -182,10 +202,9 @@ def _rough(light: Floats, steep: Floats, plants: Floats, unit: float) -> Floats:
     inside = smoothstep(softened(plants, 3 * unit), 0.6, 0.95) + np.float32(0.02)
     texture = (softened(inside * steep, 10 * unit) / softened(inside, 10 * unit)) ** 2
     # What is near is rougher than what is far; what is dark and not near is no meadow.
-    place = np.linspace(0, 1, len(light), dtype=np.float32)[:, None]
-    near = smoothstep(place, 0.5, 0.85)
+    near = smoothstep(_places(light), 0.5, 0.85)
     rough = softened(smoothstep(texture - 0.0025 * near, *ROUGH), 12 * unit)
-    dark = 1 - smoothstep(softened(light, 9 * unit), 0.27, 0.36)
+    dark = 1 - smoothstep(_mean(light, plants, 9 * unit), 0.34, 0.44)
     rough = np.maximum(rough, dark * (1 - near))
     return softened(rough, 5 * unit)
 
