@@ -210,6 +210,9 @@ def translate(
     strength: float = ...,
     keep_structure: bool = ...,
     size: int | None = ...,
+    experimental: bool = ...,
+    snowfall: float = ...,
+    seed: int = ...,
     face: int | None = ...,
     device: str = ...,
 ) -> Image.Image: ...

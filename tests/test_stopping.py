@@ -110,7 +110,7 @@ def test_a_block_is_not_interrupted_in_its_middle() -> None:
     [
         Edit(add=["brown-hair"], experimental=True),
         Translate(to="winter"),
-        Translate(to="summer"),
+        Translate(to="summer", experimental=True),
         Parse(part="hair"),
         Inpaint(alpha=True, model="patches"),
     ],

@@ -243,6 +243,10 @@ class Translate(Operation):
             show_default=False,
         ),
     ] = None
+    experimental: Annotated[
+        bool,
+        Option("--experimental", help="Do what --list calls experimental: most results are bad."),
+    ] = False
     snowfall: Annotated[
         float, Option(min=0, max=1, help="For winter: how dense snow is falling; 0 is none.")
     ] = 0.0

@@ -31,6 +31,7 @@ from imgan.words import american
 from imgan_translate import STEP, Translate
 from imgan_translate.drawn.targets import TARGETS, Target
 from imgan_translate.drawn.winter import Winter
+from imgan_translate.kept import Kept
 from imgan_translate.preprocess import MARGIN, PREPROCESS, face_of, square
 from imgan_translate.traits import Faces, TranslatorTraits, Upsampling
 
@@ -63,6 +64,7 @@ def drawn(operation: Translate) -> Target | None:
     ):
         if given:
             raise Misuse(f"{option}: {operation.to} is drawn, without a network")
+    target.kept.allow(str(operation.to), operation.experimental)
     if operation.snowfall:
         return replace(target, draw=Winter(operation.snowfall, operation.seed))
     return target
@@ -73,7 +75,12 @@ def choose(models: Models, operation: Translate) -> ModelCard:
     card = _named(models, operation) if operation.model else _leading_to(models, operation)
     if operation.face is not None and not _of_faces(card):
         raise Misuse(f"--face: {card.name} translates whole pictures")
+    _kept(card).allow(card.name, operation.experimental)
     return card
+
+
+def _kept(card: ModelCard) -> Kept:
+    return Kept(int(card.number("kept", 0)), int(card.number("judged", 0)))
 
 
 def _named(models: Models, operation: Translate) -> ModelCard:
@@ -114,14 +121,18 @@ def list_domains(models: Models) -> Listing:
     rows: list[list[str]] = []
     records: list[dict[str, object]] = []
     for name, target in TARGETS.items():
-        rows.append([name, target.source, "drawn", target.about])
-        records.append({"from": target.source, "to": name, "model": None, "figures": {}})
+        kept = target.kept
+        rows.append([name, target.source, "drawn", str(kept), target.about])
+        ends = {"from": target.source, "to": name}
+        records.append({**ends, "model": None, **kept._asdict(), "figures": {}})
     for card in models.serving(OPERATION):
-        ends = {key: card.traits.get(key) for key in ("from", "to")}
+        kept = _kept(card)
+        way = {key: card.traits.get(key) for key in ("from", "to")}
         told = str(card.traits.get("summary", ""))
-        rows.append([str(ends["to"] or "?"), str(ends["from"] or "?"), card.name, told])
-        records.append({**ends, "model": card.name, "figures": dict(card.figures)})
-    return Listing(["--to", "--from", "model", "what it does"], rows, records)
+        rows.append([str(way["to"] or "?"), str(way["from"] or "?"), card.name, str(kept), told])
+        figures = dict(card.figures)
+        records.append({**way, "model": card.name, **kept._asdict(), "figures": figures})
+    return Listing(["--to", "--from", "model", "kept by eye", "what it does"], rows, records)
 
 
 def open_translator(

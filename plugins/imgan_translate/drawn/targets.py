@@ -9,23 +9,27 @@ from imgan.images.tensors import Bytes
 from imgan.operations import Meter
 from imgan_translate.drawn import painters
 from imgan_translate.drawn.winter import Winter
+from imgan_translate.kept import Kept
 
 
 @dataclass(frozen=True)
 class Target:
     """`draw` takes and gives [H, W, 3] sRGB of any size, and tells a meter how far it is; `about`
-    is for `--list`."""
+    and `kept` are for `--list`."""
 
     draw: Callable[[Bytes, Meter], Bytes]
     about: str
+    kept: Kept
     source: str = "photo"
 
 
 TARGETS: Mapping[str, Target] = {
-    "monet": Target(painters.MONET, "short dabs of mixed colours"),
-    "van-gogh": Target(painters.VAN_GOGH, "long swirling strokes of thick paint"),
-    "cezanne": Target(painters.CEZANNE, "short parallel strokes, slanted"),
-    "hokusai": Target(painters.HOKUSAI, "a colour print from wood blocks, with contours"),
-    "winter": Target(Winter(), "snow on grass and on what faces up in trees, in a cold light"),
+    "monet": Target(painters.MONET, "short dabs of mixed colours", Kept(0, 0)),
+    "van-gogh": Target(painters.VAN_GOGH, "long swirling strokes of thick paint", Kept(0, 0)),
+    "cezanne": Target(painters.CEZANNE, "short parallel strokes, slanted", Kept(0, 0)),
+    "hokusai": Target(painters.HOKUSAI, "a print from wood blocks, with contours", Kept(0, 0)),
+    "winter": Target(
+        Winter(), "snow on grass and on what faces up in trees, in a cold light", Kept(0, 0)
+    ),
 }
 """By the word that `--to` takes."""

@@ -29,7 +29,7 @@ SIZE = 800
 GREEN, STRAW = (98, 110, 170, 192), (88, 97, 112, 120)
 """Hues in Oklab, in degrees, of plants: where they begin, are certain, and end again."""
 
-ROUGH = 0.0105, 0.0155
+ROUGH = 0.0115, 0.016
 """Gradients of lightness, by a thousandth of the longer side, from which on plants are leaves to a
 part, and wholly."""
 
@@ -77,6 +77,7 @@ class Winter:
     def __call__(self, photo: Bytes, meter: Meter) -> Bytes:
         small = reduced(photo, SIZE) / np.float32(255)
         planes, lit = _cover(small)
+        meter(0.1)
         if not self.snowfall and (planes.ground + planes.leaves / 2).mean() < LEAST:
             raise Skip(
                 "no grass, bush or tree found for snow to lie on; with --snowfall it falls",
@@ -136,8 +137,10 @@ def _cover(small: Floats) -> tuple[Cover, float]:
     steep = np.sqrt(unit * np.hypot(*slopes(softened(light, 1.2 * unit))))
     texture = softened(steep, 4 * unit) ** 2
     plants = _plants(lab, texture, unit)
+    # Dark plants may as well be their own reflection in water; firs are dark in winter too.
+    plants *= smoothstep(_mean(light, plants, 6 * unit), 0.17, 0.27)
     rough = _rough(light, steep, plants, unit)
-    sky = _sky(lab, texture)
+    sky = _sky(lab, texture, unit)
     radius = max(2, round(6 * unit))
     ground, leaves = (
         np.maximum(smoothstep(guided(small, mask, radius, 4e-4), 0.15, 0.85), 0.95 * mask)
@@ -203,24 +206,30 @@ def _rough(light: Floats, steep: Floats, plants: Floats, unit: float) -> Floats:
     texture = (softened(inside * steep, 10 * unit) / softened(inside, 10 * unit)) ** 2
     # What is near is rougher than what is far; what is dark and not near is no meadow.
     near = smoothstep(_places(light), 0.5, 0.85)
-    rough = softened(smoothstep(texture - 0.0025 * near, *ROUGH), 12 * unit)
+    nearer = 0.004 * smoothstep(_places(light), 0.6, 1)
+    rough = softened(smoothstep(texture - nearer, *ROUGH), 12 * unit)
     dark = 1 - smoothstep(_mean(light, plants, 9 * unit), 0.34, 0.44)
     rough = np.maximum(rough, dark * (1 - near))
     return softened(rough, 5 * unit)
 
 
-def _sky(lab: Floats, texture: Floats) -> Floats:
+def _sky(lab: Floats, texture: Floats, unit: float) -> Floats:
     """[H, W], 0..1: what is even, blue or light, and reaches down from the upper border."""
     light, a, b = np.moveaxis(lab, 2, 0)
     blue = smoothstep(-b + 0.25 * np.abs(a), 0.0, 0.03) + smoothstep(light, 0.6, 0.75)
     clear = (blue.clip(max=1) * (1 - smoothstep(texture, 0.004, 0.012))).astype(np.float32)
-    return np.minimum.accumulate(softened(clear, 3), axis=0)
+    clear = softened(clear, 3)
+    reached = np.minimum.accumulate(clear, axis=0)
+    # From the sides too: below a bird or a branch.
+    for _ in range(2):
+        reached = np.minimum(clear, smoothstep(softened(reached, 25 * unit), 0.25, 0.6))
+    return reached
 
 
 def _facing_up(light: Floats, unit: float) -> Floats:
     """[H, W], 0..1: what is lighter than what lies below it: clumps of leaves, ledges of rock."""
     facing = np.zeros_like(light)
-    for size, share in ((2.2, 0.45), (6.0, 0.55)):
+    for size, share in ((2.2, 0.35), (6.0, 0.5)):
         clumps = softened(light, size * unit)
         below = np.roll(clumps, -max(1, round(1.6 * size * unit)), 0)
         wide = softened(light, 4 * size * unit)
