@@ -263,11 +263,12 @@ def test_from_tells_models_of_one_target_apart() -> None:
 
 def test_the_domains_are_listed() -> None:
     lines = _imgan("--list").stdout.splitlines()
-    assert "warm\tcold\twarmer\t" in lines
+    assert "warm\tcold\twarmer\t\t" in lines
     (line,) = (
         json.loads(w) for w in _imgan("--list", "--json").stdout.splitlines() if "warmer" in w
     )
-    assert line == {"from": "cold", "to": "warm", "model": "warmer", "figures": {}}
+    ends = {"from": "cold", "to": "warm", "model": "warmer"}
+    assert line == {**ends, "kept": 0, "of": 0, "figures": {}}
 
 
 def test_other_settings_are_not_taken_for_finished_work(photo: Path) -> None:
