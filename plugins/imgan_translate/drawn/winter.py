@@ -236,7 +236,8 @@ def _facing_up(light: Floats, unit: float) -> Floats:
         facing += (
             share * smoothstep(clumps - below, -0.01, 0.07) * smoothstep(clumps - wide, -0.04, 0.06)
         )
-    drift = 0.5 + 0.5 * np.tanh(noise(*light.shape, 0.03, np.random.default_rng(0)))
+    height, width = light.shape
+    drift = 0.5 + 0.5 * np.tanh(noise(height, width, 0.03, np.random.default_rng(0)))
     return (facing * (0.65 + 0.35 * drift)).clip(0, 1).astype(np.float32)
 
 
