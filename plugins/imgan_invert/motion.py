@@ -82,8 +82,15 @@ class Frame:
     def around(self, made: Bytes) -> Bytes:
         """The photo with a picture [S, S, 3] in its square, that fades out at the border."""
         mask = faces.soft_mask(len(made), RIM)
-        pasted = faces.paste(self.photo, self.face, mask[..., None] * made, mask)
-        return to_srgb(pasted.pixels, pasted.source)
+        pixels = to_srgb(self.photo.pixels, self.photo.source).copy()
+        place, weight = faces.spread(self.photo, self.face, mask)
+        planes = [
+            faces.spread(self.photo, self.face, mask * made[..., channel])[1]
+            for channel in range(3)
+        ]
+        whole = pixels[place]
+        whole[...] = ((1 - weight[..., None]) * whole + np.stack(planes, 2)).round().clip(0, 255)
+        return pixels
 
 
 def open_interpolating(operation: Interpolate, runtime: Runtime) -> Process:
