@@ -33,6 +33,15 @@ def pytest_configure(config: pytest.Config) -> None:
         plugins.entry_points = some  # type: ignore[assignment]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """`needs("edit")`: the test is of what that plugin and the core do together."""
+    there = {plugin.name for plugin in plugins.registry().plugins if plugin.error is None}
+    for item in items:
+        needed = {str(name) for marker in item.iter_markers("needs") for name in marker.args}
+        if missing := needed - there:
+            item.add_marker(pytest.mark.skip(reason=f"needs {', '.join(sorted(missing))}"))
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """A file's tests go to one worker, in their order: they share networks that were exported, and

@@ -13,6 +13,8 @@ import pytest
 from imgan.completion import FORMATS, answer, offers
 from imgan_translate import DRAWN
 
+pytestmark = pytest.mark.needs("edit", "translate", "upscale")
+
 
 def offered(line: str) -> list[str]:
     *before, begun = line.split(" ")

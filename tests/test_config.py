@@ -102,7 +102,7 @@ def test_what_is_on_can_be_turned_off() -> None:
     assert noted().flip
     assert not noted("--no-flip").flip
     assert "exists" in str(shell("noting", "a.png", "--no-overwrite", "--quality", "3"))
-    assert shell("edit", "a.png", "--provenance", "--add", "bangs", "--dry-run") is None
+    assert shell("adjust", "a.png", "--provenance", "--grayscale", "--dry-run") is None
 
 
 def test_paths_are_beside_the_file(home: Path) -> None:

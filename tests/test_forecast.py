@@ -154,6 +154,7 @@ def test_tiles_are_counted_as_they_are_cut(height: int, width: int) -> None:
     assert tile_count(height, width, 256) == len(seen)
 
 
+@pytest.mark.needs("upscale")
 def test_a_pipeline_says_its_networks_and_tiles(here: Path) -> None:
     from imgan_adjust import Adjust
     from imgan_upscale import Upscale

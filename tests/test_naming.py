@@ -163,6 +163,7 @@ def test_names_in_full_tell_the_settings(operation: Operation, expected: str) ->
     assert operation.suffix_in_full == expected
 
 
+@pytest.mark.needs("edit", "generate")
 def test_settings_that_make_no_sense_are_refused() -> None:
     assert_refused(["adjust", "a.jpg", "--brightness", "11"], "--brightness: it must be 10 or less")
     assert_refused(["edit", "a.jpg", "--strength", "7"], "--strength: it must be 5 or less")
