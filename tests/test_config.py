@@ -102,7 +102,12 @@ def test_what_is_on_can_be_turned_off() -> None:
     assert noted().flip
     assert not noted("--no-flip").flip
     assert "exists" in str(shell("noting", "a.png", "--no-overwrite", "--quality", "3"))
-    assert shell("adjust", "a.png", "--provenance", "--grayscale", "--dry-run") is None
+
+
+@pytest.mark.needs("edit")
+def test_provenance_that_is_off_can_be_turned_on() -> None:
+    Path("imgan.toml").write_text("no_provenance = true\n")
+    assert shell("edit", "a.png", "--provenance", "--add", "bangs", "--dry-run") is None
 
 
 def test_paths_are_beside_the_file(home: Path) -> None:
