@@ -184,13 +184,17 @@ def main() -> None:
 
 
 def dress(command: Any) -> None:
-    """Let a click command, and all below it, have imgan's help and take either spelling."""
+    """Let a click command, and all below it, have imgan's help and parsing, and either spelling."""
     from imgan.help import page
+    from imgan.parsing import read_by_fields
 
     parse = command.parse_args
 
     def parse_args(ctx: Any, words: list[str]) -> list[str]:
-        known = [name for param in command.get_params(ctx) for name in param.opts]
+        params = command.get_params(ctx)
+        for param in params:
+            read_by_fields(param)
+        known = [name for param in params for name in param.opts]
         parsed: list[str] = parse(ctx, [_respelled(word, known) for word in words])
         return parsed
 

@@ -27,11 +27,6 @@ SHARED = ("run", "replay")
 NAMED = ("inputs", "output", "from_file", "null", "dry_run", "watch")
 """What belongs to one call."""
 
-WORDS = {
-    **dict.fromkeys(("1", "true", "yes", "on"), True),
-    **dict.fromkeys(("0", "false", "no", "off"), False),
-}
-
 Operations = Mapping[str, type[Operation]]
 
 
@@ -146,7 +141,7 @@ def _of_environment(operations: Operations) -> Iterable[Setting]:
             continue
         command, field = _meant(variable, operations)
         try:
-            value = field.read(_typed(field, text))
+            value = field.read(field.typed(text))
         except Failure as failure:
             told = field_words(str(failure)).removeprefix(f"{field.name} ")
             raise Misuse(f"{variable}={text}: {told}") from failure
@@ -164,23 +159,6 @@ def _meant(variable: str, operations: Operations) -> tuple[str, Field]:
     if variable not in known:
         raise Misuse(f"{variable}: there is no such option{_nearest(variable, list(known))}")
     return known[variable]
-
-
-def _typed(field: Field, text: str) -> Any:
-    """The text of a variable as a value of the field's kind, or itself where it is none."""
-    parts = [_one(field.kind, part.strip()) for part in text.split(",")] if field.many else []
-    return parts if field.many else _one(field.kind, text)
-
-
-def _one(kind: type, text: str) -> Any:
-    if kind is bool:
-        return WORDS.get(text.lower(), text)
-    if kind in (int, float):
-        try:
-            return kind(text)
-        except ValueError:
-            return text
-    return text
 
 
 def _options(command: str, operations: Operations) -> dict[str, Field]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import re
 import types
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import copy
 from dataclasses import MISSING, dataclass, fields
 from difflib import get_close_matches
@@ -35,6 +35,12 @@ _METAVARS: Mapping[type, str] = {
     str: "TEXT",
     Path: "PATH",
     Reference: "PICTURE",
+}
+
+
+WORDS = {
+    **dict.fromkeys(("1", "true", "yes", "on"), True),
+    **dict.fromkeys(("0", "false", "no", "off"), False),
 }
 
 
@@ -110,6 +116,20 @@ class Field:
             return self._one(value)
         return [self._one(one) for one in (value if isinstance(value, list | tuple) else [value])]
 
+    def typed(self, text: str) -> Any:
+        """The text as a value of the field's kind, or itself where it is none, for `read`; of a
+        field that may be given several times, what stands between commas."""
+        if self.many:
+            return [_typed_as(self.kind, part.strip()) for part in text.split(",")]
+        return _typed_as(self.kind, text)
+
+    def given(self, words: Sequence[Any]) -> list[Any]:
+        """The values of a command line, each text or a default. Raises Misuse."""
+        return [
+            one if isinstance(one, self.kind) else self._one(_typed_as(self.kind, one))
+            for one in words
+        ]
+
     def _one(self, value: Any) -> Any:
         kind: Any = self.kind
         if kind is Reference:
@@ -120,7 +140,9 @@ class Field:
             known = [str(member.value) for member in kind]
             word = spelled(str(value), known)
             if word not in known:
-                raise Misuse(f"{self.option} {value}: known are {', '.join(known)}")
+                near = get_close_matches(word, known, n=1)
+                hint = f"did you mean {near[0]}?" if near else f"known are {', '.join(known)}"
+                raise Misuse(f"{self.option} {value}: {hint}")
             return kind(word)
         if kind is float and type(value) is int:
             value = float(value)
@@ -130,8 +152,19 @@ class Field:
         if not (least is None or value >= least) or not (largest is None or value <= largest):
             wanted = [f"{least:g} or more"] if least is not None else []
             wanted += [f"{largest:g} or less"] if largest is not None else []
-            raise Misuse(f"{self.option} {value}: it must be {' and '.join(wanted)}")
+            raise Misuse(f"{self.option} {value:g}: it must be {' and '.join(wanted)}")
         return value
+
+
+def _typed_as(kind: type, text: str) -> Any:
+    if kind is bool:
+        return WORDS.get(text.lower(), text)
+    if kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            return text
+    return text
 
 
 @cache

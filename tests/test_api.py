@@ -84,7 +84,7 @@ def test_a_batch_tells_of_each_picture(here: Path) -> None:
     [
         ({"contrst": 1.2}, "no option contrst; did you mean contrast"),
         ({"contrast": "much"}, "contrast= 'much': it must be a number"),
-        ({"contrast": -1}, "contrast= -1.0: it must be 0 or more"),
+        ({"contrast": -1}, "contrast= -1: it must be 0 or more"),
         ({}, "give grayscale=, brightness=, contrast= or saturation="),
     ],
 )

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from imgan.completion import FORMATS, answer, offers
 from imgan_translate import DRAWN
@@ -78,6 +79,19 @@ def test_a_tab_loads_nothing_heavy() -> None:
     )
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert result.stdout == "[]\n"
+
+
+def test_a_command_is_parsed_without_what_typer_validates_by(tmp_path: Path) -> None:
+    Image.new("RGB", (4, 4)).save(tmp_path / "a.png")
+    code = (
+        "import sys; from imgan import cli; sys.argv[1:] = 'adjust a.png --contrast 2'.split()\n"
+        "try: cli.main()\n"
+        "except SystemExit as end: print([m for m in ('pydantic', 'rich') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.stdout == "[]\n"
 
 
 @pytest.mark.parametrize("wait", [0.1, 0.3])

@@ -157,7 +157,7 @@ def shell_error(name: str) -> BaseException:
     [
         ("IMGAN_QUALTY", "3", "IMGAN_QUALTY: there is no such option; did you mean IMGAN_QUALITY?"),
         ("IMGAN_QUALITY", "high", "IMGAN_QUALITY=high: 'high': it must be a whole number"),
-        ("IMGAN_NOTING_AMOUNT", "7", "IMGAN_NOTING_AMOUNT=7: 7.0: it must be 0 or more and 2"),
+        ("IMGAN_NOTING_AMOUNT", "7", "IMGAN_NOTING_AMOUNT=7: 7: it must be 0 or more and 2"),
         ("IMGAN_OVERWRITE", "maybe", "IMGAN_OVERWRITE=maybe: 'maybe': it must be true or false"),
     ],
 )

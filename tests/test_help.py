@@ -108,10 +108,10 @@ def refused(*arguments: str, folder: Path) -> str:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ("adjust a.png --contrast -1", "--contrast: it must be 0 or more"),
-        ("adjust a.png --contrast x", "--contrast: it must be a number"),
-        ("adjust a.png --quality 200", "--quality: it must be 100 or less"),
-        ("edit a.png --engine foo", "--engine: foo is none of 'regions', "),
+        ("adjust a.png --contrast -1", "--contrast -1: it must be 0 or more"),
+        ("adjust a.png --contrast x", "--contrast 'x': it must be a number"),
+        ("adjust a.png --quality 200", "--quality 200: it must be 1 or more and 100 or less"),
+        ("edit a.png --engine foo", "--engine foo: known are regions, "),
         ("adjust a.png --output", "--output needs a value"),
         ("adjust a.png --contrst 2", "there is no option --contrst; did you mean --contrast?"),
         ("upscal a.png", "there is no command upscal; did you mean upscale?"),

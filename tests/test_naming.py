@@ -165,9 +165,12 @@ def test_names_in_full_tell_the_settings(operation: Operation, expected: str) ->
 
 @pytest.mark.needs("edit", "generate")
 def test_settings_that_make_no_sense_are_refused() -> None:
-    assert_refused(["adjust", "a.jpg", "--brightness", "11"], "--brightness: it must be 10 or less")
-    assert_refused(["edit", "a.jpg", "--strength", "7"], "--strength: it must be 5 or less")
-    assert_refused(["generate", "-n", "0"], "--count: it must be 1 or more")
+    assert_refused(
+        ["adjust", "a.jpg", "--brightness", "11"],
+        "--brightness 11: it must be 0 or more and 10 or less",
+    )
+    assert_refused(["edit", "a.jpg", "--strength", "7"], "--strength 7: it must be 0 or more and 5")
+    assert_refused(["generate", "-n", "0"], "--count 0: it must be 1 or more")
 
 
 def assert_refused(words: list[str], message: str) -> None:
