@@ -377,7 +377,7 @@ def test_pictures_are_put_into_the_photos_own_frame(
     far = [np.abs(shown[16:48, 32:64].mean((0, 1)) - inside).max() for shown in (made, own)]
     assert far[0] < 6 < far[1]
     third = _write(_own(studio, 3), tmp_path / "3.npz")
-    with pytest.raises(Misuse, match="--paste needs a photo"):
+    with pytest.raises(Failure, match="--paste needs a photo"):
         _run(wanted, other, third, output=tmp_path / "none.png")
 
 
