@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from imgan.errors import Failure
@@ -30,7 +32,7 @@ def older(view: View, amount: float, rng: np.random.Generator) -> Change:
     goes grey."""
     skin = _folded(view, 1.3 * amount, 0.9 * amount)
     try:
-        aged = View(skin.pixels, view.points, view.parts, view.box)
+        aged = replace(view, pixels=skin.pixels)
         hair = hair_color(aged, min(GRAY * amount, 1), rng, DYES["gray"])
     except Failure:
         return skin

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -88,7 +89,7 @@ def chained(
     where = np.zeros(view.shape, np.float32)
     pixels, reasons = view.pixels, []
     for effect, amount in effects:
-        seen = View(pixels, view.points, view.parts, view.box)
+        seen = replace(view, pixels=pixels)
         try:
             change = effect(seen, amount, rng)
         except Failure as failure:

@@ -10,41 +10,42 @@ from imgan.errors import Failure
 from imgan.images.fields import (
     Floats,
     blurred,
-    grown,
     guided,
-    opened,
     resized,
     smoothstep,
     weighted_mean,
 )
 from imgan.images.oklab import to_oklab
+from imgan_edit.regions.matting import alpha_matte, layers
 from imgan_edit.regions.view import View
 
-FINE = 96.0
-"""Distance of the eyes, in pixels, at which mattes are computed at most."""
+FINE = 56.0
+"""Distance of the eyes, in pixels, at which mattes are solved at most."""
 
-SCATTER = 4.0
-"""How much more they have to be apart when hair, or what is behind it, has many colours: in
-variances along the line between them, as in Fisher's ratio."""
+INSIDE, BEYOND = 0.08, 0.14
+"""How far within the parser's border it is surely hair, and how far beyond it surely none, in
+distances of the eyes: what is between is unknown."""
 
-BORDER = 0.6
-"""The part of a mixed pixel's difference from the hair nearby that is taken for the hair's."""
+MISSED = 0.5
+"""And how far beyond it may be hair of the same colour that the parser did not see."""
 
-FRINGE = 0.12
-"""How far beyond the parser's border strands may reach, in distances of the eyes."""
+SPREAD = 0.03
+"""The least deviation, in Oklab, of the colours of hair and of what is behind it."""
 
-TELL = 0.07
-"""Colours of hair and of what is behind it that are so far apart (in 0..1) tell them apart by
-half; where they are more alike, the parser decides."""
+TELL = 0.12
+"""Colours of hair and ground, in Oklab, that are so far apart tell them apart by half."""
 
-EDGE = (0.35, 0.95)
-"""Where the guided filter has the border: within it. Hair that keeps its colour along its outline
-looks like shade; a wall that takes the hair's does not."""
+SURE, GUESS = 10.0, 0.04
+"""How much the trimap counts against the Laplacian, and how much the colours and the parser do
+where it is unknown."""
+
+FLOOR = 0.04
+"""What is less than this part of a pixel is no hair, and so much less than all is all of it."""
 
 HUE, OTHER = 0.015, (2.8, 4.5)
 """The least deviation of Oklab's a and b in hair, and how many deviations are another colour."""
 
-KEPT = (
+FEATURES = (
     "left_eye", "right_eye", "left_brow", "right_brow", "nose", "mouth", "glasses", "hat", "earring"
 )  # fmt: skip
 """What is no hair, however much it looks like it."""
@@ -55,81 +56,137 @@ LEAST = 0.02
 
 @dataclass(frozen=True, eq=False)
 class Matte:
-    """A pixel's colour is `alpha` of hair and the rest of `behind`, as in Porter and Duff 1984."""
+    """A pixel's colour is `alpha` of hair and the rest of what is behind (Porter and Duff 1984)."""
 
     alpha: Floats
     """[h, w] in 0..1, at the view's size."""
     hair: Floats
     """[h, w, 3] sRGB: the pixel as if it were hair all through."""
+    behind: Floats
+    """[h, w, 3] sRGB: the pixel as if there were no hair in it."""
 
 
 def hair_matte(view: View) -> Matte:
-    """The hair of a view. Raises Failure where there is next to none.
+    """The hair of a view, and its colours without what is behind it (blur fusion, on a small copy).
+    Raises what `hair_alpha` does."""
+    alpha, small = hair_alpha(view), view.at(FINE)
+    unit = small.eye_distance
+    fore, back = layers(small.pixels, _solved(small), (0.25 * unit, 0.06 * unit))
+    if small is not view:
+        fore, back = (resized(layer, *view.shape) for layer in (fore, back))
+    share = alpha[..., None]
+    rest = view.pixels - share * fore - (1 - share) * back
+    return Matte(alpha, (fore + share * rest).clip(0, 1), (back + (1 - share) * rest).clip(0, 1))
 
-    Near the parser's border a pixel is taken for a mixture of two colours, the mean of the hair
-    nearby and that of what is not hair nearby: where it lies between them is alpha, and what it
-    has of the second is taken out of it, as in sampling-based matting (Gastal and Oliveira 2010).
-    Where the two are alike, a guided filter lays the parser's border along the photo's edges.
+
+def hair_alpha(view: View) -> Floats:
+    """How much of each pixel is hair, [h, w] in 0..1. Raises Failure where there is next to none.
+
+    On a small copy the parser's hair becomes a trimap, and the band between is solved by the
+    matting Laplacian. In each window alpha is then an affine function of the colours, which carries
+    it to the photo's own pixels.
     """
     small = view.at(FINE)
-    unit = small.eye_distance
-    cap = dark_cap(small)
-    prior = small.part("hair", "hat") if cap else small.part("hair")
-    if prior.sum() < LEAST * (2 * unit) ** 2:
-        raise Failure("there is no hair to colour in this face, or too little")
-    never = small.part(*(name for name in KEPT if not (cap and name == "hat")))
-    face = small.part("skin", "nose", "left_ear", "right_ear", "neck") * (1 - prior)
-    # A hairline is no border: hair grows thicker from it on.
-    by_skin = smoothstep(blurred(face, 0.12 * unit), 0.03, 0.3)
-    edge, deep = (opened(prior, radius * unit) for radius in (0.06, 0.13))
-    inside: Floats = edge + by_skin * (deep - edge)
-    beyond: Floats = 1 - grown(prior, FRINGE * unit)
-    outside = np.maximum(beyond, opened(face, 0.05 * unit))
-    fore = weighted_mean(small.pixels, inside, 0.16 * unit)
-    back = weighted_mean(small.pixels, outside, 0.12 * unit)
-    scatter: Floats = _along(small.pixels, fore, back, inside) + _along(
-        small.pixels, back, fore, outside
-    )
-    height, width = view.shape
-    fore, back, scatter, inside, beyond, never, near, thick = (
-        resized(plane, height, width)
-        for plane in (
-            fore,
-            back,
-            scatter,
-            inside,
-            beyond,
-            never,
-            # Far outside it needs more than a likeness of colours.
-            smoothstep(blurred(prior, 0.06 * unit), 0.02, 0.5),
-            1 - by_skin * (1 - smoothstep(blurred(prior, 0.1 * unit), 0.35, 1)),
-        )
-    )
-    edged = guided(small.pixels, prior, max(1, round(0.05 * unit)), 2e-3, view.pixels)
-    edged = smoothstep(edged, *EDGE) * thick
-    apart = back - fore
+    alpha = _solved(small)
+    if small is view:
+        return alpha
+    key = "carried", *view.shape
+    if key not in view.mattes:
+        carried = guided(small.pixels, alpha, 2, 1e-4, view.pixels)
+        view.mattes[key] = _decided(carried)
+    return view.mattes[key]
+
+
+def _solved(view: View) -> Floats:
+    """The same for the small copy itself."""
+    key = "solved", *view.shape
+    if key not in view.mattes:
+        hair, never = _parsed(view)
+        if hair.sum() < LEAST * (2 * view.eye_distance) ** 2:
+            raise Failure("there is no hair to colour in this face, or too little")
+        sure, outside, guess, trust = _trimap(view, hair, never)
+        known = np.maximum(sure, outside)
+        wanted = np.where(known > 0.05, sure > outside, guess).astype(np.float32)
+        weights = np.where(known > 0.05, SURE * known, trust).astype(np.float32)
+        view.mattes[key] = _decided(alpha_matte(view.pixels, wanted, weights))
+    return view.mattes[key]
+
+
+def _decided(alpha: Floats) -> Floats:
+    return ((alpha - FLOOR) / (1 - 2 * FLOOR)).clip(0, 1).astype(np.float32)
+
+
+def _parsed(view: View) -> tuple[Floats, Floats]:
+    """The parser's hair [h, w], without what has another colour, and what is never hair."""
+    cap = dark_cap(view)
+    hair = view.part("hair", "hat") if cap else view.part("hair").copy()
+    never = view.part(*(name for name in FEATURES if not (cap and name == "hat")))
+    there = hair > 0.02
+    unlike = np.zeros_like(hair)
+    lab = to_oklab(view.pixels)
+    unlike[there] = 1 - _alike(lab[there], lab, hair)
+    # A ribbon or a flower, but not a lone strand.
+    unlike = smoothstep(blurred(unlike, 0.03 * view.eye_distance), 0.45, 0.7)
+    return hair * (1 - unlike), np.maximum(never, unlike)
+
+
+def _trimap(view: View, hair: Floats, never: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """Where it is surely hair, surely none, how likely elsewhere, [h, w] in 0..1 each, and how much
+    that counts."""
+    unit = view.eye_distance
+    lab = to_oklab(view.pixels)
+    face = view.part("skin", "nose", "left_ear", "right_ear", "neck")
+    bare = smoothstep(blurred(face * (1 - hair), 0.05 * unit), 0.85, 0.97)
+    sure = smoothstep(blurred(hair, INSIDE * unit), 0.85, 0.97) * (1 - never)
+    far = 1 - smoothstep(blurred(hair, BEYOND * unit), 0.0, 0.08)
+    outside = np.maximum(far, bare)
+    like_hair, spread = _distance(lab, sure, 0.3 * unit)
+    like_rest, other = _distance(lab, outside, 0.2 * unit)
+    # Ends that the parser did not see: below, near hair, of its colours, unlike what else is there.
+    near = smoothstep(blurred(hair, MISSED * unit), 0.03, 0.2) * (1 - smoothstep(face, 0.2, 0.5))
+    near *= smoothstep(view.frame[1], -0.3, 0.3)
+    missed = near * (1 - smoothstep(like_hair, 1, 3)) * smoothstep(like_rest, 4, 9)
+    missed = smoothstep(blurred(missed, 0.04 * unit), 0.4, 0.7)
+    outside = np.maximum(outside * (1 - missed * (1 - bare)), never * (1 - sure))
+    odds = (like_rest - like_hair) / 2 + 0.75 * np.log(other / spread)
+    likely = 1 / (1 + np.exp(-odds.clip(-20, 20)))
+    # Ears are so small that none of them is far from the parser's border.
+    ears = smoothstep(view.part("left_ear", "right_ear"), 0.5, 0.9)
+    outside = np.maximum(outside, ears * (1 - smoothstep(likely, 0.3, 0.7)))
+    by_parser = smoothstep(blurred(hair, 0.08 * unit), 0.25, 0.8)
+    # Between curls the ground shines through: there the pixel's place on the way from the hair's
+    # colour to the ground's tells, if these are far apart (Gastal and Oliveira 2010).
+    ground = outside * (1 - face)
+    through = smoothstep(blurred(ground, 0.3 * unit), 0.02, 0.15) * (1 - smoothstep(face, 0.2, 0.5))
+    fore = weighted_mean(lab, sure * (1 - 0.99 * through), 0.25 * unit)
+    apart = weighted_mean(lab, ground, 0.15 * unit) - fore
     power = (apart**2).sum(2)
-    told = power / (power + TELL**2 + SCATTER * scatter)
-    # How much of the way from the hair to what is behind it.
-    lost = (((view.pixels - fore) * apart).sum(2) / (power + 1e-4)).clip(0, 1)
-    lost *= told * (1 - inside)
-    mixed = told * (1 - smoothstep(lost, 0.05, 0.95)) * near + (1 - told) * edged
-    alpha = np.maximum(mixed, inside) * (1 - beyond) * (1 - never)
-    alpha[alpha < 0.01] = 0
-    there = alpha > 0
-    alpha[there] *= _alike(to_oklab(view.pixels[there]), to_oklab(small.pixels), edge)
-    hair = view.pixels - lost[..., None] * apart
-    hair = fore + (inside + BORDER * (1 - inside))[..., None] * (hair - fore)
-    return Matte(alpha.astype(np.float32), hair.clip(0, 1))
+    lost = smoothstep(((lab - fore) * apart).sum(2) / (power + 1e-5), 0.15, 0.85)
+    through *= power / (power + TELL**2 + 3 * spread)
+    sure = sure * (1 - smoothstep(through * lost, 0.05, 0.3))
+    guess = np.maximum(missed, by_parser) * likely
+    guess += through * (by_parser * (1 - lost) - guess)
+    return sure, outside, guess, GUESS * (1 + 20 * through**2)
+
+
+def _distance(lab: Floats, weights: Floats, sigma: float) -> tuple[Floats, Floats]:
+    """How far each colour is from the mean of those nearby that count, squared and in their
+    variance, and that variance: [h, w] each."""
+    mean = weighted_mean(lab, weights, sigma)
+    off = ((lab - mean) ** 2).sum(2)
+    variance = weighted_mean(off, weights, sigma) + SPREAD**2
+    return off / variance, variance
 
 
 def dark_cap(view: View) -> bool:
     """Whether what the parser takes for a hat is hair: of its colours, and less than there is hair.
     It mistakes the dark top of a head."""
     hair, hat = view.part("hair"), view.part("hat")
-    there = hat > 0.5
-    if there.sum() < 20 or hat.sum() > hair.sum():
+    there = hat > 0.3
+    if hat.sum() > hair.sum():
         return False
+    if there.sum() < 20:
+        return True
     lab = to_oklab(view.pixels)
     return float(_alike(lab[there], lab, hair).mean()) > 0.8
 
@@ -159,10 +216,3 @@ def _alike(lab: Floats, small: Floats, weights: Floats) -> Floats:
     off = lab[:, 1:] - hues.mean(0)
     distance = np.sqrt(np.einsum("ni,ij,nj->n", off, spread, off))
     return light * (1 - smoothstep(distance, *OTHER))
-
-
-def _along(pixels: Floats, mean: Floats, other: Floats, weights: Floats) -> Floats:
-    """How much the colours around a mean vary towards another, as a variance [h, w]."""
-    apart = other - mean
-    way = ((pixels - mean) * apart).sum(2) ** 2 / ((apart**2).sum(2) + 1e-4)
-    return weighted_mean(way, weights, 0.16 * FINE)

@@ -7,7 +7,7 @@ import numpy as np
 from imgan.errors import Failure
 from imgan.images.fields import Floats, guided, smoothstep
 from imgan.images.oklab import from_oklab, to_oklab
-from imgan_edit.regions.matte import hair_matte
+from imgan_edit.regions.matte import hair_alpha
 from imgan_edit.regions.view import Change, View
 
 FINE = 96.0
@@ -27,7 +27,7 @@ def skin_matte(view: View) -> Floats:
     radius = max(1, round(0.06 * small.eye_distance))
     skin = smoothstep(guided(small.pixels, prior, radius, 1e-3, view.pixels), 0.1, 0.9)
     try:
-        hair = hair_matte(view).alpha
+        hair = hair_alpha(view)
     except Failure:
         return skin
     return skin * (1 - hair)

@@ -47,6 +47,9 @@ class View:
     """Where its parts are."""
     box: tuple[int, int, int, int]
     """x, y, width, height of the crop in the photo, or in the photo turned by quarters."""
+    mattes: dict[tuple[str, int, int], Floats] = field(default_factory=dict, repr=False)
+    """What was solved already, by name, height and width: its copies share it, and so do the
+    effects that change colours, which come after all that moves pixels."""
 
     @property
     def shape(self) -> tuple[int, int]:
