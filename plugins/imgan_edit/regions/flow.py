@@ -85,7 +85,8 @@ def strands(
     face strands are drawn larger and reduced, so that they are fainter, as photos have them."""
     height, width = there.shape
     times = max(1, round(LARGE / unit))
-    flow, there = (plane.repeat(times, 0).repeat(times, 1) for plane in (flow, there))
+    flow = flow.repeat(times, 0).repeat(times, 1)
+    there = there.repeat(times, 0).repeat(times, 1)
     made = np.zeros(there.shape, np.float32)
     for thick, length in ((1.3, 0.5), (0.03 * unit * times, 0.6)):
         size = max(2, round(times * height / thick)), max(2, round(times * width / thick))

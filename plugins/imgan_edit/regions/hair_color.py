@@ -134,7 +134,7 @@ def hair_color(view: View, amount: float, rng: np.random.Generator, dye: Dye) ->
         and _quantiles(coarse[..., 0], weights, (0.5,))[0] < CRUSHED
     ):
         raise Failure("this hair is so dark in the photo that no strands are seen to lighten")
-    roots = smoothstep(tone - coarse[..., 0], 0, 0.35) * skin
+    roots: Floats = smoothstep(tone - coarse[..., 0], 0, 0.35) * skin
     tone = tone * (1 - ROOTS * roots)
     tone, roots, skin = (
         resized(plane.astype(np.float32), *view.shape) for plane in (tone, roots, skin)

@@ -145,7 +145,7 @@ def _trimap(view: View, hair: Floats, never: Floats) -> tuple[Floats, Floats, Fl
     # Ends that the parser did not see: below, near hair, of its colours, unlike what else is there.
     near = smoothstep(blurred(hair, MISSED * unit), 0.03, 0.2) * (1 - smoothstep(face, 0.2, 0.5))
     near *= smoothstep(view.frame[1], -0.3, 0.3)
-    missed = near * (1 - smoothstep(like_hair, 1, 3)) * smoothstep(like_rest, 4, 9)
+    missed: Floats = near * (1 - smoothstep(like_hair, 1, 3)) * smoothstep(like_rest, 4, 9)
     missed = smoothstep(blurred(missed, 0.04 * unit), 0.4, 0.7)
     outside = np.maximum(outside * (1 - missed * (1 - bare)), never * (1 - sure))
     odds = (like_rest - like_hair) / 2 + 0.75 * np.log(other / spread)
