@@ -188,10 +188,9 @@ def _plants(lab: Floats, texture: Floats, unit: float) -> Floats:
     straw = _within(hue, STRAW) * smoothstep(chroma, 0.04, 0.075)
     straw *= smoothstep(light, 0.15, 0.3) * smoothstep(texture, 0.002, 0.005)
     plants = softened(np.maximum(green, straw), 1.5 * unit)
-    # Gaps of shadow, flowers and fallen leaves within a meadow are meadow.
+    # Flowers and fallen leaves within a meadow are meadow.
     filled = smoothstep(softened(plants, 9 * unit), 0.3, 0.6)
-    gaps = smoothstep(softened(plants, 16 * unit), 0.5, 0.75) * (1 - smoothstep(light, 0.35, 0.45))
-    return smoothstep(np.maximum(plants, np.maximum(filled, gaps)), 0.22, 0.5)
+    return smoothstep(np.maximum(plants, filled), 0.22, 0.5)
 
 
 def _within(hue: Floats, reach: tuple[float, float, float, float]) -> Floats:
