@@ -220,9 +220,10 @@ def test_a_run_goes_on_and_draws_its_sheet(run: Path) -> None:
 
 
 def test_what_cannot_be_trained_is_said(celeba: Path, tmp_path: Path) -> None:
-    Image.new("RGB", (8, 10)).save(tmp_path / "face.png")
+    for name in "ab":
+        Image.new("RGB", (8, 10)).save(tmp_path / f"{name}.png")
     with pytest.raises(Failure, match=r"no list_attr_celeba\.txt"):
-        ICGANTask(tmp_path, TINY).batch(0)
+        ICGANTask(tmp_path, replace(TINY, held_out=1)).batch(0)
     with pytest.raises(Misuse, match="--generator is missing"):
         ICGANEncoderTask(celeba, ICGANEncoderSettings())
     torch.save({}, tmp_path / "other.onnx")

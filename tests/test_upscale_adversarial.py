@@ -339,8 +339,9 @@ def test_an_output_of_another_sharpness_is_not_taken_for_finished(
     made = photo.with_name("photo-x4.png").stat().st_mtime_ns
     imgan(photo, "--sharpness", "0.5")
     assert photo.with_name("photo-x4.png").stat().st_mtime_ns == made
-    with pytest.raises(Failure, match="exists; --overwrite to replace"):
-        imgan(photo, "--sharpness", "0.6")
+    imgan(photo, "--sharpness", "0.6")
+    assert photo.with_name("photo-x4.png").stat().st_mtime_ns == made
+    assert photo.with_name("photo-x4-sharpness-0.6.png").exists()
 
 
 def test_a_sharp_model_that_is_not_there_is_misuse(
