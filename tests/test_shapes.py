@@ -342,3 +342,19 @@ def test_what_hangs_loose_is_paid_for_at_the_gap() -> None:
     (slope,) = torch.autograd.grad(missing, cells)
     assert slope[..., 7].sum() < -0.1
     assert slope[..., :7].abs().max() == 0
+
+
+def test_files_that_hold_no_shape_are_told_in_a_line(tmp_path: Path) -> None:
+    (tmp_path / "empty.glb").touch()
+    (tmp_path / "notes.txt").write_text("a chair")
+    np.savez(tmp_path / "two.npz", a=np.zeros((4, 4, 4)), b=np.zeros((4, 4, 4)))
+    for name, message in {
+        "empty.glb": "the file is empty",
+        "notes.txt": "no shape by its name; known are .*.obj",
+        "none.obj": "there is no such file",
+        "two.npz": "it holds a, b; the grid is named voxels",
+    }.items():
+        with pytest.raises(Failure, match=message):
+            read_grid(tmp_path / name, 60)
+    np.savez(tmp_path / "one.npz", np.ones((4, 4, 4), bool))
+    assert read_grid(tmp_path / "one.npz", 60).all()

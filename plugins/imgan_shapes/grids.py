@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -92,6 +92,12 @@ def read_grid(file: Path, span: int) -> NDArray[Any]:
 
     Raises Failure when it cannot be read or holds several.
     """
+    if not file.is_file():
+        raise Failure(f"{file} cannot be read: there is no such file")
+    if file.suffix.lower() not in MESHES + VOXELS:
+        raise Failure(f"{file}: no shape by its name; known are {' '.join(MESHES + VOXELS)}")
+    if not file.stat().st_size:
+        raise Failure(f"{file}: the file is empty")
     contents = list(_contents(file, file.parent, span))
     if len(contents) != 1:
         raise Failure(f"{file} holds {len(contents)} shapes; one is wanted")
@@ -125,13 +131,22 @@ def _table(file: Path) -> tuple[NDArray[Any], list[str] | None]:
     if isinstance(content, np.ndarray):
         return content, None
     with content as table:
-        voxels = table["voxels"]
+        voxels = table[_named_voxels(table.files)]
         names = [str(name) for name in table["names"]] if "names" in table else None
         if "shape" in table:
             shape = tuple(int(side) for side in table["shape"])
             bits = np.unpackbits(voxels, axis=-1, count=int(np.prod(shape)))
             voxels = bits.reshape(*voxels.shape[:-1], *shape)
     return voxels, names
+
+
+def _named_voxels(names: Sequence[str]) -> str:
+    """Which array of an .npz is the grids: "voxels", or the only one. Raises ValueError."""
+    if "voxels" in names:
+        return "voxels"
+    if len(names) != 1:
+        raise ValueError(f"it holds {', '.join(names) or 'nothing'}; the grid is named voxels")
+    return names[0]
 
 
 def _several(
