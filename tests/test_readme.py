@@ -47,12 +47,13 @@ def steps(line: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A person's folder: photo, painting, a folder of two, photos, faces, a checkpoint."""
+    """A person's folder: photo, painting, cat, a folder of two, photos, faces, a checkpoint."""
     folder = tmp_path_factory.mktemp("readme")
     astronaut = Image.fromarray(skimage.data.astronaut())
     portrait = astronaut.crop((140, 10, 300, 170))
     portrait.save(folder / "photo.jpg")
     ImageOps.posterize(ImageOps.mirror(portrait), 2).save(folder / "painting.jpg")
+    Image.fromarray(skimage.data.chelsea()).save(folder / "cat.jpg")
     for name in ("dir/a.jpg", "dir/b.png", "photos/a.png", "photos/b.png", "celeba/000001.jpg"):
         (folder / name).parent.mkdir(exist_ok=True)
         portrait.save(folder / name)
