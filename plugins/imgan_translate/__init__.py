@@ -190,8 +190,8 @@ class ClassifierSettings(DomainSettings):
     perturbation: Annotated[
         float,
         Option(
-            help="Train on adversarial examples of this Euclidean norm: for `cyclegan "
-            "--robust-classifier`."
+            help="Train on adversarial examples of this Euclidean norm, as "
+            "--robust-classifier of cyclegan wants it."
         ),
     ] = 0.0
 
