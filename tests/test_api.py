@@ -48,7 +48,7 @@ def test_alpha_and_metadata_come_along(here: Path) -> None:
 
 
 def test_what_is_drawn_does_not_say_that_a_network_made_it() -> None:
-    drawn = imgan.translate(noise(), to="monet", device="cpu")
+    drawn = imgan.translate(noise(), to="monet", experimental=True, device="cpu")
     assert b"trainedAlgorithmicMedia" not in drawn.info.get("xmp", b"")
     made = imgan.generate(seed=5, device="cpu")
     assert b"trainedAlgorithmicMedia" in made.info["xmp"]

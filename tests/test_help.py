@@ -142,8 +142,8 @@ def test_an_unknown_device_is_refused_where_nothing_is_left_to_do(tmp_path: Path
         "stylize a.png --style a.png --keep-colour",
         "edit a.png --add grey-hair --engine vector",
         "edit a.png --hair-colour #7a3b2e",
-        "translate a.png --to color --from grey",
-        "translate a.png --model translate-color",
+        "translate a.png --to color --from grey --experimental",
+        "translate a.png --model translate-color --experimental",
     ],
 )
 def test_either_spelling_is_the_same_word(

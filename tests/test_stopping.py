@@ -109,7 +109,7 @@ def test_a_block_is_not_interrupted_in_its_middle() -> None:
     "operation",
     [
         Edit(add=["brown-hair"], experimental=True),
-        Translate(to="winter"),
+        Translate(to="winter", snowfall=0.5, experimental=True),
         Translate(to="summer", experimental=True),
         Parse(part="hair"),
         Inpaint(alpha=True, model="patches"),

@@ -151,7 +151,7 @@ def test_clusters_find_the_colours_of_a_flag() -> None:
 
 
 def test_to_finds_what_is_drawn_unless_a_network_is_asked_for() -> None:
-    asked = Translate(to="monet")
+    asked = Translate(to="monet", experimental=True)
     assert drawn(asked) is TARGETS["monet"]
     assert drawn(replace(asked, source="photo")) is TARGETS["monet"]
     assert drawn(replace(asked, source="sketch")) is None
@@ -167,7 +167,7 @@ def test_to_finds_what_is_drawn_unless_a_network_is_asked_for() -> None:
 
 
 def test_what_is_drawn_needs_no_network_and_states_none(here: Path) -> None:
-    operation = Translate(to="cezanne")
+    operation = Translate(to="cezanne", experimental=True)
     assert list(operation.cards(Models())) == []
     assert operation.states == ""
     assert Translate(to="monet", model="some-network").states == COMPOSITE

@@ -24,12 +24,12 @@ class Target:
 
 
 TARGETS: Mapping[str, Target] = {
-    "monet": Target(painters.MONET, "short dabs of mixed colours", Kept(0, 0)),
-    "van-gogh": Target(painters.VAN_GOGH, "long swirling strokes of thick paint", Kept(0, 0)),
-    "cezanne": Target(painters.CEZANNE, "short parallel strokes, slanted", Kept(0, 0)),
-    "hokusai": Target(painters.HOKUSAI, "a print from wood blocks, with contours", Kept(0, 0)),
+    "monet": Target(painters.MONET, "short dabs of mixed colours", Kept(5, 18)),
+    "van-gogh": Target(painters.VAN_GOGH, "long swirling strokes of thick paint", Kept(4, 12)),
+    "cezanne": Target(painters.CEZANNE, "short parallel strokes, slanted", Kept(2, 12)),
+    "hokusai": Target(painters.HOKUSAI, "a print from wood blocks, with contours", Kept(1, 12)),
     "winter": Target(
-        Winter(), "snow on grass and on what faces up in trees, in a cold light", Kept(0, 0)
+        Winter(), "snow on grass and on what faces up in trees, in a cold light", Kept(1, 24)
     ),
 }
 """By the word that `--to` takes."""
