@@ -80,9 +80,6 @@ NEAR = 4
 MOST = 3000
 """What a hole looks like is asked at the first size at which it has no more pixels."""
 
-GRAIN = 5.0
-"""What differs more from its neighbours is no grain, in 255ths."""
-
 SOME = 2**12
 """Sources that are compared when a hole is peeled."""
 
@@ -369,7 +366,7 @@ def _grain(picture: Floats, level: Level, field: Field, votes: Votes) -> None:
     middle = y.clip(RADIUS, height - 1 - RADIUS) * width + x.clip(RADIUS, width - 1 - RADIUS)
     source = field.found[field.index[middle]] + places - middle
     share = np.sqrt((1 - there / np.maximum(wanted, 1e-6)).clip(0, 1))
-    picture.reshape(-1, 3)[places] += (share * fine.reshape(-1, 3)[source]).clip(-GRAIN, GRAIN)
+    picture.reshape(-1, 3)[places] += share * fine.reshape(-1, 3)[source]
 
 
 def _box_of(mask: Mask) -> tuple[slice, slice]:
