@@ -171,16 +171,3 @@ def _box(planes: Floats) -> Floats:
     padded = np.pad(planes, ((1, 1), (1, 1), (0, 0)))
     parts = [padded[i : i + height, j : j + width] for i in range(3) for j in range(3)]
     return np.asarray(sum(parts), np.float32)
-
-
-def boxed(planes: Floats, radius: int) -> Floats:
-    """Sums of planes [H, W, ...] over squares of 2 radius + 1 pixels."""
-    for axis in (0, 1):
-        margins = [(radius + 1, radius) if i == axis else (0, 0) for i in range(planes.ndim)]
-        sums = np.cumsum(np.pad(planes, margins), axis, dtype=np.float64)
-        parts = (
-            np.split(sums, [2 * radius + 1], axis)[1],
-            sums.take(range(planes.shape[axis]), axis),
-        )
-        planes = np.asarray(parts[0] - parts[1], np.float32)
-    return planes

@@ -28,8 +28,7 @@ SIDE = 64
 class Painter:
     """A network behind its ports, an `imgan_inpaint.synthesis.Guess`.
 
-    `side` is the longer side of what it sees; a network of one size sees all at it. One that only
-    `hints` says which of the things around are likely in a hole. `white` is the
+    `side` is the longer side of what it sees; a network of one size sees all at it. `white` is the
     inputs' highest value and `span` the output's. `known` is 1 where the mask is white on what is
     known, and 0 where it is white in the hole.
     """
@@ -37,7 +36,6 @@ class Painter:
     session: Session
     side: int
     stays: bool
-    hints: bool = False
     known: int = 0
     white: float = 1
     span: float = 1
@@ -54,7 +52,6 @@ class Painter:
             session,
             side,
             stays=bool(card.number("stays", 0)),
-            hints=bool(card.number("hints", 0)),
             known=int(card.number("known", 0)),
             white=card.number("white", 1),
             span=card.number("span", 1),

@@ -29,9 +29,6 @@ DOWN, ACROSS = 120.0, 30.0
 """Patches that lie as far apart as the picture is long, down and across, are as unlike as if all
 their pixels differed by so much in one channel."""
 
-LOOK = 5.0
-"""How much a difference from afar weighs: as much as so many pixels, squared."""
-
 SAMPLE = 4000
 """Patches that the components are computed of."""
 
@@ -74,12 +71,10 @@ def whereabouts(places: Places, shape: tuple[int, ...]) -> Floats:
 
 
 class Sources:
-    """The patches that may be copied, at `places` of a picture [H, W, C] with looks
-    [H, W, L]."""
+    """The patches that may be copied, at `places` of a picture [H, W, C]."""
 
-    def __init__(self, picture: Floats, looks: Floats, places: Places, rng: Generator) -> None:
+    def __init__(self, picture: Floats, places: Places, rng: Generator) -> None:
         self.places = places
-        self.looks = looks.reshape(-1, looks.shape[2])
         self.shape = picture.shape[:2]
         self.row = np.full(self.shape[0] * self.shape[1], -1, np.int32)
         self.row[places] = np.arange(len(places), dtype=np.int32)
@@ -92,17 +87,15 @@ class Sources:
         self.components = self.project(picture, places)
 
     def project(self, picture: Floats, places: Places) -> Floats:
-        """What patches of a picture are compared by: [N, COMPONENTS + L + 2]. After their own
-        comes what their places look like from afar, and where these lie, for sky is above and
-        ground below."""
+        """What patches of a picture are compared by: [N, COMPONENTS + 2]. The last two are where
+        they lie, for sky is above and ground below."""
         count = self.axes.shape[1]
-        found = np.empty((len(places), count + self.looks.shape[1] + 2), np.float32)
+        found = np.empty((len(places), count + 2), np.float32)
         offset = self.mean @ self.axes
         for start in range(0, len(places), CHUNK):
             part = slice(start, start + CHUNK)
             found[part, :count] = patches(picture, places[part]) @ self.axes - offset
-        found[:, count:-2] = LOOK * self.looks[places]
-        found[:, -2:] = whereabouts(places, self.shape)
+        found[:, count:] = whereabouts(places, self.shape)
         return found
 
     def nearest(self, wanted: Floats) -> Places:

@@ -174,10 +174,6 @@ class Guessing:
     def stays(self) -> bool:
         return self.painter.stays
 
-    @property
-    def hints(self) -> bool:
-        return self.painter.hints
-
     def __call__(self, picture: Floats, hole: Mask) -> Floats:
         source = self.picture.source
         if not source.icc:

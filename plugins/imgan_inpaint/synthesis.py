@@ -13,8 +13,7 @@ from typing import Protocol
 import numpy as np
 from numpy.random import Generator
 
-from imgan_inpaint.looks import TEXTURE, Looks, expected
-from imgan_inpaint.membrane import boxed, depth, doubled, grown, halved, membrane, smoothed
+from imgan_inpaint.membrane import depth, doubled, grown, halved, membrane, smoothed
 from imgan_inpaint.patches import (
     RADIUS,
     Field,
@@ -39,10 +38,6 @@ class Guess(Protocol):
     def stays(self) -> bool:
         """Whether it is kept as it is, and patches add what is finer alone."""
 
-    @property
-    def hints(self) -> bool:
-        """Whether it only says which of the things around are likely to be there."""
-
     def __call__(self, picture: Floats, hole: Mask) -> Floats:
         """From a picture [H, W, 3] in 0..255 and its hole [H, W] to one whose hole is filled."""
 
@@ -56,11 +51,11 @@ SMALLEST = 32
 SHARP = 4.0
 """How much sooner a patch loses its vote that is less like its source than others."""
 
-SHARPEST = 8.0
-"""The same, for what the steps from pixel to pixel are in the end."""
-
 LIGHT = 32.0
 """Differences at the border beyond this are of another kind than light, and count as this."""
+
+TEXTURE = 3.0
+"""How much a difference of texture weighs, beside one of colour."""
 
 TRUST = 1.3
 """A patch weighs so much less with every pixel that it lies deeper in the hole."""
@@ -76,9 +71,6 @@ MANY = 2**16
 
 NEAR = 4
 """How near, in pixels."""
-
-MOST = 3000
-"""What a hole looks like is asked at the first size at which it has no more pixels."""
 
 SOME = 2**12
 """Sources that are compared when a hole is peeled."""
@@ -111,65 +103,34 @@ def fill(
 ) -> Floats:
     """A picture [H, W, 3] in 0..255 whose hole [H, W] is filled.
 
-    Only patches that are `usable` [H, W] all over are copied; the hole never is. `guess` says what
-    the hole looks like from afar; without it its surroundings do. `meter` hears what share of the
-    work is done.
+    Only patches that are `usable` [H, W] all over are copied; the hole never is. `guess` makes the
+    first filling of the coarsest size; without it the hole is peeled. `meter` hears what share of
+    the work is done.
     """
     rng = np.random.default_rng(0)
     usable = ~hole if usable is None else usable & ~hole
-    knows = guess is not None and not guess.hints
-    levels = _levels(picture, hole, usable, guess.side if guess is not None and knows else None)
+    levels = _levels(picture, hole, usable, guess.side if guess else None)
     coarsest = levels[-1]
     if not len(coarsest.sources) or not len(coarsest.targets):
         return membrane(picture, hole)
     guessed: Floats | None = None
-    if guess is not None and knows:
-        guessed = _take(coarsest, guess)
-        looks = _at_each([Looks.of(coarsest.picture, coarsest.hole)], levels)
+    if guess is None:
+        _peel(coarsest, rng)
     else:
-        looks = _at_each([_expected(levels, guess, rng)], levels)
-        if guess is None:
-            _peel(coarsest, rng)
-        else:
-            coarsest.picture[coarsest.hole] = looks[-1].planes[coarsest.hole]
+        guessed = _take(coarsest, guess)
     field: Field | None = None
     for size, level in reversed(list(enumerate(levels))):
-        field = _refine(level, looks[size].look, field, rng, size, meter)
+        field = _refine(level, field, rng, size, meter)
     assert field is not None
-    filled = _meet(levels[0], looks[0], field)
+    filled = _meet(levels[0], field)
     if guess is not None and guess.stays:
         assert guessed is not None
         _keep(filled, guessed, levels)
     return filled
 
 
-def _expected(levels: list[Level], guess: Guess | None, rng: Generator) -> Looks:
-    """How the largest picture looks whose hole has but MOST pixels."""
-    level = next((one for one in levels if one.hole.sum() <= MOST), levels[-1])
-    guessed: Floats | None = None
-    if guess is not None:
-        picture, known, times = level.picture[..., :3], ~level.hole, 0
-        while max(known.shape) > guess.side:
-            picture, known = halved(picture, known)
-            times += 1
-        guessed = guess(picture, ~known)
-        for _ in range(times):
-            guessed = doubled(guessed)
-        guessed = guessed[: level.shape[0], : level.shape[1]]
-    return expected(level.picture, level.hole, rng, guessed)
-
-
-def _at_each(looks: list[Looks], levels: list[Level]) -> list[Looks]:
-    """The looks of one level, for all of them."""
-    while looks[-1].shape != levels[-1].shape:
-        looks.append(looks[-1].halved())
-    while looks[0].shape != levels[0].shape:
-        looks.insert(0, looks[0].doubled(levels[len(levels) - len(looks) - 1].shape))
-    return looks
-
-
 def _levels(picture: Floats, hole: Mask, usable: Mask, side: int | None) -> list[Level]:
-    planes = np.concatenate([picture, texture(picture, ~hole)], 2)
+    planes = np.concatenate([picture, _texture(picture, ~hole)], 2)
     levels = [Level(planes, hole, usable)]
     while min(hole.shape) >= 2 * SMALLEST and (
         max(hole.shape) > side if side else depth(hole, THICKNESS + 1).max() > THICKNESS
@@ -187,7 +148,7 @@ def _any(mask: Mask) -> Mask:
     return halved(mask[..., None].astype(np.float32), np.ones_like(mask))[0][..., 0] > 0
 
 
-def texture(picture: Floats, known: Mask) -> Floats:
+def _texture(picture: Floats, known: Mask) -> Floats:
     """How steep a picture is along x and y, averaged over 5 x 5 known pixels: [H, W, 2]."""
     grey = picture.mean(2)
     steep = np.zeros((*grey.shape, 2), np.float32)
@@ -263,7 +224,6 @@ def _planes(mask: Mask, count: int) -> Floats:
 
 def _refine(
     level: Level,
-    look: Floats,
     coarse: Field | None,
     rng: Generator,
     size: int,
@@ -280,7 +240,7 @@ def _refine(
             near.flat[found] = True
             near = grown(near, NEAR)
             sources = sources[near.flat[sources]]
-    known = Sources(level.picture, look, sources, rng)
+    known = Sources(level.picture, sources, rng)
     found = np.where(
         known.row[found] < 0, sources[rng.integers(len(sources), size=len(found))], found
     )
@@ -315,7 +275,7 @@ def _inherited(level: Level, coarse: Field) -> Places:
     return down * width + across
 
 
-def _meet(level: Level, looks: Looks, field: Field) -> Floats:
+def _meet(level: Level, field: Field) -> Floats:
     """The filled picture, whose light meets what is there, and itself.
 
     On a ring around the hole what the patches say is compared with what is known. The difference
@@ -327,18 +287,15 @@ def _meet(level: Level, looks: Looks, field: Field) -> Floats:
     ring = grown(level.hole, RADIUS) & level.usable
     box = _box_of(grown(level.hole, 4 * RADIUS))
     inside = level.hole[box]
-    votes = Votes(level, field, np.ones(len(field.targets), np.float32), SHARPEST)
+    votes = Votes(level, field, np.ones(len(field.targets), np.float32), 1)
     if ring.any():
         places = np.flatnonzero(ring)
         apart = np.zeros_like(picture)
         known = picture.reshape(-1, 3)[places]
         said = votes.said(picture, places)
         apart.reshape(-1, 3)[places] = (known - said).clip(-LIGHT, LIGHT)
-        weight = (ring * looks.goes_on)[..., None]
-        planes = np.concatenate([apart * weight, weight], 2)
-        small, where = halved(*halved(planes[box], ring[box]))
-        both = doubled(doubled(membrane(small, ~where)))
-        light = both[..., :3] / np.maximum(both[..., 3:], 1e-3)
+        small, where = halved(*halved(apart[box], ring[box]))
+        light = doubled(doubled(membrane(small, ~where)))
         height, width = inside.shape
         picture[box][inside] += light[:height, :width][inside]
     places = np.flatnonzero(level.hole)
@@ -349,24 +306,7 @@ def _meet(level: Level, looks: Looks, field: Field) -> Floats:
     wanted = votes.said(steps, places)
     apart.reshape(-1, 6)[places] = wanted - steps.reshape(-1, 6)[places]
     picture[box][inside] += smoothed(apart[box], inside)
-    _grain(picture, level, field, votes)
     return picture
-
-
-def _grain(picture: Floats, level: Level, field: Field, votes: Votes) -> None:
-    """Give the hole of a picture [H, W, 3], in place, what the mean over patches has lost: as much
-    of what is finest in the patch that is most alike as brings back the energy that they have."""
-    places = np.flatnonzero(level.hole)
-    fine = picture - boxed(picture, 1) / boxed(np.ones(level.shape, np.float32), 1)[..., None]
-    power = np.square(fine).mean(2, keepdims=True)
-    there = (boxed(power, 2) / 25).reshape(-1, 1)[places]
-    wanted = votes.said(power, places)
-    height, width = level.shape
-    y, x = np.divmod(places, width)
-    middle = y.clip(RADIUS, height - 1 - RADIUS) * width + x.clip(RADIUS, width - 1 - RADIUS)
-    source = field.found[field.index[middle]] + places - middle
-    share = np.sqrt((1 - there / np.maximum(wanted, 1e-6)).clip(0, 1))
-    picture.reshape(-1, 3)[places] += share * fine.reshape(-1, 3)[source]
 
 
 def _box_of(mask: Mask) -> tuple[slice, slice]:
