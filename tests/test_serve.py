@@ -251,7 +251,7 @@ def test_the_interface_describes_itself(server: str, monkeypatch: pytest.MonkeyP
     assert {f"/v1/{name}" for name in registry().operations} < set(document["paths"])
     adjust = document["paths"]["/v1/adjust"]["post"]
     named = {parameter["name"]: parameter["schema"] for parameter in adjust["parameters"]}
-    assert named["contrast"] == {"type": "number", "minimum": 0, "default": 1.0}
+    assert named["contrast"] == {"type": "number", "minimum": 0, "maximum": 10, "default": 1.0}
     assert named["quality"] == {"type": "integer", "minimum": 1, "maximum": 100}
     assert set(adjust["requestBody"]["content"]) == {"image/*", "multipart/form-data"}
     slow = document["paths"]["/v1/slow"]["post"]

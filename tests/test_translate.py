@@ -276,7 +276,7 @@ def test_other_settings_are_not_taken_for_finished_work(photo: Path) -> None:
     assert _imgan("photo.png", "--to", "warm").exit_code == 0
     before = Path("photo-warm.png").read_bytes()
     assert _imgan("photo.png", "--to", "warm", "--strength", "0.5").exit_code == 0
-    assert Path("photo-warm-0.5.png").read_bytes() != before
+    assert Path("photo-warm-strength-0.5.png").read_bytes() != before
     assert Path("photo-warm.png").read_bytes() == before
 
 

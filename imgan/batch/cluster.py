@@ -99,8 +99,9 @@ class Cluster:
 
     def __exit__(self, kind: type[BaseException] | None, *error: object) -> None:
         if self.ray is None:
-            if self.batch.job.ray == LOCAL and "ray" in sys.modules:  # it was about to start
-                sys.modules["ray"].shutdown()
+            ray = sys.modules.get("ray")
+            if self.batch.job.ray == LOCAL and ray is not None:  # it was about to start
+                ray.shutdown()
             return
         if kind is not None and self.ray.is_initialized():
             # What is being worked on is finished, and remembered.
