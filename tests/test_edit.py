@@ -90,6 +90,16 @@ def write_classifier(path: Path, **colours: tuple[float, float, float]) -> None:
     )
 
 
+def add_classifier(
+    home: Path, monkeypatch: pytest.MonkeyPatch, **colours: tuple[float, float, float]
+) -> None:
+    """That of `write_classifier`, in the place of the one that ships."""
+    write_classifier(home / "classifier.onnx", **colours)
+    store.add(home / "classifier.onnx", Description(name="tiny-classifier", operation="evaluate"))
+    for module in (attribute_classifier, evaluate):
+        monkeypatch.setattr(module, "CLASSIFIER", "tiny-classifier")
+
+
 def add_finder(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What is magenta is an occluder."""
     save(
@@ -113,15 +123,12 @@ def add_finder(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def networks(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An editor (bangs and male add red, smiling adds green, male takes blue), and a classifier."""
     write_editor(home / "editor.onnx", bangs=(0.5, 0, 0), smiling=(0, 0.5, 0), male=(0.2, 0, -0.5))
-    write_classifier(home / "classifier.onnx", bangs=(8, 0, 0), smiling=(0, 8, 0), male=(0, 0, -8))
     figures = {run.added_figure("bangs"): 0.5, run.removed_figure("bangs"): 1}
     store.add(
         home / "editor.onnx",
         Description(name="tiny-editor", operation="edit", figures=figures),
     )
-    store.add(home / "classifier.onnx", Description(name="tiny-classifier", operation="evaluate"))
-    monkeypatch.setattr(evaluate, "CLASSIFIER", "tiny-classifier")
-    monkeypatch.setattr(attribute_classifier, "CLASSIFIER", "tiny-classifier")
+    add_classifier(home, monkeypatch, bangs=(8, 0, 0), smiling=(0, 8, 0), male=(0, 0, -8))
     add_finder(home, monkeypatch)
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from onnx import helper
 from PIL import Image
-from test_edit import add_finder, invoke, job, pixels, save, write_classifier
+from test_edit import add_classifier, add_finder, invoke, job, pixels, save
 
 from imgan.commands.operation import execute
 from imgan.errors import Failure, Misuse
@@ -17,7 +17,7 @@ from imgan.models import store
 from imgan.models.cards import Description
 from imgan.models.store import Models
 from imgan.operations import Runtime
-from imgan_edit import Edit, attribute_classifier, evaluate
+from imgan_edit import Edit
 from imgan_edit.attributes import SLUGS
 from imgan_edit.engines import open_editor
 
@@ -69,10 +69,7 @@ def networks(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, generator in (("tiny-icgan", card.sha256), ("tiny-lost", "0" * 64)):
         description = Description(name=name, operation="edit", traits={"generator": generator})
         store.add(home / "encoders.onnx", description)
-    write_classifier(home / "classifier.onnx", bangs=(0, 8, 0))
-    store.add(home / "classifier.onnx", Description(name="tiny-classifier", operation="evaluate"))
-    for module in (attribute_classifier, evaluate):
-        monkeypatch.setattr(module, "CLASSIFIER", "tiny-classifier")
+    add_classifier(home, monkeypatch, bangs=(0, 8, 0))
     add_finder(home, monkeypatch)
 
 

@@ -10,7 +10,16 @@ import pytest
 from numpy.typing import NDArray
 from onnx import helper
 from PIL import Image
-from test_edit import FACE, add_finder, invoke, job, pixels, save, write_classifier
+from test_edit import (
+    FACE,
+    add_classifier,
+    add_finder,
+    invoke,
+    job,
+    pixels,
+    save,
+    write_classifier,
+)
 from typer.testing import CliRunner
 
 from imgan import cli
@@ -21,7 +30,7 @@ from imgan.models.cards import Description
 from imgan.models.store import Models
 from imgan.operations import Runtime
 from imgan.plugins import registry
-from imgan_edit import Along, Edit, Engine, attribute_classifier, directions, evaluate
+from imgan_edit import Along, Edit, Engine, directions, evaluate
 from imgan_edit.attributes import SLUGS
 from imgan_edit.engines import open_editor
 from imgan_edit.style_directions import find as directions_of
@@ -89,10 +98,7 @@ def networks(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     traits: dict[str, float | str] = {"generator": made.sha256}
     description = Description(name="faces-encoder", operation="invert", traits=traits)
     store.add(home / "encoder.onnx", description)
-    write_classifier(home / "classifier.onnx", smiling=(200, 0, 0), male=(200, 200, 0))
-    store.add(home / "classifier.onnx", Description(name="tiny-classifier", operation="evaluate"))
-    for module in (attribute_classifier, evaluate):
-        monkeypatch.setattr(module, "CLASSIFIER", "tiny-classifier")
+    add_classifier(home, monkeypatch, smiling=(200, 0, 0), male=(200, 200, 0))
     add_finder(home, monkeypatch)
 
 

@@ -172,7 +172,7 @@ def test_an_encoder_learns_beside_and_its_pictures_are_of_one_style(
     z = torch.randn(4, generator.z)
     whole = generator.mapping(z)[:, None].expand(-1, generator.synthesis.styles, -1)
     with torch.no_grad():
-        made = [task._generated(z)[:2] for _ in range(4)]
+        made = [task._generated(z, 2)[:2] for _ in range(4)]
     noiseless = generator.synthesis(whole, torch.zeros(4, sum(generator.synthesis.noise)))[:2]
     assert all(torch.allclose(one, noiseless, atol=0.05) for one in made)
     with pytest.raises(Misuse, match="--augment"):

@@ -9,11 +9,11 @@ import skimage.data
 from imgan.errors import Misuse, Skip
 from imgan.images.oklab import to_oklab
 from imgan.images.tensors import Bytes
+from imgan.kept import Kept
 from imgan.models.store import Models
 from imgan.operations import Meter
 from imgan_translate import Translate
 from imgan_translate.drawn.winter import Winter
-from imgan_translate.kept import Kept
 
 SKY, LAWN, WALL = (110, 160, 230), (90, 150, 50), (150, 60, 50)
 

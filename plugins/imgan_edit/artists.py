@@ -133,11 +133,7 @@ class RegionsArtist(Artist):
                 )
             for slug in slugs:
                 if slug not in known:
-                    kept = KEPT[slug, there]
-                    raise Misuse(
-                        f"{option} {slug} is experimental: of {kept.of} results {kept.kept} were "
-                        "kept by eye; --experimental does it all the same"
-                    )
+                    KEPT[slug, there].allow(f"{option} {slug}", self.experimental)
 
     def __call__(
         self, picture: Picture, face: Face, change: Floats, hidden: Floats, part: float = 1

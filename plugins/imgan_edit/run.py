@@ -21,7 +21,7 @@ from imgan_edit.engines import open_editor
 from imgan_edit.occlusion import Finder
 from imgan_edit.receipt import EditMetrics
 from imgan_edit.regions.effects import EFFECTS
-from imgan_edit.regions.kept import KEPT, experimental
+from imgan_edit.regions.kept import KEPT
 from imgan_edit.selection import FaceSelection, FaceSelector
 
 STEPS = tuple(step / 4 for step in range(1, 13))
@@ -83,9 +83,7 @@ def _kept() -> Listing:
     for slug, there in EFFECTS:
         figure = KEPT.get((slug, there))
         option = "--add" if there else "--remove"
-        share = "not judged yet" if figure is None else f"{figure.kept} of {figure.of}"
-        if experimental((slug, there)):
-            share += ", experimental"
+        share = "not judged yet" if figure is None else str(figure)
         rows.append([option, slug, share, figure.beware if figure else ""])
         record: dict[str, object] = {"attribute": slug, "direction": option.removeprefix("--")}
         if figure:

@@ -23,6 +23,7 @@ from imgan.images.upsampling import (
     suppress_flat_texture,
     with_detail,
 )
+from imgan.kept import Kept
 from imgan.models.cards import ModelCard
 from imgan.models.sessions import OutOfMemory, Session
 from imgan.models.store import Models
@@ -31,7 +32,6 @@ from imgan.words import american
 from imgan_translate import STEP, Translate
 from imgan_translate.drawn.targets import TARGETS, Target
 from imgan_translate.drawn.winter import Winter
-from imgan_translate.kept import Kept
 from imgan_translate.preprocess import MARGIN, PREPROCESS, face_of, square
 from imgan_translate.traits import Faces, TranslatorTraits, Upsampling
 
@@ -83,6 +83,10 @@ def _kept(card: ModelCard) -> Kept:
     return Kept(int(card.number("kept", 0)), int(card.number("judged", 0)))
 
 
+def _counts(kept: Kept) -> dict[str, int]:
+    return {"kept": kept.kept, "of": kept.of}
+
+
 def _named(models: Models, operation: Translate) -> ModelCard:
     card = models.find(str(operation.model), OPERATION)
     for option, trait, word in (("--to", "to", operation.to), ("--from", "from", operation.source)):
@@ -121,17 +125,16 @@ def list_domains(models: Models) -> Listing:
     rows: list[list[str]] = []
     records: list[dict[str, object]] = []
     for name, target in TARGETS.items():
-        kept = target.kept
-        rows.append([name, target.source, "drawn", str(kept), target.about])
+        rows.append([name, target.source, "drawn", str(target.kept), target.about])
         ends = {"from": target.source, "to": name}
-        records.append({**ends, "model": None, **kept._asdict(), "figures": {}})
+        records.append({**ends, "model": None, **_counts(target.kept), "figures": {}})
     for card in models.serving(OPERATION):
         kept = _kept(card)
         way = {key: card.traits.get(key) for key in ("from", "to")}
         told = str(card.traits.get("summary", ""))
         rows.append([str(way["to"] or "?"), str(way["from"] or "?"), card.name, str(kept), told])
         figures = dict(card.figures)
-        records.append({**way, "model": card.name, **kept._asdict(), "figures": figures})
+        records.append({**way, "model": card.name, **_counts(kept), "figures": figures})
     return Listing(["--to", "--from", "model", "kept by eye", "what it does"], rows, records)
 
 

@@ -2,16 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-
-class Kept(NamedTuple):
-    """So many of so many portraits, and where not to expect much."""
-
-    kept: int
-    of: int
-    beware: str = ""
-
+from imgan.kept import Kept
 
 KEPT = {
     ("pale-skin", False): Kept(8, 14, "faces before an orange edge, very dark skin"),
@@ -41,11 +32,8 @@ KEPT = {
 """By attribute and whether it was added; portraits that no network was trained on, two thirds of
 them sharp ones of 600 pixels and more, the others of CelebAMask-HQ."""
 
-OFFERED = 0.35
-"""What is kept less often is experimental."""
-
 
 def experimental(edit: tuple[str, bool]) -> bool:
     """Whether an edit is kept so seldom that it has to be asked for as what it is."""
     figure = KEPT.get(edit)
-    return figure is not None and figure.kept < OFFERED * figure.of
+    return figure is not None and figure.experimental

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -12,19 +11,16 @@ from torch import Tensor, nn
 
 from imgan.errors import Failure
 from imgan.training.celeba import ATTRIBUTES_FILE
-from imgan.training.faces import Faces
 from imgan.training.loop import cosine, set_rate
 from imgan.training.optim import Optim
-from imgan.training.task import Task
 from imgan.training.weights import Weights, frozen
 from imgan_edit import EncoderSettings
-from imgan_edit.attribute_classifier import SIZE
 from imgan_edit.net import VectorEditor
-from imgan_edit.training.faces import mirrored_batch
+from imgan_edit.training.faces import FacesTask
 from imgan_generate.net import LATENT, Encoder, Generator
 
 
-class EncoderTask(Task[EncoderSettings]):
+class EncoderTask(FacesTask[EncoderSettings]):
     """Image to z, through a frozen generator.
 
     Loss: |G(E(x)) - x| on real faces, plus latent_weight (E(G(z)) - z)^2 on generated ones, where
@@ -34,22 +30,13 @@ class EncoderTask(Task[EncoderSettings]):
     shipped = "encoder"
 
     def __init__(self, data: Path, settings: EncoderSettings) -> None:
-        super().__init__(settings)
-        self.data = data
+        super().__init__(data, settings)
         self.generator = _load_generator(settings.generator)
         self.networks["encoder"] = Encoder(settings.width)
         self.optimizers["encoder"] = torch.optim.Adam(
             self.networks["encoder"].parameters(), settings.lr
         )
         self.average("encoder")
-
-    @cached_property
-    def faces(self) -> Faces:
-        """Read at the first step."""
-        return Faces(self.data, SIZE)
-
-    def batch(self, step: int) -> tuple[Tensor, ...]:
-        return mirrored_batch(self.faces, self.settings, step)[:1]
 
     def step(self, step: int, batch: tuple[Tensor, ...], optim: Optim) -> Mapping[str, Tensor]:
         (real,) = batch

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -11,16 +10,14 @@ import torch
 from torch import Tensor
 from torch.nn.functional import avg_pool2d, binary_cross_entropy_with_logits, interpolate
 
-from imgan.training.faces import Faces
 from imgan.training.loop import cosine, set_rate
 from imgan.training.optim import Optim
-from imgan.training.task import Task
 from imgan_edit import OcclusionSettings
 from imgan_edit.attribute_classifier import SIZE
 from imgan_edit.net import OcclusionFinder
 from imgan_edit.occlusion import CELLS
 from imgan_edit.training.augment import augmented, occluded
-from imgan_edit.training.faces import mirrored_batch
+from imgan_edit.training.faces import FacesTask
 
 OCCLUDED = 0.5
 """The part of the faces that have an occluder."""
@@ -28,27 +25,18 @@ OCCLUDED = 0.5
 SHOWN = 32
 
 
-class OcclusionTask(Task[OcclusionSettings]):
+class OcclusionTask(FacesTask[OcclusionSettings]):
     """Cross-entropy of each square of 4 pixels: is it occluded? Adam with weight decay, cosine."""
 
     shipped = "finder"
 
     def __init__(self, data: Path, settings: OcclusionSettings) -> None:
-        super().__init__(settings)
-        self.data = data
+        super().__init__(data, settings)
         finder = self.networks["finder"] = OcclusionFinder(settings.width)
         self.optimizers["finder"] = torch.optim.AdamW(
             finder.parameters(), settings.lr, weight_decay=0.05
         )
         self.average("finder")
-
-    @cached_property
-    def faces(self) -> Faces:
-        """Read at the first step: an export needs no pictures."""
-        return Faces(self.data, SIZE)
-
-    def batch(self, step: int) -> tuple[Tensor, ...]:
-        return mirrored_batch(self.faces, self.settings, step)[:1]
 
     def step(self, step: int, batch: tuple[Tensor, ...], optim: Optim) -> Mapping[str, Tensor]:
         set_rate(self.optimizers["finder"], cosine(self.settings, step))

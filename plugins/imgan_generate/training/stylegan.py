@@ -57,7 +57,7 @@ class StyleGANTask(Task[StyleGANSettings]):
     def __init__(self, data: Path, settings: StyleGANSettings) -> None:
         super().__init__(settings)
         self.data = data
-        self.networks["generator"] = Generator(
+        self.networks["generator"] = generator = Generator(
             _channels(settings.size, settings.channel_base, settings.channel_max)
         )
         if settings.pixel_weight:
@@ -70,8 +70,6 @@ class StyleGANTask(Task[StyleGANSettings]):
             rate = settings.lr if name == "generator" else settings.discriminator_lr
             self.optimizers[name] = torch.optim.Adam(network.parameters(), rate, betas=(0.0, 0.99))
         if settings.reconstruction_weight:
-            generator = self.networks["generator"]
-            assert isinstance(generator, Generator)
             self.networks["encoder"] = encoder = Encoder(outputs=2 * generator.z)
             self.optimizers["generator"].add_param_group(
                 {"params": encoder.parameters(), "lr": settings.discriminator_lr}
@@ -87,8 +85,12 @@ class StyleGANTask(Task[StyleGANSettings]):
             raise Failure(f"{self.data}: {held_out} pictures are held out and none is left")
         return read_faces(paths[: len(paths) - held_out], self.settings.size)
 
+    @property
+    def _sees_features(self) -> bool:
+        return bool(self.settings.feature_weight or self.settings.reconstruction_weight)
+
     def prepare(self, device: torch.device) -> None:
-        if self.settings.feature_weight or self.settings.reconstruction_weight:
+        if self._sees_features:
             _ = self.features
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
@@ -107,13 +109,14 @@ class StyleGANTask(Task[StyleGANSettings]):
         settings = self.settings
         losses: dict[str, Tensor] = {}
         loss = real.new_zeros(())
+        # So many of the pictures are reconstructions, the first ones.
+        known = len(real) // 2 if settings.reconstruction_weight else 0
         with optim.autocast():
             z = torch.randn(len(real), self._generator.z, device=real.device)
-            if settings.reconstruction_weight:
-                known = len(real) // 2
+            if known:
                 z[:known], losses["divergence"] = self._encoded(real[:known])
                 loss = loss + settings.divergence_weight * losses["divergence"]
-            fake = self._generated(z)
+            fake = self._generated(z, known)
         if settings.pixel_weight:
             losses |= self._discriminate(step, real, fake.detach(), optim)
             discriminator = self.networks["discriminator"]
@@ -123,7 +126,7 @@ class StyleGANTask(Task[StyleGANSettings]):
                 judged = softplus(on_real - discriminator(self._shown(fake))).mean()
             losses["generator"] = judged
             loss = loss + settings.pixel_weight * judged
-        if settings.feature_weight or settings.reconstruction_weight:
+        if self._sees_features:
             with optim.autocast():
                 with torch.no_grad():
                     seen_real = self._seen(real)
@@ -131,7 +134,7 @@ class StyleGANTask(Task[StyleGANSettings]):
         if settings.feature_weight:
             judged, losses["features"] = self._look(seen_real, seen, optim)
             loss = loss + settings.feature_weight * judged
-        if settings.reconstruction_weight:
+        if known:
             with optim.autocast():
                 missed = PIXELS * (fake[:known] - real[:known]).abs().mean() + sum(
                     (seen[layer][:known] - seen_real[layer][:known]).abs().mean()
@@ -205,16 +208,15 @@ class StyleGANTask(Task[StyleGANSettings]):
         assert isinstance(generator, Generator)
         return generator
 
-    def _generated(self, z: Tensor) -> Tensor:
+    def _generated(self, z: Tensor, whole: int) -> Tensor:
         """Pictures of z, half of them of two styles that meet at a random layer, so that layers do
-        not rely on their neighbours' (Karras et al. 2019, section 3.1). Where some are
-        reconstructions, theirs stay whole."""
+        not rely on their neighbours' (Karras et al. 2019, section 3.1). The first `whole` are of
+        one style each."""
         synthesis, mapping = self._generator.synthesis, self._generator.mapping
         count, device = len(z), z.device
         one, other = (mapping(z)[:, None] for z in (z, torch.randn_like(z)))
         start = torch.randint(1, 2 * synthesis.styles, (count, 1, 1), device=device)
-        if self.settings.reconstruction_weight:
-            start[: count // 2] = synthesis.styles
+        start[:whole] = synthesis.styles
         layer = torch.arange(synthesis.styles, device=device)[None, :, None]
         noise = torch.randn(count, sum(synthesis.noise), device=device)
         return synthesis(torch.where(layer < start, one, other), noise)

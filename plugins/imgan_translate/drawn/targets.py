@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from imgan.images.tensors import Bytes
+from imgan.kept import Kept
 from imgan.operations import Meter
 from imgan_translate.drawn import painters
 from imgan_translate.drawn.winter import Winter
-from imgan_translate.kept import Kept
 
 
 @dataclass(frozen=True)

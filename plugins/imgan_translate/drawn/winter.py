@@ -85,14 +85,14 @@ class Winter:
             )
         height, width = photo.shape[:2]
         grain = _grain(height, width)
-        falling = flakes(height, width, self.snowfall, self.seed)
+        falling = flakes(height, width, self.snowfall, self.seed) if self.snowfall else None
         flake = np.array([lit, *SNOW], np.float32)
 
         def laid(band: Enlarged) -> Bytes:
             own = to_oklab(photo[band.start : band.stop] / np.float32(255))
             cover = Cover(*(band(p)[..., None] for p in vars(planes).values()))
             lab = _laid(own, cover, band(grain)[..., None])
-            if self.snowfall:
+            if falling is not None:
                 lab += band(falling)[..., None] * (flake - lab)
             return np.rint(255 * from_oklab(lab)).clip(0, 255).astype(np.uint8)
 

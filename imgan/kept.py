@@ -15,6 +15,8 @@ class Kept(NamedTuple):
 
     kept: int
     of: int
+    beware: str = ""
+    """Where not to expect much."""
 
     @property
     def experimental(self) -> bool:
