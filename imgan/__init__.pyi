@@ -59,7 +59,7 @@ def generate(
     truncation: float | None = ...,
     grid: str | None = ...,
     attributes: Sequence[str] | None = ...,
-    swap: Sequence[Picturable] | None = ...,
+    swap: tuple[Picturable, Picturable] | None = ...,
     model: str = ...,
     device: str = ...,
 ) -> Image.Image: ...

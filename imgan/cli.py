@@ -228,6 +228,7 @@ _SAYINGS = (
     (r"Missing option '(.*?)'", r"\1 is missing"),
     (r"Missing argument '\W*(.*?)\W*'", r"\1 is missing"),
     (r"Option '(.*?)' requires an argument", r"\1 needs a value"),
+    (r"Option '(.*?)' requires (\d+) arguments", r"\1 takes \2 values"),
     (r"Missing command", "a command is missing"),
 )
 

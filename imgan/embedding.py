@@ -87,8 +87,8 @@ def read_statement(result: Path) -> tuple[Pipeline, dict[str, Any], tuple[str, .
 def _pictures(step: Operation) -> list[Reference]:
     """The pictures that a step's fields name."""
     values = [getattr(step, field.name) for field in fields_of(type(step))]
-    listed = [one for value in values for one in (value if isinstance(value, list) else [value])]
-    return [one for one in listed if isinstance(one, Reference)]
+    several = [value if isinstance(value, list | tuple) else [value] for value in values]
+    return [one for some in several for one in some if isinstance(one, Reference)]
 
 
 def _found(result: Path, name: str, sha256: str) -> Path:

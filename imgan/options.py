@@ -81,15 +81,28 @@ class Field:
 
     @property
     def many(self) -> bool:
-        """Whether it may be given several times."""
-        return any(get_origin(one) is list for one in _members(self.base))
+        """Whether it has several values: as many as are given, or `count`."""
+        return get_origin(self._one_hint) in (list, tuple)
+
+    @property
+    def count(self) -> int | None:
+        """How many values follow each other: 2 of `tuple[Reference, Reference]`; None where a list
+        has as many as are given, each after the option again."""
+        one = self._one_hint
+        return len(get_args(one)) if get_origin(one) is tuple else None
 
     @property
     def kind(self) -> type:
         """What one value is: bool, int, float, str, Path, an Enum, Reference."""
-        (one,) = (one for one in _members(self.base) if one is not types.NoneType)
-        kind: type = get_args(one)[0] if get_origin(one) is list else one
+        one = self._one_hint
+        kind: type = get_args(one)[0] if self.many else one
         return kind
+
+    @property
+    def _one_hint(self) -> Any:
+        """The hint without None."""
+        (one,) = (one for one in _members(self.base) if one is not types.NoneType)
+        return one
 
     @property
     def limits(self) -> tuple[float | None, float | None]:
@@ -114,11 +127,16 @@ class Field:
             return None
         if not self.many:
             return self._one(value)
-        return [self._one(one) for one in (value if isinstance(value, list | tuple) else [value])]
+        several = value if isinstance(value, list | tuple) else [value]
+        if self.count is None:
+            return [self._one(one) for one in several]
+        if len(several) != self.count:
+            raise Misuse(f"{self.option} takes {self.count} values, not {len(several)}")
+        return tuple(self._one(one) for one in several)
 
     def typed(self, text: str) -> Any:
         """The text as a value of the field's kind, or itself where it is none, for `read`; of a
-        field that may be given several times, what stands between commas."""
+        field that has several values, what stands between commas."""
         if self.many:
             return [_typed_as(self.kind, part.strip()) for part in text.split(",")]
         return _typed_as(self.kind, text)
@@ -278,8 +296,8 @@ def _parameter(field: Field, defaults: Mapping[str, Any], panel: str | None) -> 
 
 def _spelt(default: Any) -> Any:
     """Pictures as typer takes them: by their paths."""
-    if isinstance(default, list):
-        return [_spelt(one) for one in default]
+    if isinstance(default, list | tuple):
+        return type(default)(_spelt(one) for one in default)
     return str(default.source) if isinstance(default, Reference) else default
 
 
@@ -323,8 +341,8 @@ def _typed(hint: Any) -> Any:
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
         return Annotated[(_typed(arguments[0]), *arguments[1:])]
-    if origin is list:
-        return list[_typed(arguments[0])]  # type: ignore[misc]
+    if origin in (list, tuple):
+        return origin[tuple(map(_typed, arguments))]
     if origin in (Union, types.UnionType):
         return Union[tuple(map(_typed, arguments))]  # noqa: UP007
     return hint

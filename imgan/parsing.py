@@ -23,7 +23,9 @@ class _Reading:
         """Raises Misuse."""
         if param.multiple or param.nargs == -1:
             return self.field.given(value or ())
-        return None if value is None else self.field.given([value])[0]
+        if value is None:
+            return None
+        return self.field.given([value])[0] if param.nargs == 1 else tuple(self.field.given(value))
 
 
 def read_by_fields(param: Any) -> None:

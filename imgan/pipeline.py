@@ -375,7 +375,7 @@ def _beside(value: Any, folder: Path, kind: type) -> Any:
     """A value with its paths as seen from a folder."""
     if kind not in (Path, Reference):
         return value
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_beside(one, folder, kind) for one in value]
     return folder / value if isinstance(value, str | Path) else value
 

@@ -60,7 +60,10 @@ def _function(kind: type[Operation]) -> str:
 def _option(field: Field) -> str:
     kind = field.kind.__name__ if field.kind.__module__ == "builtins" else "str"
     name = {"Reference": "Picturable", "Path": "str | Path"}.get(field.kind.__name__, kind)
-    hint = f"Sequence[{name}]" if field.many else name
+    if field.count:
+        hint = f"tuple[{', '.join([name] * field.count)}]"
+    else:
+        hint = f"Sequence[{name}]" if field.many else name
     hint += " | None" if field.default is None else ""
     return f"    {field.name}: {hint}{'' if field.default is MISSING else ' = ...'},\n"
 

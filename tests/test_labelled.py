@@ -12,14 +12,17 @@ import skimage.data
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
+from typer.main import get_command
 
+import imgan
+from imgan import cli
 from imgan.batch.job import Job
 from imgan.commands.operation import execute
 from imgan.errors import Failure, Misuse
 from imgan.images.tensors import Bytes
 from imgan.models import store
 from imgan.models.cards import Description
-from imgan.references import Reference
+from imgan.plugins import registry
 from imgan.training.celeba import ATTRIBUTES_FILE
 from imgan_generate import Generate
 from imgan_generate.evaluate import evaluate
@@ -108,6 +111,12 @@ def tiny(home: Path) -> str:
     return "tiny"
 
 
+def _command(*words: str) -> None:
+    command = get_command(cli.build(registry(), only="generate"))
+    cli.dress(command)
+    command(["generate", "--device", "cpu", "--quiet", *words], standalone_mode=False)
+
+
 def _generated(folder: Path, **settings: Any) -> Bytes:
     out = folder / "made.png"
     execute(Job([], output=str(out), device="cpu", quiet=True), Generate(seed=1, **settings))
@@ -137,13 +146,30 @@ def test_swapped_faces_have_the_attributes_of_the_other(tiny: str, tmp_path: Pat
     Image.fromarray(photo).save(tmp_path / "photo.png")
     red = photo.astype(float) * [1, 0.2, 0.2]
     Image.fromarray(red.astype(np.uint8)).save(other)
-    row = _generated(
-        tmp_path, model=tiny, swap=[Reference(tmp_path / "photo.png"), Reference(other)]
-    )
+    swap = ("--swap", str(tmp_path / "photo.png"), str(other))
+    _command("--model", tiny, *swap, "-o", str(tmp_path / "made.png"))
+    row = np.asarray(Image.open(tmp_path / "made.png"))
     assert row.shape == (SIDE, 4 * SIDE, 3)
     first, second = row[0, 2 * SIDE :: SIDE].astype(int)
     # z is nothing here, so the colours are those of y: the first has what the second's photo says.
     assert abs(first - second)[1] > 60
+    by_python = imgan.generate(model=tiny, swap=(tmp_path / "photo.png", other))
+    assert (np.asarray(by_python) == row).all()
+    step = {"op": "generate", "model": tiny, "swap": [str(tmp_path / "photo.png"), str(other)]}
+    imgan.run([step], output=tmp_path / "step.png")
+    assert (np.asarray(Image.open(tmp_path / "step.png")) == row).all()
+
+
+def test_two_faces_swap_no_more_and_no_less(tiny: str, tmp_path: Path) -> None:
+    with pytest.raises(cli.UsageError) as error:
+        _command("--model", tiny, "--swap", "a.png")
+    assert cli.usage(error.value).startswith("--swap takes 2 values; ")
+    for several in ("a.png", ["a.png"], ["a.png", "b.png", "c.png"]):
+        with pytest.raises(Misuse, match=r"swap= takes 2 values, not [13]"):
+            imgan.generate(model=tiny, swap=several)
+    (tmp_path / "p.toml").write_text('[[step]]\nop = "generate"\nswap = ["a.png"]\n')
+    with pytest.raises(Misuse, match=r"p\.toml:3: swap takes 2 values, not 1"):
+        imgan.run(tmp_path / "p.toml")
 
 
 def test_attributes_are_for_generators_that_take_them(tiny: str, tmp_path: Path) -> None:
@@ -152,7 +178,6 @@ def test_attributes_are_for_generators_that_take_them(tiny: str, tmp_path: Path)
         ({"model": tiny, "attributes": ["hat"]}, "no such attribute"),
         ({"model": tiny, "attributes": ["bangs"], "grid": "2x3"}, "make 2 rows"),
         ({"model": tiny, "attributes": ["bangs", "bald"]}, "add --grid"),
-        ({"model": tiny, "swap": [Reference(tmp_path / "a.png")]}, "takes two photos"),
         ({"grid": "3"}, "name rows"),
     ):
         with pytest.raises(Misuse, match=line):

@@ -258,7 +258,7 @@ def _carried(operation: Operation) -> Operation:
     for part in operation.operations:
         for field in fields_of(type(part)):
             value = getattr(part, field.name)
-            for one in value if isinstance(value, list) else [value]:
+            for one in value if isinstance(value, list | tuple) else [value]:
                 # A folder is not read: it has to be there, too.
                 if isinstance(one, Reference) and not _is_folder(one):
                     _ = one.picture, one.sha256

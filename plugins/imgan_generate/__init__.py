@@ -190,10 +190,10 @@ class Generate(Operation):
         ),
     ] = None
     swap: Annotated[
-        list[Reference] | None,
+        tuple[Reference, Reference] | None,
         Option(
-            metavar="PHOTO",
-            help="Give it twice: each face again with the attributes of the other.",
+            metavar="PHOTO PHOTO",
+            help="Two faces, each again with the attributes of the other.",
             show_default=False,
         ),
     ] = None
@@ -211,8 +211,6 @@ class Generate(Operation):
 
     def check(self) -> None:
         _ = self.cells
-        if self.swap and len(self.swap) != 2:
-            raise Misuse("--swap takes two photos: --swap one.jpg --swap other.jpg")
         if self.swap and (self.grid or self.attributes or self.count > 1):
             raise Misuse("--swap gives one picture of two faces: leave the rest out")
         if self.attributes and len(self.attributes) > 1 and not self.grid:
