@@ -247,3 +247,22 @@ def test_styles_come_nearer_to_their_mean(exported: tuple[Path, Generator]) -> N
     far = [np.abs(style.styles(z, psi) - style.mean()).mean() for psi in (0.0, 0.5, 1.0)]
     assert far[0] < 1e-6
     assert far[1] == pytest.approx(far[2] / 2, rel=1e-3)
+
+
+def test_learning_rates_fall_in_the_second_half(squares: Path, tmp_path: Path) -> None:
+    settings = replace(TINY, **BESIDE, steps=4)
+    task = _task(squares, settings)
+    start = {name: [g["lr"] for g in o.param_groups] for name, o in task.optimizers.items()}
+    fit(task, tmp_path)
+    for name, optimizer in task.optimizers.items():
+        ends = [group["lr"] for group in optimizer.param_groups]
+        assert ends == pytest.approx([rate / 2 for rate in start[name]])
+
+
+def test_features_look_at_the_size_that_is_asked_for(squares: Path) -> None:
+    small, large = (_task(squares, replace(TINY, **BESIDE, feature_size=n)) for n in (16, 32))
+    (pictures,) = small.batch(0)
+    assert small._seen(pictures)["conv3_3"].shape[-1] == 4
+    assert large._seen(pictures)["conv3_3"].shape[-1] == 8
+    with pytest.raises(Misuse, match="--feature-size 8"):
+        replace(TINY, feature_size=8)

@@ -117,6 +117,9 @@ class StyleGANSettings(Settings):
     feature_weight: Annotated[
         float, Option(help="Weight of the discriminator of features; 0: there is none.")
     ] = 1.0
+    feature_size: Annotated[
+        int, Option(help="Pixels a side at which features look: fewer is faster, more is sharper.")
+    ] = 32
     reconstruction_weight: Annotated[
         float, Option(help="Weight of the loss of an autoencoder beside; 0: there is none.")
     ] = 0.0
@@ -133,6 +136,7 @@ class StyleGANSettings(Settings):
         power = self.size >= 8 and self.size & (self.size - 1) == 0
         self.require(power, "size", "a power of 2, 8 or more")
         self.require(self.discriminator_lr > 0, "discriminator_lr", "above 0")
+        self.require(self.feature_size >= 16, "feature_size", "16 or more")
         for name in (
             "gamma",
             "pixel_weight",

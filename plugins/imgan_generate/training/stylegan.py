@@ -30,6 +30,7 @@ from imgan.training.celeba import read_faces
 from imgan.training.data import shuffled
 from imgan.training.discriminator import FeatureDiscriminator
 from imgan.training.faces import centred, taken
+from imgan.training.loop import linear
 from imgan.training.optim import Optim
 from imgan.training.task import Task
 from imgan_generate import StyleGANSettings
@@ -39,8 +40,6 @@ from imgan_generate.stylegan import Discriminator, Generator
 SMALLEST = 4
 ENCODER_SEES = 64
 """Pixels a side."""
-FEATURES_SEE = 32
-"""Pixels a side of what is looked at through features: detail is the affair of pixels."""
 PIXELS = 8.0
 """Weight of differences of pixels beside those of features, in a reconstruction."""
 LAYERS = ("conv3_3", "conv4_3", "conv5_3")
@@ -50,7 +49,8 @@ SHEET = 6
 
 
 class StyleGANTask(Task[StyleGANSettings]):
-    """Generator against discriminator, both by Adam without momentum."""
+    """Generator against discriminator, both by Adam without momentum, whose learning rates are
+    constant in the first half and then fall to 0."""
 
     shipped = "generator"
 
@@ -75,6 +75,10 @@ class StyleGANTask(Task[StyleGANSettings]):
                 {"params": encoder.parameters(), "lr": settings.discriminator_lr}
             )
         self.average("generator")
+        self.rates = {
+            name: [group["lr"] for group in optimizer.param_groups]
+            for name, optimizer in self.optimizers.items()
+        }
 
     @cached_property
     def pixels(self) -> Bytes:
@@ -107,6 +111,7 @@ class StyleGANTask(Task[StyleGANSettings]):
     def step(self, step: int, batch: tuple[Tensor, ...], optim: Optim) -> Mapping[str, Tensor]:
         (real,) = batch
         settings = self.settings
+        self._slow_down(step)
         losses: dict[str, Tensor] = {}
         loss = real.new_zeros(())
         # So many of the pictures are reconstructions, the first ones.
@@ -145,6 +150,13 @@ class StyleGANTask(Task[StyleGANSettings]):
         optim.minimise(loss, self.optimizers["generator"])
         return {name: loss.detach() for name, loss in losses.items()}
 
+    def _slow_down(self, step: int) -> None:
+        """Set every learning rate to its share at a step."""
+        share = linear(self.settings, step) / self.settings.lr
+        for name, rates in self.rates.items():
+            for group, rate in zip(self.optimizers[name].param_groups, rates, strict=True):
+                group["lr"] = share * rate
+
     def _encoded(self, real: Tensor) -> tuple[Tensor, Tensor]:
         """z of pictures, drawn from what the encoder says of each; and how far that is from
         N(0, 1), in nats (Kingma and Welling 2014, appendix B)."""
@@ -174,7 +186,7 @@ class StyleGANTask(Task[StyleGANSettings]):
 
     def _seen(self, pictures: Tensor) -> dict[str, Tensor]:
         """What features see in pictures, augmented and at their size."""
-        small = adaptive_avg_pool2d(self._shown(pictures), FEATURES_SEE)
+        small = adaptive_avg_pool2d(self._shown(pictures), self.settings.feature_size)
         return self.features(small / 2 + 0.5, LAYERS)
 
     def _discriminate(
