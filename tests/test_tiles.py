@@ -98,7 +98,8 @@ def test_all_tiles_have_one_shape(network: Session) -> None:
 
     pixels = noise(201, 333)
     assert (run_tiled(pixels, run, tile=64, overlap=4) == pixels).all()
-    assert shapes == {(64, 64, 3)}
+    # Four down and seven across, that share 16 and are no larger than they have to be.
+    assert shapes == {(63, 62, 3)}
 
 
 def test_values_beyond_the_range_are_clipped() -> None:
@@ -125,8 +126,8 @@ def test_out_of_memory_halves_the_tiles_and_the_work_goes_on(network: Session) -
     run = refusing(through(network), 80, sides)
     tiled = run_tiled(pixels, run, scale=2, tile=256, overlap=RADIUS)
     assert np.abs(tiled - whole(pixels, through(network))).max() < 0.51
-    assert sides[:3] == [256, 128, 64]
-    assert set(sides[3:]) == {64}, "a size that failed is not tried again"
+    assert sides[:2] == [158, 64]
+    assert set(sides[2:]) == {64}, "a size that failed is not tried again"
 
 
 def test_what_was_done_before_memory_ran_out_is_not_done_again() -> None:
@@ -140,8 +141,9 @@ def test_what_was_done_before_memory_ran_out_is_not_done_again() -> None:
 
     pixels = noise(128, 400)
     assert (run_tiled(pixels, run, tile=128, overlap=4) == pixels).all()
-    assert seen[:4] == [(128, 128, 3)] * 4
-    assert set(seen[4:]) == {(64, 64, 3)}
+    assert seen[:4] == [(128, 112, 3)] * 4
+    assert len(set(seen[4:])) == 1
+    assert max(seen[4]) <= 64
 
 
 def test_a_network_that_never_fits_is_a_failure_that_says_so(network: Session) -> None:

@@ -8,6 +8,7 @@ import re
 import signal
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -31,6 +32,19 @@ LOCAL = "local"
 
 TRIES = 3
 """How often a picture is given out whose workers are lost."""
+
+PATIENCE = 300
+"""Seconds that Ray's processes here have to start and to answer. By default they have 10 to 100:
+too few where ten programs share a core. Each worker is ended then before it has come up, and
+another begun, without an end."""
+
+WAITS = {
+    "RAY_gcs_server_port_wait_time_s": PATIENCE,
+    "RAY_worker_register_timeout_seconds": PATIENCE,
+    "RAY_agent_register_timeout_ms": PATIENCE * 1000,
+    "RAY_health_check_timeout_ms": PATIENCE * 1000,
+}
+"""Variables of the environment by which Ray is told so."""
 
 LOOK = 1.0
 """Seconds after which waiting for workers is interrupted, so that signals are heeded."""
@@ -223,14 +237,21 @@ def _start(address: str) -> Any:
 
 
 def _start_here(ray: Any, **options: Any) -> None:
-    """`ray.init`, which on a busy machine gives up after half a minute, once more."""
-    try:
-        ray.init(**options)
-    except Exception as error:
-        if "timed out during startup" not in str(error):
-            raise
-        ray.shutdown()
-        ray.init(**options)
+    """`ray.init` with patience. One of its processes ends when another, written in Python, has not
+    come up in 15 seconds, whatever it is told (ray-project/ray, issue 65983); at the next try that
+    one's files are in memory."""
+    for name, patience in WAITS.items():
+        os.environ.setdefault(name, str(patience))
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            ray.init(**options)
+        except Exception as error:
+            if "timed out" not in str(error).lower() or time.monotonic() > deadline:
+                raise
+            ray.shutdown()
+        else:
+            return
 
 
 def _gpus(ray: Any, job: Job) -> int:

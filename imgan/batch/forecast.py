@@ -10,14 +10,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from io import BytesIO
 from math import ceil
+from typing import TypeVar
 
 from imgan.batch.plan import Task
 from imgan.batch.run import AHEAD, DEPTH, TO_DO, TO_REPLACE, Batch
 from imgan.errors import Failure
-from imgan.images import Picture, open_picture, save_picture, size_of
-from imgan.images.tiles import tile_count
+from imgan.images import Picture, open_picture, save_picture, size_of, tiles
 from imgan.models import store
 from imgan.operations import Operation, Process, Product, Takes
+
+T = TypeVar("T")
 
 Size = tuple[int, int]
 """Width and height in pixels."""
@@ -38,9 +40,9 @@ class Measured:
     start: float
     """Seconds until everything is loaded."""
     times: Sequence[tuple[int, float]]
-    """Pixels of a copy, and seconds of work on it, from the smallest on."""
-    peaks: Sequence[int]
-    """Bytes that the process has taken after each."""
+    """Pixels to be worked on in a copy, and seconds of it, from the smallest copy on."""
+    peaks: Sequence[tuple[int, int]]
+    """Pixels of each that are worked on at once, and bytes that the process has taken after it."""
     reading: float
     writing: float
     """Seconds a pixel of the input, and of the result."""
@@ -48,9 +50,10 @@ class Measured:
     """How many times as wide and as high results are."""
     tile: int | None
 
-    def seconds(self, pixels: int) -> float:
+    def seconds(self, size: Size) -> float:
         """Of the work on a picture: on the line through the last two."""
-        (few, short), (many, long) = self._last
+        pixels = worked_on(size, self.tile)
+        (few, short), (many, long) = _last_two(self.times)
         if few == many:
             return long * (pixels / many if self.tile or pixels < many else 1.0)
         slope = max(0.0, (long - short) / (many - few))
@@ -64,20 +67,29 @@ class Measured:
         """Pixels of a result."""
         return pixels * self.scales[0] * self.scales[1]
 
-    def memory(self, pixels: int, count: int) -> int:
+    def memory(self, size: Size, count: int) -> int:
         """Bytes at most, with what is decoded ahead and what waits for being written."""
-        (few, _), (many, _) = self._last
-        low, high = self.peaks[-2:] if len(self.peaks) > 1 else (self.peaks[-1],) * 2
+        (few, low), (many, high) = _last_two(self.peaks)
         slope = (high - low) / (many - few) if many > few else 0.0
-        at_once = min(pixels, self.tile**2) if self.tile else pixels
-        own = high + max(0.0, slope) * max(0, at_once - many)
-        taken, given = 3 * pixels, 3 * self.made(pixels)
+        own = high + max(0.0, slope) * max(0, at_once(size, self.tile) - many)
+        taken, given = 3 * _area(size), 3 * self.made(_area(size))
         queues = sum(max(one, min(AHEAD, min(count, DEPTH) * one)) for one in (taken, given))
         return int(own + queues)
 
-    @property
-    def _last(self) -> tuple[tuple[int, float], tuple[int, float]]:
-        return self.times[-2 if len(self.times) > 1 else -1], self.times[-1]
+
+def worked_on(size: Size, tile: int | None) -> int:
+    """Pixels that go through a network: of tiles more than the picture has, since they overlap."""
+    return _area(size) if tile is None else tiles.work(size[1], size[0], tile)
+
+
+def at_once(size: Size, tile: int | None) -> int:
+    """Pixels that go through a network at a time."""
+    return _area(size) if tile is None else tiles.largest(size[1], size[0], tile)
+
+
+def _last_two(measured: Sequence[T]) -> tuple[T, T]:
+    """The last twice where there is but one."""
+    return measured[-2 if len(measured) > 1 else -1], measured[-1]
 
 
 @dataclass(frozen=True)
@@ -190,7 +202,7 @@ def forecast(batch: Batch) -> Summary:
         summary,
         forecasts=forecasts,
         seconds=measured.start + sum(one.seconds or 0 for one in forecasts),
-        memory=max(measured.memory(_area(one.size), len(waiting)) for one in waiting if one.size),
+        memory=max(measured.memory(one.size, len(waiting)) for one in waiting if one.size),
     )
 
 
@@ -210,11 +222,12 @@ def _reckoned(one: Forecast, measured: Measured, operation: Operation) -> Foreca
         return one
     pixels = _area(one.size)
     # Files are read and written by other threads, on as many cores as there are.
-    seconds = measured.seconds(pixels) + measured.files(pixels) / (os.cpu_count() or 1)
+    seconds = measured.seconds(one.size) + measured.files(pixels) / (os.cpu_count() or 1)
     width, height = (round(s * side) for s, side in zip(measured.scales, one.size, strict=True))
-    tiles = None if measured.tile is None else tile_count(one.size[1], one.size[0], measured.tile)
+    tile = measured.tile
+    count = None if tile is None else tiles.tile_count(one.size[1], one.size[0], tile)
     made = None if operation.formats else (width, height)
-    return replace(one, made=made, tiles=tiles, seconds=seconds)
+    return replace(one, made=made, tiles=count, seconds=seconds)
 
 
 def _measured(batch: Batch, waiting: Sequence[Forecast]) -> Measured:
@@ -229,7 +242,8 @@ def _measured(batch: Batch, waiting: Sequence[Forecast]) -> Measured:
             began = time.perf_counter()
             picture = open_picture(source)
             reading = (time.perf_counter() - began) / _area(_size(picture))
-            times, peaks, copy, result = _passes(process, picture)
+            tile = batch.operation.tile
+            times, peaks, copy, result = _passes(process, picture, tile)
             began = time.perf_counter()
             _encode(batch, result)
             encoding = time.perf_counter() - began
@@ -244,21 +258,21 @@ def _measured(batch: Batch, waiting: Sequence[Forecast]) -> Measured:
             reading=reading,
             writing=encoding / _area(made),
             scales=(made[0] / copy[0], made[1] / copy[1]),
-            tile=batch.operation.tile,
+            tile=tile,
         )
     raise failure
 
 
 def _passes(
-    process: Process, picture: Picture
-) -> tuple[list[tuple[int, float]], list[int], Size, Picture | Product]:
-    """Work on ever larger copies, as long as that does not take long: pixels and seconds of each,
-    peaks of memory, the size of the last copy, and its result.
+    process: Process, picture: Picture, tile: int | None
+) -> tuple[list[tuple[int, float]], list[tuple[int, int]], Size, Picture | Product]:
+    """Work on ever larger copies, as long as that does not take long: `Measured.times` and `peaks`,
+    the size of the last copy, and its result.
 
     Raises Failure for a picture that cannot be worked on at its own size either.
     """
     times: list[tuple[int, float]] = []
-    peaks: list[int] = []
+    peaks: list[tuple[int, int]] = []
     last: tuple[Size, Picture | Product] | None = None
     stride = ceil((_area(_size(picture)) / SMALLEST) ** 0.5)
     while True:
@@ -267,9 +281,10 @@ def _passes(
             seconds, made = _timed(process, copy)
             if not times and seconds < PATIENCE:  # again, without what is loaded at first use
                 seconds, made = _timed(process, copy)
-            last = _size(copy), made
-            times.append((_area(_size(copy)), seconds))
-            peaks.append(_peak())
+            size = _size(copy)
+            last = size, made
+            times.append((worked_on(size, tile), seconds))
+            peaks.append((at_once(size, tile), _peak()))
         except Failure:  # a face may be too small in a copy
             if stride == 1:
                 raise

@@ -29,9 +29,10 @@ def run_tiled(
     """A picture [H, W, 3] through `run`, `scale` times as large and of the same dtype.
 
     `run` takes tiles [h, w, 3] of the picture and returns [3, scale h, scale w] in 0..1. `tile` is
-    the side of a tile and `overlap` the context on each of its inner sides that is thrown away, in
-    pixels of the input: with an overlap of at least the network's receptive radius the result is
-    that of the whole picture at once. All tiles have one shape: the runtime reuses its buffers.
+    the largest side of a tile and `overlap` the context on each of its inner sides that is thrown
+    away, in pixels of the input: with an overlap of at least the network's receptive radius the
+    result is that of the whole picture at once. All tiles have one shape, for which the runtime
+    reuses its buffers, and it is no larger than that many tiles need.
 
     `meter` hears after every tile how far the picture is, 0..1; what it raises ends the work.
 
@@ -55,16 +56,27 @@ def run_tiled(
 
 def tile_count(height: int, width: int, tile: int, overlap: int = 32) -> int:
     """How many tiles `run_tiled` cuts a picture into."""
-    count = 1
-    for length in (height, width):
-        count *= _count(length, tile, overlap)
-    return count
+    return _cut(height, tile, overlap)[0] * _cut(width, tile, overlap)[0]
 
 
-def _count(length: int, tile: int, overlap: int) -> int:
-    """Tiles along one axis."""
-    size = min(tile, length)
-    return 1 if size == length else 1 - (size - length) // (size - 2 * overlap - BLEND)
+def work(height: int, width: int, tile: int, overlap: int = 32) -> int:
+    """How many pixels `run_tiled` gives to the network, what tiles share counted each time."""
+    return tile_count(height, width, tile, overlap) * largest(height, width, tile, overlap)
+
+
+def largest(height: int, width: int, tile: int, overlap: int = 32) -> int:
+    """How many pixels the network sees at once."""
+    return _cut(height, tile, overlap)[1] * _cut(width, tile, overlap)[1]
+
+
+def _cut(length: int, tile: int, overlap: int) -> tuple[int, int]:
+    """How many tiles there are along one axis, and of what size: as few as can be, and then as
+    small as so many can be."""
+    if length <= tile:
+        return 1, length
+    shared = 2 * overlap + BLEND
+    count = -((shared - length) // (tile - shared))
+    return count, -(-(length + (count - 1) * shared) // count)
 
 
 def smallest(overlap: int) -> int:
@@ -126,8 +138,7 @@ class _Tiler:
     def _spans(self, length: int) -> list[_Span]:
         """The tiles along one axis, evenly spread; each fades into the next in the middle of what
         both see."""
-        size = min(self.tile, length)
-        count = _count(length, self.tile, self.overlap)
+        count, size = _cut(length, self.tile, self.overlap)
         starts = [i * (length - size) // max(count - 1, 1) for i in range(count)]
         fades = [(a + size + b - BLEND) // 2 for a, b in pairwise(starts)]
         begins = [0, *fades]
