@@ -266,3 +266,22 @@ def test_features_look_at_the_size_that_is_asked_for(squares: Path) -> None:
     assert large._seen(pictures)["conv3_3"].shape[-1] == 8
     with pytest.raises(Misuse, match="--feature-size 8"):
         replace(TINY, feature_size=8)
+
+
+def test_an_export_takes_z_to_the_codes_of_the_training_pictures(squares: Path) -> None:
+    task = _task(squares, replace(TINY, **BESIDE))
+    head = task.networks["encoder"].layers[-1]
+    with torch.no_grad():
+        head.weight.zero_()
+        # Codes as far from N(0, 1) as can be: all the same, and no doubt about them.
+        head.bias.copy_(torch.cat([torch.linspace(-3, 3, 128), torch.full((128,), -12.0)]))
+    fitted = task.product()
+    assert isinstance(fitted, Generator)
+    kept = task.trained("generator")
+    assert isinstance(kept, Generator)
+    with torch.no_grad():
+        (code,) = kept.mapping(head.bias[None, :128])
+        styles = fitted.mapping(torch.randn(50, 128))
+    assert torch.allclose(styles, code.expand_as(styles), atol=0.02)
+    assert torch.allclose(fitted.mapping.w_avg, code, atol=0.02)
+    assert torch.equal(kept.synthesis.b4.const, fitted.synthesis.b4.const)

@@ -28,6 +28,8 @@ SLOPE, GAIN = 0.2, 2**0.5
 EPSILON = 1e-8
 MEAN_DECAY = 0.995
 """Of the running mean of w."""
+SAMPLED = 4096
+"""Styles that a mean is taken of."""
 
 Channels = Sequence[int]
 """Of the resolutions 4, 8, 16 and on."""
@@ -60,17 +62,37 @@ class MappingNetwork(nn.Module):
         self.register_buffer("w_avg", torch.zeros(w))
 
     def forward(self, z: Tensor) -> Tensor:
-        x = z * (z.square().mean(1, keepdim=True) + EPSILON).rsqrt()
+        x = _normalised(z)
         for i in range(self.layers):
             x = leaky_relu(self.get_submodule(f"fc{i}")(x), SLOPE) * GAIN
         if self.training:
             self.w_avg.lerp_(x.detach().mean(0), 1 - MEAN_DECAY)
         return x
 
+    @torch.no_grad()
+    def fit(self, codes: Tensor) -> None:
+        """Take z to where codes [N, Z] lie, N(0, 1) to their mean and covariance: the first layer
+        is changed so, and the mean of w is taken anew (Ghosh et al. 2020, arXiv:1903.12436, section
+        4). So z gives what an autoencoder's codes give, which are not as normal as they should be.
+        """
+        seen = _normalised(codes)
+        values, vectors = torch.linalg.eigh(torch.cov(seen.T))
+        root = vectors * values.clamp(min=0).sqrt() @ vectors.T
+        first = self.get_submodule("fc0")
+        assert isinstance(first, Dense)
+        first.bias.add_(first.weight @ seen.mean(0) / codes.shape[1] ** 0.5)
+        first.weight.copy_(first.weight @ root)
+        z = torch.randn(SAMPLED, codes.shape[1], generator=torch.Generator().manual_seed(0))
+        self.w_avg.copy_(self.eval()(z.to(codes)).mean(0))
+
     def truncate(self, w: Tensor, psi: Tensor | float) -> Tensor:
         """Styles brought nearer to their mean: psi 1 leaves them, 0 is the mean (Karras et al.
         2019, section B)."""
         return self.w_avg + psi * (w - self.w_avg)
+
+
+def _normalised(z: Tensor) -> Tensor:
+    return z * (z.square().mean(1, keepdim=True) + EPSILON).rsqrt()
 
 
 class StyledConv(nn.Module):

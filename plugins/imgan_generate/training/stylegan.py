@@ -13,12 +13,13 @@ by the cat itself, long before a discriminator could.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool2d, relu, softplus
 
 from imgan.errors import Failure
@@ -44,6 +45,8 @@ PIXELS = 8.0
 """Weight of differences of pixels beside those of features, in a reconstruction."""
 LAYERS = ("conv3_3", "conv4_3", "conv5_3")
 """Of the bundled features, what the second discriminator sees."""
+FITTED = 2000
+"""Training pictures, at least, whose codes tell where the exported generator is to take z."""
 SHEET = 6
 """Pictures a side of a sample sheet."""
 
@@ -82,7 +85,7 @@ class StyleGANTask(Task[StyleGANSettings]):
 
     @cached_property
     def pixels(self) -> Bytes:
-        """Read at the first step: an export needs no pictures."""
+        """Read at the first step, and by an export that needs them."""
         held_out = self.settings.held_out
         paths = pictures(self.data)
         if len(paths) <= held_out:
@@ -149,6 +152,21 @@ class StyleGANTask(Task[StyleGANSettings]):
             loss = loss + settings.reconstruction_weight * missed
         optim.minimise(loss, self.optimizers["generator"])
         return {name: loss.detach() for name, loss in losses.items()}
+
+    @torch.no_grad()
+    def product(self, name: str | None = None) -> nn.Module:
+        """The averaged generator; beside an encoder, its z are taken to where the encoder's codes
+        of the training pictures lie."""
+        generator = deepcopy(super().product(name))
+        if self.settings.reconstruction_weight:
+            assert isinstance(generator, Generator)
+            torch.manual_seed(self.settings.seed)
+            self.networks["encoder"].eval().cpu()
+            some = self.pixels[:: max(1, len(self.pixels) // FITTED)]
+            parts = np.array_split(np.arange(len(some)), max(1, len(some) // 100))
+            codes = [self._encoded(centred(taken(some, part)))[0] for part in parts]
+            generator.mapping.fit(torch.cat(codes))
+        return generator
 
     def _slow_down(self, step: int) -> None:
         """Set every learning rate to its share at a step."""
