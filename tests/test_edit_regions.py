@@ -16,7 +16,7 @@ from imgan.images.fields import blurred, guided, resized, warped
 from imgan.images.oklab import from_oklab, to_oklab
 from imgan_edit.regions import engine, mouth, warp
 from imgan_edit.regions.effects import EFFECTS, chained
-from imgan_edit.regions.hair_color import DYES, dyed, hair_color
+from imgan_edit.regions.hair_color import DYES, SLOPE, Dye, Tone, dyed, hair_color
 from imgan_edit.regions.matte import hair_matte
 from imgan_edit.regions.skin import skin_matte
 from imgan_edit.regions.view import Effect, Masks, View
@@ -29,7 +29,7 @@ COLOURS = {
     "background": (0.75, 0.8, 0.85), "skin": (0.85, 0.65, 0.55), "nose": (0.86, 0.66, 0.56),
     "left_eye": (0.9, 0.9, 0.9), "right_eye": (0.9, 0.9, 0.9), "left_brow": (0.3, 0.2, 0.15),
     "right_brow": (0.3, 0.2, 0.15), "mouth": (0.95, 0.95, 0.9), "upper_lip": (0.7, 0.35, 0.35),
-    "lower_lip": (0.75, 0.4, 0.4), "hair": (0.3, 0.2, 0.13), "neck": (0.8, 0.6, 0.5),
+    "lower_lip": (0.75, 0.4, 0.4), "hair": (0.4, 0.27, 0.18), "neck": (0.8, 0.6, 0.5),
     "cloth": (0.2, 0.3, 0.6),
 }  # fmt: skip
 
@@ -72,7 +72,7 @@ def drawn(gap: float = 0.0, scale: float = 1.0, grey: bool = False, smiling: boo
     palette = np.array([COLOURS.get(name, (0.5,) * 3) for name in CLASSES])
     rng = np.random.default_rng(0)
     strands = (
-        1 + 0.25 * rng.normal(size=(1, width, 1)) * (names == CLASSES.index("hair"))[..., None]
+        1 + 0.35 * rng.normal(size=(1, width, 1)) * (names == CLASSES.index("hair"))[..., None]
     )
     folds = (
         1 + 0.05 * np.sin(40 * y + 3 * x)[..., None] * (names == CLASSES.index("skin"))[..., None]
@@ -138,19 +138,64 @@ def test_hair_gets_its_colour_and_skin_keeps_its_own(color: str) -> None:
     view = drawn()
     change = moved(view, EFFECTS[f"{color}-hair", True])
     lab = to_oklab((view.pixels + change).clip(0, 1))[view.part("hair") > 0.99].mean(0)
-    assert lab[0] == pytest.approx(DYES[color].tones[3], abs=0.1)
+    assert lab[0] == pytest.approx(DYES[color].middle, abs=0.1)
     assert (np.hypot(*lab[1:]) < 0.03) == (color in ("black", "gray"))
     assert much(view, change, "skin") < 0.02
     assert much(view, change, "left_eye", "right_eye", "left_brow", "right_brow") < 0.01
 
 
-def test_strands_of_light_hair_are_neither_fog_nor_wire() -> None:
+@pytest.mark.parametrize("dye", [*DYES.values(), dyed("#7a3b2e")])
+@pytest.mark.parametrize("middle", [0.2, 0.45, 0.75])
+def test_lightness_goes_up_nowhere_steeply_and_ends_before_white(dye: Dye, middle: float) -> None:
+    hair = np.linspace(middle - 0.15, middle + 0.15, 50, dtype=np.float32)
+    tone = Tone.of(hair, np.ones_like(hair), dye, 1.0)
+    light = np.linspace(0, 1, 400, dtype=np.float32)
+    slopes = np.diff(tone(light)) / np.diff(light)
+    assert slopes.min() > -1e-3
+    assert slopes.max() < SLOPE[1] + 1e-3
+    assert tone(light).min() > 0
+    assert tone(light).max() < 0.97
+
+
+def painted(name: str, colour: tuple[float, float, float], strands: float = 0.0) -> View:
+    """The drawn face whose `name` has another colour, flat but for `strands` of the photo's."""
     view = drawn()
-    made = EFFECTS["blond-hair", True](view, 1.0, np.random.default_rng(0))
-    light = to_oklab(made.pixels)[..., 0]
-    hair = view.part("hair") > 0.99
-    strands = np.log(light + 0.05) - np.log(blurred(light, 0.1 * UNIT) + 0.05)
-    assert 0.4 < strands[hair].std() / DYES["blond"].strands < 1.6
+    part = view.part(name)[..., None]
+    made = np.array(colour, np.float32) + strands * (view.pixels - np.array(COLOURS[name]))
+    pixels = view.pixels + part * (made - view.pixels)
+    return View(pixels.clip(0, 1).astype(np.float32), view.points, view.parts, view.box)
+
+
+def half_blue() -> View:
+    """The drawn face whose hair is blue on one side."""
+    view, blue = drawn(), painted("hair", (0.1, 0.2, 0.7))
+    left = view.frame[0][..., None] < 0
+    return View(np.where(left, blue.pixels, view.pixels), view.points, view.parts, view.box)
+
+
+@pytest.mark.parametrize(
+    ("view", "color", "why"),
+    [
+        (painted("hair", (0.04, 0.03, 0.03)), "blond", "so dark"),
+        (painted("hair", (0.05, 0.045, 0.04), 0.3), "black", "that colour already"),
+        (painted("background", COLOURS["hair"]), "brown", "looks so much like"),
+        (half_blue(), "black", "several colours"),
+    ],
+)
+def test_hair_that_would_not_be_dyed_well_is_refused(view: View, color: str, why: str) -> None:
+    with pytest.raises(Failure, match=why):
+        EFFECTS[f"{color}-hair", True](view, 1.0, np.random.default_rng(0))
+
+
+def test_a_cut_of_a_view_shows_the_same_parts_where_they_are() -> None:
+    view = drawn()
+    place = slice(20, 120), slice(30, 130)
+    part = view.cut(place)
+    assert np.array_equal(part.part("skin"), view.part("skin")[place])
+    np.testing.assert_allclose(part.points + np.array([30, 20]), view.points)
+    assert part.box == (30, 20, 100, 100)
+    whole = view.at(20).part("skin")[10:60, 15:65]
+    np.testing.assert_allclose(part.at(20).part("skin"), whole, atol=0.06)
 
 
 def test_a_free_colour_dyes_to_that_colour() -> None:
@@ -306,7 +351,8 @@ def test_a_face_is_edited_in_its_place_however_the_photo_lies(turns: int, depth:
     assert np.ptp(tinted.on(grey).pixels.astype(int), axis=2).max() == 0
     pale, all_of_it = EFFECTS["pale-skin", True], np.ones((16, 16), np.float32)
     covered = engine.draw(engine.see(picture, face, parser), [(pale, 1.0)], rng, all_of_it)
-    assert not covered.change[np.rot90(view.part("nose") > 0.9, -turns)].any()
+    nose = np.rot90(view.part("nose") > 0.9, -turns)
+    assert np.array_equal(covered.on(picture).pixels[nose], pixels[nose])
 
 
 def test_oklab_goes_there_and_back_and_keeps_lightness_in_the_gamut() -> None:

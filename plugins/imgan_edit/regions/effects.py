@@ -17,9 +17,10 @@ from imgan_edit.regions.brows import arched_brows, bushy_brows
 from imgan_edit.regions.glasses import add_eyeglasses, add_sunglasses
 from imgan_edit.regions.hair_color import DYES, Dye, hair_color
 from imgan_edit.regions.makeup import eye_makeup, lipstick, rosy_cheeks
+from imgan_edit.regions.matte import hair_box
 from imgan_edit.regions.mouth import close_mouth, no_smile, smile
 from imgan_edit.regions.skin import pale_skin, tanned_skin
-from imgan_edit.regions.view import Change, Effect, View
+from imgan_edit.regions.view import Change, Effect, View, bounds
 
 
 def heavy_makeup(view: View, amount: float, rng: np.random.Generator) -> Change:
@@ -31,13 +32,16 @@ def heavy_makeup(view: View, amount: float, rng: np.random.Generator) -> Change:
 SMOOTH = 128.0
 """Distance of the eyes, in pixels, at which colours are changed at most."""
 
+STRANDS = 96.0
+"""The same for hair: what is finer than that keeps its contrast, and only its edges blur."""
 
-def smooth(effect: Effect) -> Effect:
+
+def smooth(effect: Effect, eye_distance: float = SMOOTH) -> Effect:
     """An effect that changes colours: of a large face it is made on a smaller copy, and what it
     added is enlarged. What is finer than that copy keeps its contrast."""
 
     def enlarged(view: View, amount: float, rng: np.random.Generator) -> Change:
-        small = view.at(SMOOTH)
+        small = view.at(eye_distance)
         change = effect(small, amount, rng)
         if small is view:
             return change
@@ -49,8 +53,17 @@ def smooth(effect: Effect) -> Effect:
 
 
 def dyeing(dye: Dye) -> Effect:
-    """The hair in that colour."""
-    return smooth(partial(hair_color, dye=dye))
+    """The hair in that colour: only where there is hair, and the face, is looked at."""
+    dyes = smooth(partial(hair_color, dye=dye), STRANDS)
+
+    def around(view: View, amount: float, rng: np.random.Generator) -> Change:
+        place = hair_box(view)
+        change = dyes(view.cut(place), amount, rng)
+        pixels, where = view.pixels.copy(), np.zeros(view.shape, np.float32)
+        pixels[place], where[place] = change.pixels, change.where
+        return Change(pixels, where)
+
+    return around
 
 
 EFFECTS: Mapping[tuple[str, bool], Effect] = {
@@ -95,7 +108,10 @@ def chained(
         except Failure as failure:
             reasons.append(failure)
             continue
-        pixels = pixels + change.where[..., None] * (change.pixels - pixels)
+        place = bounds(change.where > 0)
+        pixels = pixels.copy()
+        before = pixels[place]
+        pixels[place] = before + change.where[place][..., None] * (change.pixels[place] - before)
         where = np.maximum(where, change.where > 0)
     if reasons and len(reasons) == len(effects):
         raise reasons[-1]

@@ -15,7 +15,7 @@ from imgan.images import Picture, from_srgb, to_srgb
 from imgan.images.fields import Floats
 from imgan.images.upsampling import LUMA
 from imgan_edit.regions.effects import chained
-from imgan_edit.regions.view import Effect, View
+from imgan_edit.regions.view import Effect, View, bounds
 from imgan_parse import parser
 from imgan_parse.parser import Parser
 
@@ -139,13 +139,19 @@ def draw(
     `faces.align` gives. Raises Failure when none of them can be done well."""
     picture, face, view, seat = sight
     made, reasons = chained(view, effects, rng)
-    change = 255 * made.where[..., None] * (made.pixels - view.pixels)
+    where = seat.back(made.where > 0)
+    box = bounds(where)
+    before, after = seat.back(view.pixels)[box], seat.back(made.pixels)[box]
+    change, where = 255 * (after - before), where[box]
+    place = tuple(
+        slice(side.start + part.start, side.start + part.stop)
+        for side, part in zip(seat.place, box, strict=True)
+    )
     if picture.source.grey:
         change = np.repeat((change @ LUMA)[..., None], 3, 2)
-    change, where = seat.back(change), seat.back(made.where > 0)
     if hidden is not None and hidden.any():
         free = np.ones(picture.pixels.shape[:2], np.float32)
-        place, weights = faces.spread(picture, face, hidden)
-        free[place] -= weights
-        change, where = change * free[seat.place][..., None], where & (free[seat.place] > 0)
-    return Drawing(seat.place, np.rint(change).astype(np.int16), where, reasons)
+        covered, weights = faces.spread(picture, face, hidden)
+        free[covered] -= weights
+        change, where = change * free[place][..., None], where & (free[place] > 0)
+    return Drawing((place[0], place[1]), np.rint(change).astype(np.int16), where, reasons)

@@ -7,37 +7,32 @@ from dataclasses import dataclass
 import numpy as np
 
 from imgan.errors import Failure
-from imgan.images.fields import Floats, blurred, opened, resized, smoothstep, weighted_mean
+from imgan.images.fields import Floats, blurred, resized, smoothstep, weighted_mean
 from imgan.images.oklab import from_oklab, to_oklab
-from imgan_edit.regions.flow import along, hair_flow, strands
-from imgan_edit.regions.matte import hair_matte
+from imgan_edit.regions.matte import FINE, check_hair, hair_matte
 from imgan_edit.regions.view import Change, View
-
-FINE = 64.0
-"""Distance of the eyes, in pixels, at which light and shade of the hair are measured."""
 
 SHADE = 0.07
 """What is coarser than this, of the eyes' distance, is light and shade; finer are strands."""
 
-QUANTILES = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)
+SLOPE = 0.5, 1.6
+"""How many times as far apart lightnesses may become: less is a helmet, more is chrome, and shows
+the camera's noise."""
 
-STEEPEST = 2.3
-"""How many times as far apart light and shade may become: more would show the camera's noise."""
+LIFT = 0.17, 0.5
+"""By how much hair can be lightened, as a constant and a part of its own lightness: what is nearly
+black shows no strands that light hair could be made of."""
 
-FLARE = 0.04
-"""Lightness that every dark strand has of its surroundings, so that grain is no contrast."""
+CRUSHED, FLAT = 0.17, 0.16
+"""Hair whose lightness has less than the first as its median is not lightened, nor hair whose dark
+and light strands would be less than the second apart."""
 
-HAIRLINE = 1.2
-"""How much single strands stand out where hair begins to grow."""
+ROOTS = 0.3
+"""The part of being lightened that hair has not where it meets the skin."""
 
-STREAK = 0.07
-"""Over so much of a strand, in distances of the eyes, its lightness is taken from the photo."""
-
-CRUSHED = 0.125
-"""Lightness of hair in which no strands are to be seen."""
-
-ROOTS = 0.28
-"""How much darker lightened hair is where it meets the skin, as a part of its lightness."""
+SAME = 0.02, 0.1
+"""Colours that are nearer in Oklab than a constant and a part of their lightness are the same, if
+differences of a and b count twice."""
 
 SKIN_LIGHT, SKIN_CHROMA = 0.86, 0.05
 """In Oklab, the lightest twentieth of a well lit skin, and the chroma of a skin in colour."""
@@ -50,14 +45,14 @@ SKINS = (0.02, 0.07), (0.025, 0.08)
 class Dye:
     """A colour of hair, as hair of that colour was measured in some forty photos of CelebA each."""
 
-    tones: tuple[float, ...]
-    """Oklab's lightness of its light and shade at `QUANTILES` of the hair, in a well lit photo."""
+    middle: float
+    """The median of Oklab's lightness, in a well lit photo."""
+    apart: float
+    """How far the darkest and the lightest tenth of the hair are apart."""
+    ends: tuple[float, float]
+    """The least and the most lightness: these are approached and not reached."""
     chroma: tuple[tuple[float, float, float], ...]
     """Lightness, a and b of its strands, from the darkest to the lightest."""
-    strands: float
-    """Standard deviation of the logarithm of lightness between a strand and its neighbours."""
-    drawn: float
-    """The least of that which is drawn: strands of other colours than those beside them."""
     own: float
     """The part of the photo's own differences of colour that stays."""
     keeps: str = ""
@@ -66,26 +61,26 @@ class Dye:
 
 DYES = {
     "black": Dye(
-        (0.08, 0.11, 0.14, 0.19, 0.26, 0.35, 0.48),
+        0.2, 0.19, (0.06, 0.6),
         ((0.1, 0.001, 0.003), (0.3, 0.005, 0.005), (0.5, 0.004, 0.005), (0.9, 0.0, 0.0)),
-        0.22, 0.03, 0.1, "dark",
+        0.1, "dark",
     ),
     "blond": Dye(
-        (0.31, 0.42, 0.52, 0.64, 0.74, 0.81, 0.88),
-        ((0.1, 0.016, 0.02), (0.3, 0.026, 0.038), (0.4, 0.029, 0.05), (0.5, 0.029, 0.057),
-         (0.6, 0.025, 0.06), (0.7, 0.019, 0.06), (0.8, 0.012, 0.052), (0.9, 0.006, 0.038)),
-        0.15, 0.05, 0.3, "light",
+        0.62, 0.38, (0.14, 0.94),
+        ((0.1, 0.016, 0.017), (0.3, 0.027, 0.036), (0.4, 0.03, 0.046), (0.5, 0.029, 0.053),
+         (0.6, 0.025, 0.057), (0.7, 0.019, 0.057), (0.8, 0.012, 0.05), (0.9, 0.006, 0.038)),
+        0.4, "light",
     ),
     "brown": Dye(
-        (0.15, 0.2, 0.26, 0.34, 0.44, 0.52, 0.62),
+        0.34, 0.31, (0.08, 0.8),
         ((0.1, 0.014, 0.014), (0.2, 0.019, 0.019), (0.3, 0.025, 0.028), (0.4, 0.03, 0.037),
          (0.5, 0.032, 0.042), (0.6, 0.031, 0.045), (0.75, 0.026, 0.045), (0.9, 0.01, 0.03)),
-        0.17, 0.03, 0.4,
+        0.4,
     ),
     "gray": Dye(
-        (0.29, 0.39, 0.48, 0.59, 0.69, 0.77, 0.86),
+        0.57, 0.36, (0.12, 0.94),
         ((0.1, 0.003, 0.004), (0.4, 0.003, 0.008), (0.7, 0.002, 0.009), (0.9, 0.0, 0.006)),
-        0.2, 0.13, 0.12,
+        0.1,
     ),
 }  # fmt: skip
 """By name."""
@@ -95,116 +90,104 @@ def dyed(color: str) -> Dye:
     """The dye of a free colour, #rrggbb: its shadows are darker and its lights paler."""
     lab = to_oklab(np.array([int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)], np.float32))
     middle = float(lab[0])
-    apart = np.array([-0.3, -0.22, -0.12, 0, 0.1, 0.18, 0.26]) * (0.55 + 0.5 * middle)
-    tones = (middle + apart * np.where(apart < 0, 2 * middle, 1)).clip(0.03, 0.95)
     light = np.array([0.3, 0.65, 1, 1.3, 1.6]) * middle
     chroma = np.array([0.6, 0.9, 1, 0.9, 0.6])[:, None] * lab[1:]
     table = np.concatenate([light[:, None], chroma], 1)
     rows = tuple((float(x), float(a), float(b)) for x, a, b in table)
-    return Dye(tuple(map(float, tones)), rows, 0.22 - 0.1 * middle, 0.04, 0.3)
+    ends = 0.3 * middle, middle + 0.85 * (1 - middle)
+    return Dye(middle, 0.15 + 0.4 * middle, ends, rows, 0.3)
 
 
 def hair_color(view: View, amount: float, rng: np.random.Generator, dye: Dye) -> Change:
     """The hair dyed.
 
-    Lightness is taken apart into what is coarse, light and shade, and what is left as a ratio, the
-    strands. Light and shade get the distribution that hair of the dye's colour has. Strands are
-    brought to the contrast of such hair: what the photo shows of them, gathered along the hair so
-    that grain is not raised, and drawn ones where it shows too little. a and b are the dye's at
-    that lightness, and some of the hair's own differences. `amount` moves every pixel that part of
-    its way. Raises what `hair_matte` does.
+    Its lightness goes through one curve that is nowhere steep, so that light, shade and strands
+    stay the photo's own, and ends in shoulders, so that highlights do not glare (`Tone`). a and b
+    are the dye's at that lightness, smoothed, and some of the hair's own differences. `amount`
+    moves every pixel that part of its way. Raises what `hair_matte` and `check_hair` do, and
+    Failure for hair that is too dark for the dye, or has its colour.
     """
+    small = view.at(FINE)
+    check_hair(small)
     matte = hair_matte(view)
     there = matte.alpha > 0
-    small = view.at(FINE)
-    unit = view.eye_distance
     lit = Light.of(small)
-    lab = to_oklab(matte.hair)
+    lab = to_oklab(resized(matte.hair, *small.shape))
     # Near its border the hair's own colour is known least: that of its inside goes on there.
-    skin = _close_to_skin(small)
-    alpha = resized(matte.alpha, *small.shape)
-    inner, deep = (opened(alpha, radius * small.eye_distance) for radius in (0.04, 0.09))
-    weights = alpha * (inner + skin * (deep - inner) + 1e-3)
-    coarse = weighted_mean(resized(lab, *small.shape), weights, SHADE * small.eye_distance)
-    low = resized(coarse, *view.shape)
+    weights = resized(matte.alpha, *small.shape) ** 3 + np.float32(1e-6)
+    tone = Tone.of(lab[..., 0], weights, dye, lit.exposure)
 
-    tone = _toned(coarse[..., 0], weights, dye, lit.exposure)
-    if (
-        np.median(tone - coarse[..., 0]) > 0.25
-        and _quantiles(coarse[..., 0], weights, (0.5,))[0] < CRUSHED
-    ):
-        raise Failure("this hair is so dark in the photo that no strands are seen to lighten")
-    roots: Floats = smoothstep(tone - coarse[..., 0], 0, 0.35) * skin
-    tone = tone * (1 - ROOTS * roots)
-    tone, roots, skin = (
-        resized(plane.astype(np.float32), *view.shape) for plane in (tone, roots, skin)
-    )
+    coarse = weighted_mean(lab, weights, SHADE * small.eye_distance)
+    mean = _mean(lab, weights)
+    skin = blurred(small.part("skin", "left_ear", "right_ear", "neck"), 0.09 * small.eye_distance)
+    roots = ROOTS * smoothstep(skin, 0.0, 0.5) * (tone.goal > tone.middle)
+    light = coarse[..., 0] + (1 - roots) * (tone(coarse[..., 0]) - coarse[..., 0])
+    # The dye's a and b, less that of the photo's own which is not a difference between strands.
+    own = dye.own * lit.colored
+    shift = lit.colored * _chroma(dye, light / lit.exposure)
+    shift -= own * 0.5 * (coarse[..., 1:] + mean[1:])
+    new_mean = _mean(shift + own * lab[..., 1:] + light[..., None] * lit.tint, weights)
+    differs = np.hypot(tone.goal - tone.middle, 2 * np.hypot(*(new_mean - mean[1:])))
+    if differs < SAME[0] + SAME[1] * tone.goal:
+        raise Failure("this hair has that colour already")
+    fields = np.concatenate([shift, roots[..., None]], 2).astype(np.float32)
+    fields = resized(fields, *view.shape)[there]
 
-    strand = np.where(there, _log(lab[..., 0]) - _log(low[..., 0]), 0).astype(np.float32)
-    strand = np.where(strand > 0, matte.alpha**2 * (1 - 0.8 * skin), 1) * strand
-    flow = hair_flow(view, strand, matte.alpha)
-    streak = along(strand, flow, STREAK * unit, there)
-    gain = np.clip(dye.strands / max(_deviation(streak, matte.alpha), 0.01), 0.4, 1.9)
-    strand = gain * streak + min(gain, 1.0) * (strand - streak)
-    missing = max(0.0, dye.strands**2 - _deviation(strand, matte.alpha) ** 2) ** 0.5
-    drawn = strands(flow, unit, there, rng)
-    strand += max(missing, dye.drawn) * drawn
-
-    broken = matte.alpha + HAIRLINE * roots * matte.alpha * (1 - matte.alpha) * drawn
-    tone, strand, low, lab, drawn = (plane[there] for plane in (tone, strand, low, lab, drawn))
-    room = np.log(0.97 / tone.clip(0.05, 0.9))
-    light = tone * np.exp(np.where(strand < 0, _bent(strand, 0.9), _bent(strand, room)))
-    mean = (coarse[..., 1:] * weights[..., None]).sum((0, 1)) / weights.sum()
-    own = (lab[:, 1:] - low[:, 1:]) + 0.5 * (low[:, 1:] - mean)
-    chroma = _chroma(dye, light / lit.exposure) * (1 + 0.12 * drawn[:, None]) + dye.own * own
-    chroma = lit.colored * chroma + light[:, None] * lit.tint
-    new = np.concatenate([light[:, None], chroma], 1).astype(np.float32)
-    alpha = broken[there][:, None].clip(0, 1)
-    made = alpha * from_oklab(new).clip(0, 1) + (1 - alpha) * matte.behind[there]
+    old = to_oklab(matte.hair[there])
+    light = old[:, 0] + (1 - fields[:, 2]) * (tone(old[:, 0]) - old[:, 0])
+    chroma = fields[:, :2] + own * old[:, 1:] + light[:, None] * lit.tint
+    new = from_oklab(np.concatenate([light[:, None], chroma], 1).astype(np.float32))
     pixels = view.pixels.copy()
-    pixels[there] += min(amount, 1.0) * (made - pixels[there])
+    share = min(amount, 1.0) * matte.alpha[there][:, None]
+    pixels[there] = (pixels[there] + share * (new - matte.hair[there])).clip(0, 1)
     return Change(pixels, there.astype(np.float32))
 
 
-def _toned(light: Floats, weights: Floats, dye: Dye, exposure: float) -> Floats:
-    """Lightness [h, w] whose quantiles, where it weighs, become the dye's tones."""
-    marks = np.array(_quantiles(light, weights, QUANTILES))
-    tones = np.array(dye.tones) * exposure
-    if dye.keeps:
-        tones = (np.maximum if dye.keeps == "light" else np.minimum)(tones, marks)
-    middle = len(marks) // 2
-    wide = (tones[-2] - tones[1]) / max(STEEPEST * (marks[-2] - marks[1]), 1e-3)
-    tones = tones[middle] + (tones - tones[middle]) / max(wide, 1)
-    marks = np.maximum.accumulate(marks + np.arange(len(marks)) * 1e-4)
-    # Beyond the marks as steep as between the two last ones, at most one for one.
-    below, above = marks[0] - 0.1, marks[-1] + 0.1
-    marks = np.concatenate([[below], marks, [above]])
-    tones = np.concatenate([[max(tones[0] - 0.1, 0.02)], tones, [min(tones[-1] + 0.1, 0.97)]])
-    return np.interp(light, marks, tones)
+@dataclass(frozen=True)
+class Tone:
+    """A curve of lightness: straight about the hair's middle, with a shoulder on either side
+    (tanh), so that it is monotone and nowhere steeper than `slope`."""
+
+    middle: float
+    goal: float
+    """What becomes of `middle`."""
+    slope: float
+    ends: tuple[float, float]
+
+    @classmethod
+    def of(cls, light: Floats, weights: Floats, dye: Dye, exposure: float) -> Tone:
+        """The curve that takes hair of such lightness [h, w] as near to the dye as is natural: what
+        is dark becomes a dark one. Raises Failure where that is too flat for light hair."""
+        dark, middle, bright = _quantiles(light, weights, (0.1, 0.5, 0.9))
+        goal = dye.middle * exposure
+        if dye.keeps:
+            goal = max(goal, middle) if dye.keeps == "light" else min(goal, middle)
+        if goal > middle:
+            goal = min(goal, middle + LIFT[0] + LIFT[1] * middle)
+        steep = float(np.clip(dye.apart * exposure / max(bright - dark, 1e-3), *SLOPE))
+        flat = middle < CRUSHED or steep * (bright - dark) < FLAT
+        if goal > middle + 0.12 and flat:
+            raise Failure("this hair is so dark in the photo that no strands are seen to lighten")
+        if goal == middle:
+            steep = 1.0
+        return cls(middle, goal, steep, (dye.ends[0] * exposure, max(dye.ends[1], goal + 0.02)))
+
+    def __call__(self, light: Floats) -> Floats:
+        """Of lightnesses, any shape."""
+        off = self.slope * (light - self.middle)
+        down, up = self.goal - self.ends[0], self.ends[1] - self.goal
+        bent: Floats = np.where(off > 0, up * np.tanh(off / up), down * np.tanh(off / down))
+        return self.goal + bent
 
 
-def _deviation(values: Floats, weights: Floats) -> float:
-    return float(np.sqrt((values**2 * weights).sum() / weights.sum()))
-
-
-def _close_to_skin(view: View) -> Floats:
-    skin = view.part("skin", "left_ear", "right_ear", "neck")
-    return smoothstep(blurred(skin, 0.09 * view.eye_distance), 0.0, 0.5)
-
-
-def _log(light: Floats) -> Floats:
-    return np.log(light.clip(0) + FLARE)
-
-
-def _bent(values: Floats, most: Floats | float) -> Floats:
-    """The values near 0 as they are, and none beyond `most`."""
-    return most * np.tanh(values / most)
+def _mean(planes: Floats, weights: Floats) -> Floats:
+    return (planes * weights[..., None]).sum((0, 1)) / weights.sum()
 
 
 def _chroma(dye: Dye, light: Floats) -> Floats:
-    """The dye's a and b [n, 2] at lightnesses [n]."""
+    """The dye's a and b [..., 2] at lightnesses [...]."""
     marks, a, b = np.array(dye.chroma).T
-    return np.stack([np.interp(light, marks, axis) for axis in (a, b)], 1)
+    return np.stack([np.interp(light, marks, axis) for axis in (a, b)], -1)
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,7 +17,13 @@ from imgan.images.fields import (
 )
 from imgan.images.oklab import to_oklab
 from imgan_edit.regions.matting import alpha_matte, layers
-from imgan_edit.regions.view import View
+from imgan_edit.regions.view import View, bounds
+
+COARSE, AROUND = 16.0, 0.6
+"""Distance of the eyes, in pixels, at which hair is looked for; and how much around it and the face
+is looked at, in distances of the eyes."""
+
+NO_HAIR = "there is no hair to colour in this face, or too little"
 
 FINE = 56.0
 """Distance of the eyes, in pixels, at which mattes are solved at most."""
@@ -25,9 +31,6 @@ FINE = 56.0
 INSIDE, BEYOND = 0.08, 0.14
 """How far within the parser's border it is surely hair, and how far beyond it surely none, in
 distances of the eyes: what is between is unknown."""
-
-MISSED = 0.5
-"""And how far beyond it may be hair of the same colour that the parser did not see."""
 
 SPREAD = 0.03
 """The least deviation, in Oklab, of the colours of hair and of what is behind it."""
@@ -45,6 +48,16 @@ FLOOR = 0.04
 HUE, OTHER = 0.015, (2.8, 4.5)
 """The least deviation of Oklab's a and b in hair, and how many deviations are another colour."""
 
+WIDEST = 0.115
+"""How wide the border may be in which a pixel is partly hair, in distances of the eyes."""
+
+HUES = 0.035
+"""The deviation of a and b in hair that has several colours."""
+
+ALIKE, CONFUSED = 3.0, 0.45
+"""How near to the hair's colours, squared and in their variance, what is around it looks like hair;
+and which part of it may."""
+
 FEATURES = (
     "left_eye", "right_eye", "left_brow", "right_brow", "nose", "mouth", "glasses", "hat", "earring"
 )  # fmt: skip
@@ -54,16 +67,13 @@ LEAST = 0.02
 """Share of the face's own square that has to be hair."""
 
 
-@dataclass(frozen=True, eq=False)
-class Matte:
+class Matte(NamedTuple):
     """A pixel's colour is `alpha` of hair and the rest of what is behind (Porter and Duff 1984)."""
 
     alpha: Floats
     """[h, w] in 0..1, at the view's size."""
     hair: Floats
     """[h, w, 3] sRGB: the pixel as if it were hair all through."""
-    behind: Floats
-    """[h, w, 3] sRGB: the pixel as if there were no hair in it."""
 
 
 def hair_matte(view: View) -> Matte:
@@ -76,7 +86,44 @@ def hair_matte(view: View) -> Matte:
         fore, back = (resized(layer, *view.shape) for layer in (fore, back))
     share = alpha[..., None]
     rest = view.pixels - share * fore - (1 - share) * back
-    return Matte(alpha, (fore + share * rest).clip(0, 1), (back + (1 - share) * rest).clip(0, 1))
+    return Matte(alpha, (fore + share * rest).clip(0, 1))
+
+
+def hair_box(view: View) -> tuple[slice, slice]:
+    """Rows and columns of a view that hold its hair, its face and what is `AROUND` them. Raises
+    Failure where there is no hair."""
+    small = view.at(COARSE)
+    there = small.part("hair", "hat") > 0.05
+    if not there.any():
+        raise Failure(NO_HAIR)
+    there |= small.part("skin", "nose") > 0.5
+    margin = AROUND * small.eye_distance
+    place = []
+    for axis, side in enumerate(bounds(there)):
+        points = small.points[:, 1 - axis]
+        low, high = min(side.start, points.min()) - margin, max(side.stop, points.max()) + margin
+        scale = view.shape[axis] / small.shape[axis]
+        place.append(slice(max(0, int(low * scale)), min(view.shape[axis], int(high * scale) + 1)))
+    return place[0], place[1]
+
+
+def check_hair(view: View) -> None:
+    """Raises Failure for hair that cannot be told well from what is around it, or has no one
+    colour."""
+    small = view.at(FINE)
+    alpha = _solved(small)
+    unit = small.eye_distance
+    lab = to_oklab(small.pixels)
+    hues = lab[alpha > 0.95][:, 1:]
+    if len(hues) and np.sqrt(((hues - np.median(hues, 0)) ** 2).sum(1).mean()) > HUES:
+        raise Failure("this hair has several colours: it would become blotchy")
+    down, across = np.gradient(blurred(alpha, 0.04 * unit))
+    if (4 * alpha * (1 - alpha)).sum() > WIDEST * unit * np.hypot(down, across).sum():
+        raise Failure("this hair is so soft, or so curly, that its edge is not found")
+    around = smoothstep(blurred(alpha, 0.12 * unit), 0.02, 0.1) * (alpha < 0.1)
+    off, _ = _distance(lab, (alpha > 0.9).astype(np.float32), 0.3 * unit)
+    if (around * (off < ALIKE)).sum() > CONFUSED * around.sum():
+        raise Failure("this hair looks so much like what is around it that its edge is not found")
 
 
 def hair_alpha(view: View) -> Floats:
@@ -103,7 +150,7 @@ def _solved(view: View) -> Floats:
     if key not in view.mattes:
         hair, never = _parsed(view)
         if hair.sum() < LEAST * (2 * view.eye_distance) ** 2:
-            raise Failure("there is no hair to colour in this face, or too little")
+            raise Failure(NO_HAIR)
         sure, outside, guess, trust = _trimap(view, hair, never)
         known = np.maximum(sure, outside)
         wanted = np.where(known > 0.05, sure > outside, guess).astype(np.float32)
@@ -142,12 +189,7 @@ def _trimap(view: View, hair: Floats, never: Floats) -> tuple[Floats, Floats, Fl
     outside = np.maximum(far, bare)
     like_hair, spread = _distance(lab, sure, 0.3 * unit)
     like_rest, other = _distance(lab, outside, 0.2 * unit)
-    # Ends that the parser did not see: below, near hair, of its colours, unlike what else is there.
-    near = smoothstep(blurred(hair, MISSED * unit), 0.03, 0.2) * (1 - smoothstep(face, 0.2, 0.5))
-    near *= smoothstep(view.frame[1], -0.3, 0.3)
-    missed: Floats = near * (1 - smoothstep(like_hair, 1, 3)) * smoothstep(like_rest, 4, 9)
-    missed = smoothstep(blurred(missed, 0.04 * unit), 0.4, 0.7)
-    outside = np.maximum(outside * (1 - missed * (1 - bare)), never * (1 - sure))
+    outside = np.maximum(outside, never * (1 - sure))
     odds = (like_rest - like_hair) / 2 + 0.75 * np.log(other / spread)
     likely = 1 / (1 + np.exp(-odds.clip(-20, 20)))
     # Ears are so small that none of them is far from the parser's border.
@@ -164,7 +206,7 @@ def _trimap(view: View, hair: Floats, never: Floats) -> tuple[Floats, Floats, Fl
     lost = smoothstep(((lab - fore) * apart).sum(2) / (power + 1e-5), 0.15, 0.85)
     through *= power / (power + TELL**2 + 3 * spread)
     sure = sure * (1 - smoothstep(through * lost, 0.05, 0.3))
-    guess = np.maximum(missed, by_parser) * likely
+    guess = by_parser * likely
     guess += through * (by_parser * (1 - lost) - guess)
     return sure, outside, guess, GUESS * (1 + 20 * through**2)
 

@@ -8,6 +8,7 @@ from functools import cached_property
 from typing import Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from imgan.errors import Failure
 from imgan.images.fields import Floats, resized
@@ -29,6 +30,30 @@ class Masks(dict[str, Floats]):
     def at(self, height: int, width: int) -> Masks:
         """All of them at another size."""
         return Masks({name: resized(mask, height, width) for name, mask in self.items()})
+
+
+@dataclass(frozen=True)
+class Cut:
+    """A part of larger masks."""
+
+    whole: PartMasks
+    shape: tuple[int, int]
+    """Height and width of the whole."""
+    place: tuple[slice, slice]
+    """Rows and columns of it."""
+
+    def __getitem__(self, name: str, /) -> Floats:
+        return self.whole[name][self.place]
+
+    def at(self, height: int, width: int) -> Cut:
+        """The same part of smaller masks, to half a pixel."""
+        rows, columns = self.place
+        down, across = height / (rows.stop - rows.start), width / (columns.stop - columns.start)
+        shape = round(self.shape[0] * down), round(self.shape[1] * across)
+        top = min(round(rows.start * down), shape[0] - height)
+        left = min(round(columns.start * across), shape[1] - width)
+        place = slice(top, top + height), slice(left, left + width)
+        return Cut(self.whole.at(*shape), shape, place)
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,6 +131,26 @@ class View:
             points=self.points * scale,
             parts=self.parts.at(height, width),
         )
+
+    def cut(self, place: tuple[slice, slice]) -> View:
+        """Rows and columns of the view, as a view of their own."""
+        corner = np.array([place[1].start, place[0].start])
+        x, y, *_ = self.box
+        height, width = (side.stop - side.start for side in place)
+        return View(
+            self.pixels[place],
+            self.points - corner,
+            Cut(self.parts, self.shape, place),
+            (x + int(corner[0]), y + int(corner[1]), width, height),
+        )
+
+
+def bounds(where: NDArray[np.bool_]) -> tuple[slice, slice]:
+    """The rows and columns of the smallest box around all that is there, none if nothing is."""
+    rows, columns = (np.flatnonzero(where.any(axis)) for axis in (1, 0))
+    if not len(rows):
+        return slice(0, 0), slice(0, 0)
+    return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
 @dataclass(frozen=True, eq=False)
