@@ -30,7 +30,7 @@ and light strands would be less than the second apart."""
 ROOTS = 0.3
 """The part of being lightened that hair has not where it meets the skin."""
 
-SAME = 0.02, 0.1
+SAME = 0.03, 0.1
 """Colours that are nearer in Oklab than a constant and a part of their lightness are the same, if
 differences of a and b count twice."""
 
