@@ -119,7 +119,7 @@ def check_hair(view: View) -> None:
         raise Failure("this hair has several colours: it would become blotchy")
     down, across = np.gradient(blurred(alpha, 0.04 * unit))
     if (4 * alpha * (1 - alpha)).sum() > WIDEST * unit * np.hypot(down, across).sum():
-        raise Failure("this hair is so soft, or so curly, that its edge is not found")
+        raise Failure("the edge of this hair is not found: it is soft, thin, curly or covered")
     around = smoothstep(blurred(alpha, 0.12 * unit), 0.02, 0.1) * (alpha < 0.1)
     off, _ = _distance(lab, (alpha > 0.9).astype(np.float32), 0.3 * unit)
     if (around * (off < ALIKE)).sum() > CONFUSED * around.sum():
