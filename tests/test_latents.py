@@ -191,6 +191,18 @@ def test_the_table_and_the_heat_map(generator: str, faces: Path, tmp_path: Path)
         assert min(drawn.getpixel((drawn.width - 5, drawn.height - 30))) > 240
 
 
+def test_a_generator_of_styles_is_measured_with_labels_of_ones_own(
+    faces: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The one that ships, whatever the labels are of."""
+    monkeypatch.setattr("imgan_invert.evaluate.GENERATED", 4)
+    result = _run("--data", str(faces), "--model", "stylegan-cats", "--json")
+    assert result.exit_code == 0, result.exception
+    rows = [json.loads(line) for line in result.stdout.splitlines()]
+    assert [row["attribute"] for row in rows] == ["male", "smiling", "mean", "mean by chance"]
+    assert rows[0]["nearest direction"] == "smiling"
+
+
 def test_what_cannot_be_measured_is_said(generator: str, faces: Path, tmp_path: Path) -> None:
     (tmp_path / "there.png").write_bytes(b"mine")
     for words, line in (

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,6 +53,32 @@ mask = "mask.png"
 ELSEWHERE = ("-o", "out/", "--ray", "local", "--workers", "2", "--json")
 
 
+def started(*words: str) -> subprocess.Popen[str]:
+    # Others on this machine take memory, too; that is no reason for Ray to end a worker.
+    calm = {**os.environ, "RAY_memory_monitor_refresh_ms": "0"}
+    return subprocess.Popen(
+        words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=calm
+    )
+
+
+def rows_of(process: subprocess.Popen[str], count: int) -> list[dict[str, Any]]:
+    """The next rows that it prints."""
+    assert process.stdout is not None
+    lines = [process.stdout.readline() for _ in range(count)]
+    if not lines[-1]:
+        rest_of(process)
+    return list(map(json.loads, lines))
+
+
+def rest_of(process: subprocess.Popen[str]) -> tuple[list[dict[str, Any]], str]:
+    """All other rows, and its errors. The test is skipped where Ray itself does not come up."""
+    rest, errors = process.communicate(timeout=PATIENCE)
+    if "timed out during startup" in errors:
+        # Its raylet ends when an agent takes over 15 seconds to start: ray's issue 65983.
+        pytest.skip("this machine is too busy for Ray to start")
+    return list(map(json.loads, rest.splitlines())), errors
+
+
 def workers(home: Path) -> list[int]:
     """The processes of this test's workers."""
     found = []
@@ -70,16 +97,13 @@ def workers(home: Path) -> list[int]:
 def test_a_worker_that_is_killed_costs_one_picture(
     photos: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with subprocess.Popen(
-        command(*ELSEWHERE), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        rows = [json.loads(process.stdout.readline()) for _ in range(15)]
+    with started(*command(*ELSEWHERE)) as process:
+        rows = rows_of(process, 15)
         made = {path: path.stat().st_mtime_ns for path in Path("out").glob("*.png")}
         os.kill(workers(home)[0], signal.SIGKILL)
-        rest, errors = process.communicate(timeout=PATIENCE)
+        rest, errors = rest_of(process)
     assert process.returncode == 0, errors
-    rows += map(json.loads, rest.splitlines())
+    rows += rest
     assert sorted(row["input"] for row in rows) == sorted(str(p) for p in Path("in").iterdir())
     assert {row["status"] for row in rows} == {"done"}
     assert errors.count("its worker was lost; it is tried again") == 1
@@ -102,19 +126,16 @@ def test_failures_are_rows_and_a_stopped_batch_goes_on(photos: Path) -> None:
     Path("in/07.png").write_bytes(Path("in/07.png").read_bytes()[:9000])
     Path("out").mkdir()
     Path("out/03.png").write_bytes(b"precious")
-    with subprocess.Popen(
-        command(*ELSEWHERE), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        rows = [json.loads(process.stdout.readline()) for _ in range(20)]
+    with started(*command(*ELSEWHERE)) as process:
+        rows_of(process, 20)
         process.terminate()
-        process.communicate(timeout=PATIENCE)
+        rest_of(process)
     assert process.returncode == 128 + signal.SIGTERM
     there = len(os.listdir("out"))
     assert there < COUNT
-    done = subprocess.run(command(*ELSEWHERE), capture_output=True, text=True)
-    assert done.returncode == 1
-    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    with started(*command(*ELSEWHERE)) as process:
+        rows, errors = rest_of(process)
+    assert process.returncode == 1, errors
     failed = {row["input"]: row["error_code"] for row in rows if row["status"] == "failed"}
     assert failed == {"in/03.png": "exists", "in/07.png": "failed"}
     statuses = [row["status"] for row in rows]
@@ -136,17 +157,17 @@ def test_a_pipeline_is_worked_on_as_it_is_here(here: Path) -> None:
     mask[30:33, 40:43] = 255
     Image.fromarray(mask).save("mask.png")
     Path("p.toml").write_text(PIPELINE)
-    words = [sys.executable, "-m", "imgan", "run", "p.toml", "in", *ELSEWHERE]
-    done = subprocess.run(words, capture_output=True, text=True, timeout=PATIENCE)
-    assert done.returncode == 1, done.stderr
-    rows = {row["input"]: row for row in map(json.loads, done.stdout.splitlines())}
+    words = ("run", "p.toml", "in", *ELSEWHERE)
+    with started(sys.executable, "-m", "imgan", *words) as process:
+        told, errors = rest_of(process)
+    assert process.returncode == 1, errors
+    rows = {row["input"]: row for row in told}
     failed = rows.pop("in/5.png")
     assert failed["status"] == "failed"
     assert failed["error"].startswith("step 2 (inpaint): the mask is 80x60 px")
     assert {row["status"] for row in rows.values()} == {"done"}
-    assert all(
-        [step["op"] for step in row["steps"]] == ["adjust", "inpaint"] for row in rows.values()
-    )
+    steps = [[step["op"] for step in row["steps"]] for row in rows.values()]
+    assert steps == [["adjust", "inpaint"]] * 7
     outcomes = imgan.run(Path("p.toml"), "in", output="out/")
     statuses = [outcome.status for outcome in outcomes]
     assert statuses == ["already done"] * 5 + ["failed"] + ["already done"] * 2

@@ -107,7 +107,7 @@ def _attributes(data: Path, paths: list[Path]) -> tuple[list[str], NDArray[np.bo
     have them, [N, K]. Raises Failure when there is none."""
     listing = data / ATTRIBUTES_FILE
     if not listing.exists():
-        raise Failure(f"{listing} is missing: name CelebA's folder with --data")
+        raise Failure(f"{listing} is missing: the attributes of the pictures, as CelebA lists them")
     names, table = read_attributes(listing)
     try:
         has = np.stack([table[path.name] for path in paths]) > 0.5
