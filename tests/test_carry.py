@@ -10,7 +10,9 @@ from PIL import Image
 
 from imgan.images.tensors import Bytes
 from imgan.images.upsampling import (
+    LUMA,
     enlarged,
+    guided_chroma,
     guided_filter,
     guided_upsample,
     keep_color,
@@ -120,3 +122,16 @@ def test_kept_colours_have_the_other_luminance(photo: Bytes) -> None:
     luma = np.array([0.299, 0.587, 0.114])
     assert np.abs(kept @ luma - grey @ luma).max() <= 1
     assert np.abs((kept - photo).std(2)).max() <= 1
+
+
+def test_colours_end_where_the_photo_has_an_edge_and_its_luminance_stays() -> None:
+    gray = np.full((96, 192, 3), 90, np.uint8)
+    gray[:, 96:] = 170
+    small = reduced(gray, 96)
+    made = small.astype(int)
+    made[:, :49] += (-20, 0, 60)  # blue that runs over the edge, by one of the copy's pixels
+    result = guided_chroma(gray, small, made.clip(0, 255).astype(np.uint8))
+    assert np.abs(result @ LUMA - gray @ LUMA).max() <= 1
+    blue = result[48, :, 2].astype(int) - result[48, :, 0]
+    assert blue[40] > 40
+    assert blue[97] < 0.6 * blue[40]

@@ -27,7 +27,7 @@ from imgan.models.store import Models
 from imgan_exporters.onnx import write
 from imgan_translate import Preprocess, Translate
 from imgan_translate.ports import translator_form
-from imgan_translate.run import Translator, blended, choose, open_translator
+from imgan_translate.run import Translator, blended, choose, framed, open_translator
 from imgan_translate.traits import Direction, TranslatorTraits, Upsampling
 
 
@@ -117,6 +117,26 @@ def test_strength_blends(photo: Path) -> None:
     assert np.array_equal(_pixels("none.png"), before)
 
 
+def test_colours_leave_the_luminance_and_have_no_border() -> None:
+    card = store.find(store.installed(), "coloured")
+    gray = np.random.default_rng(0).integers(90, 160, (60, 100, 1)).repeat(3, 2).astype(np.uint8)
+    made = open_translator(card, "cpu")(gray).astype(int)
+    assert made.shape == gray.shape
+    # What the network adds is of one colour, so that is what comes of it everywhere.
+    assert np.abs((made - gray)[..., 0] - 31).max() <= 4
+    assert np.abs((made - gray) @ (0.299, 0.587, 0.114)).max() <= 1
+
+
+@pytest.mark.parametrize(("height", "width"), [(40, 100), (100, 40), (64, 64)])
+def test_a_photo_stands_in_the_middle_of_its_reflection(height: int, width: int) -> None:
+    photo = np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+    whole, (top, left) = framed(photo)
+    assert whole.shape[0] == whole.shape[1] >= 1.2 * max(height, width)
+    assert np.array_equal(whole[top : top + height, left : left + width], photo)
+    assert np.array_equal(whole[top - 1, left : left + width], photo[0])
+    assert np.array_equal(whole[top : top + height, left - 1], photo[:, 0])
+
+
 @pytest.mark.parametrize("gain", [0.5, 2])
 def test_a_card_may_make_changes_weaker_or_stronger(gain: float) -> None:
     card = store.find(store.installed(), "warmer")
@@ -156,7 +176,10 @@ def test_texture_drawn_onto_an_even_sky_is_suppressed_where_the_card_says_so(
 def test_a_trait_that_is_not_known_here_is_told_in_one_line(here: Path) -> None:
     card = store.find(store.installed(), "warmer")
     for traits, line in (
-        ({"upsampling": "bicubic"}, "its trait upsampling is 'bicubic'; known are guided, detail,"),
+        (
+            {"upsampling": "bicubic"},
+            "its trait upsampling is 'bicubic'; known are guided, enlarged,",
+        ),
         ({"preprocess": "sepia"}, "its trait preprocess is 'sepia'; known are edges, gray"),
         ({"gain": "much"}, "its trait gain is 'much', and not a number"),
         ({"side": 96.5}, "its trait side is 96.5, and not a whole number"),

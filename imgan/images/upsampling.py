@@ -35,6 +35,9 @@ side."""
 STROKE = 1 / 128
 """Radius of the windows of `guided_filter`, of the longer side."""
 
+OBJECT = 1 / 48
+"""Radius of the windows of `guided_chroma`, of the longer side."""
+
 FINE = 1024
 """Longer side, in pixels, of the copy on which `guided_filter` measures them, at most."""
 
@@ -104,6 +107,25 @@ def guided_filter(
     mean, variance = local_stats(small, radius)
     lost = np.float32(flat) / (variance + np.float32(flat))
     return _through(photo, -lost, [(0, 0), (1, 1), (2, 2)], lost * mean, radius, meter)
+
+
+def guided_chroma(
+    gray: Bytes, small: Bytes, made: Bytes, meter: Callable[[float], None] = lambda share: None
+) -> Bytes:
+    """A gray photo in the chroma of what was made of a small copy of it.
+
+    In each window the chroma is a Y + b as nearly as can be, with Y the luminance of the copy: a
+    guided filter (He et al. 2013, equations 5, 6 and 8). So colours end where the photo has edges.
+    """
+    guide, after = (np.divide(picture, 255, dtype=np.float32) for picture in (small, made))
+    chroma, luma = after - (after @ LUMA)[..., None], guide[..., :1]
+    radius = window(small, OBJECT)
+    of_luma, of_chroma = boxed(luma, radius), boxed(chroma, radius)
+    variance = boxed(luma**2, radius) - of_luma**2
+    covariance = boxed(luma * chroma, radius) - of_luma * of_chroma
+    slopes = np.divide(covariance, variance + FLAT, dtype=np.float32)
+    offsets = np.subtract(of_chroma, slopes * of_luma, dtype=np.float32)
+    return _through(gray, slopes, [(0, 0), (1, 1), (2, 2)], offsets, radius, meter)
 
 
 def suppress_flat_texture(small: Bytes, made: Bytes) -> Bytes:

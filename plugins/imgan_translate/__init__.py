@@ -45,6 +45,8 @@ class Preprocess(StrEnum):
     """Its edges, dark on white."""
     gray = "gray"
     """Its luminance."""
+    paper = "paper"
+    """A drawing on white paper, without the borders of its scan."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +181,24 @@ class Pix2PixSettings(TranslateSettings):
         if self.generator == Network.unet:
             whole = self.crop & (self.crop - 1) == 0
             self.require(whole, "crop", "a power of 2 for the U-Net")
+
+
+@dataclass(frozen=True)
+class SketchFaceSettings(DomainSettings):
+    steps: Annotated[int, Option(help="The first one solves, so more are of no use.")] = 1
+    source: Annotated[str, Option(help="What the pictures are.")] = "sketch"
+    target: Annotated[str, Option(help="What they become.")] = "face"
+    seen: Annotated[int, Option(help="Principal components of a patch of the sketch.")] = 40
+    made: Annotated[int, Option(help="Principal components of a patch of the face.")] = 40
+    ridge: Annotated[float, Option(help="Ridge, in parts of the mean variance.")] = 0.1
+    reach: Annotated[
+        float, Option(help="How far places learn from their neighbours: sigma, in places.")
+    ] = 1.0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("seen", "made", "ridge", "reach"):
+            self.require(getattr(self, name) > 0, name, "above 0")
 
 
 @dataclass(frozen=True)
@@ -337,6 +357,17 @@ def register_recipes() -> Iterable[Recipe]:
             operation="translate",
             input="RGB -1..1",
             paper="Isola et al. 2017, arXiv:1611.07004",
+        ),
+        Recipe(
+            name="sketch-face",
+            summary="A face out of a sketch, in closed form, out of pairs.",
+            entry="imgan_translate.training.sketch_face:SketchFaceTask",
+            settings=SketchFaceSettings,
+            data="A folder of two folders with equal names, photos before sketches by name.",
+            ports="imgan_translate.ports:sketch_face",
+            operation="translate",
+            input="RGB -1..1",
+            paper="Liu et al. 2005, A nonlinear approach for face sketch synthesis",
         ),
         Recipe(
             name="translate-classifier",

@@ -115,7 +115,7 @@ def _of_pairs(shown: Shown) -> Iterator[Row]:
 def _shown(data: Path, card: ModelCard, device: str) -> tuple[Shown, bool]:
     """What is measured, and whether it is pairs."""
     translator = open_translator(card, device)
-    if translator.traits.preprocess is not None:
+    if translator.traits.preprocess is not None and translator.traits.faces is None:
         real = [_srgb(open_picture(path)) for path in pictures(data)]
         before = [PREPROCESS[translator.traits.preprocess](photo) for photo in real]
         return Shown([translator(photo) for photo in real], before, real), True

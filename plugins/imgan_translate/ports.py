@@ -9,8 +9,9 @@ from torch import nn
 
 from imgan.training.ports import Form, Port
 from imgan.training.task import Task
-from imgan_translate import STEP, Network, TranslateSettings
-from imgan_translate.traits import Direction, Faces
+from imgan_translate import STEP, Network, Preprocess, TranslateSettings
+from imgan_translate.local_regression import SIDE
+from imgan_translate.traits import Direction, Faces, Upsampling
 
 _CLASSIFIER = Form((Port("input", ("batch", 3, "height", "width")),))
 
@@ -37,6 +38,20 @@ def pix2pix(task: Task[Any], name: str, network: nn.Module) -> Form:
         traits["preprocess"] = str(settings.pairs)
     form = translator_form(settings.crop if settings.generator == Network.unet else None)
     return replace(form, traits=traits)
+
+
+def sketch_face(task: Task[Any], name: str, network: nn.Module) -> Form:
+    """Aligned sketches, of which the borders are taken first."""
+    traits: dict[str, float | str] = {
+        "from": task.settings.source,
+        "to": task.settings.target,
+        "side": SIDE,
+        "direction": Direction.backward,
+        "faces": Faces.aligned,
+        "preprocess": Preprocess.paper,
+        "upsampling": Upsampling.enlarged,
+    }
+    return replace(translator_form(SIDE), traits=traits)
 
 
 def _traits(settings: TranslateSettings, backward: bool, turned: bool) -> dict[str, float | str]:

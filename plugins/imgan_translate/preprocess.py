@@ -22,6 +22,13 @@ FULL = 0.95
 """The part of the gradients that is drawn lighter than black."""
 
 
+BLACK = 40
+"""Of 255: borders of scans are darker."""
+
+PAPER = 250
+"""What paper becomes, of 255."""
+
+
 def gray(rgb: Bytes) -> Bytes:
     """The luma, three times."""
     luma = np.asarray(Image.fromarray(rgb).convert("L"))
@@ -37,7 +44,24 @@ def edges(rgb: Bytes) -> Bytes:
     return np.repeat(drawn.round().astype(np.uint8)[..., None], 3, 2)
 
 
-PREPROCESS = {Preprocess.gray: gray, Preprocess.edges: edges}
+def bars(picture: Bytes) -> Bytes:
+    """255 where the border of a scan, or what a turned picture does not have, is black [H, W]."""
+    calm = Image.fromarray(picture).convert("L").filter(ImageFilter.MaxFilter(5))
+    dark = np.asarray(calm) < BLACK
+    black = np.zeros_like(dark)
+    for turns in range(4):
+        # Black from the border on, without a break.
+        inward = np.logical_and.accumulate(np.rot90(dark, turns), axis=0)
+        black |= np.rot90(inward, -turns)
+    return np.asarray(Image.fromarray(black).convert("L").filter(ImageFilter.MaxFilter(9)))
+
+
+def paper(rgb: Bytes) -> Bytes:
+    """A drawing on white paper, without color, and without the black borders of its scan."""
+    luma, black = np.asarray(Image.fromarray(rgb).convert("L")), bars(rgb) > 0
+    shade = max(128.0, float(np.quantile(luma[~black], 0.9))) if not black.all() else 255.0
+    white = np.where(black, 255, np.minimum(255, luma * (PAPER / shade)))
+    return np.repeat(white.astype(np.uint8)[..., None], 3, 2)
 
 
 def face_of(picture: Picture, number: int | None = None) -> Face:
@@ -52,6 +76,9 @@ def face_of(picture: Picture, number: int | None = None) -> Face:
             f"no face {number}: {len(found)} found; --face counts from the left", code="no-face"
         )
     return found[number - 1]
+
+
+PREPROCESS = {Preprocess.gray: gray, Preprocess.edges: edges, Preprocess.paper: paper}
 
 
 def square(picture: Picture, face: Face, side: int) -> Bytes:

@@ -15,10 +15,11 @@ from imgan.images import Picture, from_srgb, to_srgb
 from imgan.images.codecs import rows
 from imgan.images.tensors import Bytes, decode, encode
 from imgan.images.upsampling import (
+    FINE,
     enlarged,
+    guided_chroma,
     guided_filter,
     guided_upsample,
-    keep_color,
     reduced,
     suppress_flat_texture,
     with_detail,
@@ -32,10 +33,13 @@ from imgan.words import american
 from imgan_translate import STEP, Translate
 from imgan_translate.drawn.targets import TARGETS, Target
 from imgan_translate.drawn.winter import Winter
-from imgan_translate.preprocess import MARGIN, PREPROCESS, face_of, square
+from imgan_translate.preprocess import MARGIN, PREPROCESS, face_of, gray, square
 from imgan_translate.traits import Faces, TranslatorTraits, Upsampling
 
 OPERATION = "translate"
+
+MIRRORED = 1 / 8
+"""The reflection around a photo that is to be coloured, at least, in parts of its longer side."""
 
 PORTRAIT = 1024
 """The longest side of a translated face: beyond it there is nothing left to bring up."""
@@ -165,11 +169,13 @@ class Translator:
         traits = self.traits
         if traits.preprocess is not None:
             photo = PREPROCESS[traits.preprocess](photo)
+        if traits.upsampling is Upsampling.chroma:
+            return self._colored(photo)
         small = self._working(photo)
         made = self.paint(small)
         self.meter(0.3)
-        if traits.upsampling is Upsampling.chroma:
-            return keep_color(enlarged(made, photo.shape), photo)
+        if traits.upsampling is Upsampling.enlarged:
+            return enlarged(made, photo.shape)
         if traits.upsampling is Upsampling.suppress_flat_texture:
             made = suppress_flat_texture(small, made)
         upsample = guided_upsample if traits.upsampling is Upsampling.guided else with_detail
@@ -177,6 +183,24 @@ class Translator:
             return upsample(photo, small, made, self.meter.part(0.3, 1))
         large = upsample(photo, small, made, self.meter.part(0.3, 0.6))
         return guided_filter(large, traits.flat_variance, self.meter.part(0.6, 1))
+
+    def _colored(self, photo: Bytes) -> Bytes:
+        """The photo under the colours that a network gives it and its mirror image, in the mean:
+        where it is not sure the two differ. It sees a square with the photo's reflection around
+        it, so that nothing is squeezed and no border leaves a stripe; and the colours keep to what
+        is one shade in the photo (`guided_chroma`)."""
+        photo = gray(photo)
+        whole, (top, left) = framed(photo)
+        seen = self._working(whole)
+        both = [self.paint(seen), self.paint(seen[:, ::-1])[:, ::-1]]
+        self.meter(0.5)
+        small = reduced(photo, FINE)
+        height, width = photo.shape[:2]
+        box = np.array([left, top, left + width, top + height]) * len(seen) / len(whole)
+        made = Image.fromarray(np.mean(both, axis=0).round().astype(np.uint8))
+        bicubic = Image.Resampling.BICUBIC
+        made = made.resize((small.shape[1], small.shape[0]), bicubic, tuple(box))
+        return guided_chroma(photo, small, np.asarray(made), self.meter.part(0.5, 1))
 
     def paint(self, small: Bytes) -> Bytes:
         """What the network makes of a picture [H, W, 3], as large as that."""
@@ -250,6 +274,15 @@ class Drawing:
         photo = to_srgb(picture.pixels, picture.source)
         made = blended(photo, self.draw(photo, self.meter), self.operation.strength)
         return Result(picture.with_pixels(from_srgb(made, picture.source)))
+
+
+def framed(photo: Bytes) -> tuple[Bytes, tuple[int, int]]:
+    """A square with the photo in its middle and its reflection around it, and where it begins."""
+    height, width = photo.shape[:2]
+    side = max(height, width) + 2 * round(MIRRORED * max(height, width))
+    top, left = (side - height) // 2, (side - width) // 2
+    margins = (top, side - height - top), (left, side - width - left), (0, 0)
+    return np.pad(photo, margins, "symmetric"), (top, left)
 
 
 def blended(photo: Bytes, made: Bytes, strength: float) -> Bytes:

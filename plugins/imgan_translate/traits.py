@@ -15,6 +15,8 @@ class Upsampling(StrEnum):
 
     guided = "guided"
     """`guided_upsample`: the photo's own pixels, through the change of colours."""
+    enlarged = "enlarged"
+    """The network's picture, and nothing of the photo's."""
     detail = "detail"
     """`with_detail`: the network's picture enlarged, with the photo's finest detail."""
     suppress_flat_texture = "suppress-flat-texture"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import ClassVar, Generic, TypeVar
 import numpy as np
 import torch
 from numpy.random import Generator
-from PIL import Image, ImageFilter
+from PIL import Image
 from PIL.Image import Resampling
 from torch import Tensor, nn
 
@@ -24,9 +23,9 @@ from imgan.training.optim import Optim
 from imgan.training.task import Task
 from imgan_upscale import CompactSettings, SRResNetSettings, UpscaleSettings
 from imgan_upscale.net import Compact, SRResNet
+from imgan_upscale.training.degradations import degrade
 
 BICUBIC = Resampling.BICUBIC
-KERNELS = (BICUBIC, Resampling.BILINEAR, Resampling.BOX, Resampling.LANCZOS)
 
 U = TypeVar("U", bound=UpscaleSettings)
 
@@ -153,28 +152,6 @@ class Crops:
         x = rng.integers(small.shape[1] - size + 1)
         y2, x2, size2 = y * scale, x * scale, size * scale
         return small[y : y + size, x : x + size], large[y2 : y2 + size2, x2 : x2 + size2]
-
-
-def degrade(large: Bytes, size: int, rng: Generator) -> Bytes:
-    """A small picture as cameras and websites make it: blur, downscale, noise and JPEG, at random.
-
-    A light first-order form of Real-ESRGAN's degradations (Wang et al. 2021, section 3.1).
-    """
-    picture = Image.fromarray(np.ascontiguousarray(large))
-    if rng.random() < 0.7:
-        picture = picture.filter(ImageFilter.GaussianBlur(rng.uniform(0.2, 2.5)))
-    kernel = Resampling(rng.choice(KERNELS))
-    picture = picture.resize((size, size), kernel)
-    if rng.random() < 0.6:
-        grey = rng.random() < 0.4
-        noise = rng.normal(0, rng.uniform(1, 12), (size, size, 1 if grey else 3))
-        noisy = (np.asarray(picture) + noise).clip(0, 255).round().astype(np.uint8)
-        picture = Image.fromarray(noisy)
-    if rng.random() < 0.8:
-        stream = io.BytesIO()
-        picture.save(stream, "JPEG", quality=int(rng.integers(35, 96)))
-        picture = Image.open(stream)
-    return np.asarray(picture)
 
 
 def _detail(picture: Bytes) -> float:
