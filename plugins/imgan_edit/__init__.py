@@ -20,6 +20,7 @@ from imgan.recipes import Evaluation, Recipe, Settings, resolve
 from imgan.tables import show
 from imgan_edit.attributes import HAIR_COLOURS, MOST, NAMED, check, parse
 from imgan_generate import labelled_generator_of
+from imgan_inpaint import FillingSettings
 from imgan_invert import encoder_of, style_generator_of
 
 if TYPE_CHECKING:
@@ -96,6 +97,16 @@ class OcclusionSettings(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         self.require(self.width % 8 == 0, "width", "a multiple of 8")
+
+
+@dataclass(frozen=True)
+class RegionPainterSettings(FillingSettings):
+    lr: Annotated[
+        float, Option(help="Learning rate; in the second half of the run it falls to 0.")
+    ] = 5e-4
+    crop: Annotated[int, Option(help="Side of the square that is seen, in pixels.")] = 80
+    features: Annotated[float, Option(help="Weight of the distance by the bundled features.")] = 1.0
+    ema_decay: Annotated[float, Option(help="Decay of the moving average that is shipped.")] = 0.99
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -390,6 +401,18 @@ def register_recipes() -> Iterable[Recipe]:
             ports="imgan_edit.ports:CLASSIFIER",
             operation="evaluate",
             input="faces aligned as CelebA's, RGB -1..1, 64x64",
+        ),
+        Recipe(
+            name="region-painter",
+            summary="What paints fringes, beards and bare skin into hidden parts of faces.",
+            entry="imgan_edit.training.painter:RegionPainterTask",
+            settings=RegionPainterSettings,
+            data="Faces aligned as CelebA's in images/, CelebAMask-HQ's classes in masks/ under "
+            "the same names, and list_attr_celeba.txt.",
+            ports="imgan_edit.ports:PAINTER",
+            operation="edit",
+            input="frames of a face, RGB 0..1, holes, and what to paint; sides multiples of 8",
+            paper="Demir, Unal 2018, arXiv:1803.07422; Isola et al. 2017, arXiv:1611.07004",
         ),
     ]
 

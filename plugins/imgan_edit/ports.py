@@ -11,6 +11,7 @@ from imgan.training.ports import Form, Port
 from imgan.training.task import Task
 from imgan.training.weights import file_trait
 from imgan_edit.attributes import SLUGS
+from imgan_edit.regions.zones import THINGS
 
 _FACE = ("batch", 3, 64, 64)
 
@@ -30,6 +31,15 @@ DIRECTIONS = Form(
     magnitude=4,
 )
 """How much of each attribute to add, and how far to go from its plane, to a step of styles."""
+
+PAINTER = Form(
+    (
+        Port("image", ("batch", 3, "height", "width"), step=8),
+        Port("mask", ("batch", 1, "height", "width"), step=8),
+        Port("condition", ("batch", len(THINGS) + 1, "height", "width"), step=8),
+    )
+)
+"""Frames RGB in 0..1, holes, and `zones.planes`, to frames whose holes are filled."""
 
 
 def editor(task: Task[Any], name: str, network: nn.Module) -> Form:

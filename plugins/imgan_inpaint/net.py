@@ -24,12 +24,13 @@ class Generator(nn.Module):
 
     It works at an eighth of the picture's side, since a coarse picture is what is asked of it, and
     has no normalisation: its blocks begin as the identity. Known pixels come out as they went in.
+    It may be told what the hole is to be filled with, in `conditions` planes.
     """
 
-    def __init__(self, width: int = 24, blocks: int = len(DILATIONS)) -> None:
+    def __init__(self, width: int = 24, blocks: int = len(DILATIONS), conditions: int = 0) -> None:
         super().__init__()
         widths = [width, 2 * width, 5 * width]
-        inputs = [4, *widths]
+        inputs = [4 + conditions, *widths]
         self.down = nn.ModuleList(
             nn.Conv2d(inputs[i], wider, 5 if i == 0 else 3, 2, 2 if i == 0 else 1)
             for i, wider in enumerate(widths)
@@ -45,9 +46,11 @@ class Generator(nn.Module):
         _begin(self)
         nn.init.normal_(self.last.weight, std=1e-3)
 
-    def forward(self, image: Tensor, mask: Tensor) -> Tensor:
+    def forward(self, image: Tensor, mask: Tensor, condition: Tensor | None = None) -> Tensor:
         known = 1 - mask
         x = torch.cat([image * known - 0.5 * known, mask], 1)
+        if condition is not None:
+            x = torch.cat([x, condition], 1)
         for down in self.down:
             x = leaky_relu(down(x), SLOPE)
         x = self.blocks(x)
@@ -71,12 +74,13 @@ class Dilated(nn.Module):
 
 class Discriminator(nn.Module):
     """PG-GAN's two discriminators on layers that they share (section 3.2): a logit of the whole
-    picture, [N, 1], and one of each patch of 32 pixels, [N, 1, H/8, W/8]."""
+    picture, [N, 1], and one of each patch of 32 pixels, [N, 1, H/8, W/8]. It sees the generator's
+    conditions, too."""
 
-    def __init__(self, width: int = 24) -> None:
+    def __init__(self, width: int = 24, conditions: int = 0) -> None:
         super().__init__()
         self.shared = nn.Sequential(
-            nn.Conv2d(3, width, 4, 2, 1),
+            nn.Conv2d(3 + conditions, width, 4, 2, 1),
             nn.LeakyReLU(SLOPE),
             spectral_norm(nn.Conv2d(width, 2 * width, 4, 2, 1)),
             nn.LeakyReLU(SLOPE),
@@ -89,8 +93,9 @@ class Discriminator(nn.Module):
         )
         self.score = nn.Linear(4 * width * 4 * 4, 1)
 
-    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        shared = self.shared(image - 0.5)
+    def forward(self, image: Tensor, condition: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        x = image - 0.5
+        shared = self.shared(x if condition is None else torch.cat([x, condition], 1))
         whole = adaptive_avg_pool2d(self.whole(shared), 4)
         return self.score(whole.flatten(1)), self.patch(shared)
 

@@ -19,8 +19,8 @@ from imgan.recipes import Evaluation, Recipe, Settings
 if TYPE_CHECKING:
     from imgan.models.store import Models
 
-PUBLIC = ("parser",)
-"""Modules that other plugins may import: the parts of a face."""
+PUBLIC = ("parser", "training")
+"""Modules that other plugins may import: the parts of a face, and faces with known parts."""
 
 CLASSES = (
     "background",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -20,7 +21,7 @@ from imgan.training.loop import linear, set_rate
 from imgan.training.optim import Optim
 from imgan.training.perceptual import Features, distance, load_beside
 from imgan.training.task import Task
-from imgan_inpaint import InpaintSettings
+from imgan_inpaint import FillingSettings, InpaintSettings
 from imgan_inpaint.holes import Mask, draw_hole, read_masks
 from imgan_inpaint.net import Discriminator, Generator
 
@@ -28,22 +29,77 @@ SAMPLES = 8
 """Rows of a sample sheet."""
 
 
-class PGGANTask(Task[InpaintSettings]):
+S = TypeVar("S", bound=FillingSettings)
+
+
+class Filling(Task[S]):
     """Demir and Unal 2018, equation 4: L1 in the hole, and what two discriminators say of the
-    picture whose hole is filled, the one of all of it, the other of its patches."""
+    picture whose hole is filled, the one of all of it, the other of its patches.
+
+    A batch is photos, holes, and the planes that tell both networks what the holes are filled with.
+    """
 
     shipped = "generator"
 
-    def __init__(self, data: Path, settings: InpaintSettings) -> None:
+    conditions: ClassVar[int] = 0
+    """The number of those planes."""
+
+    def __init__(self, data: Path, settings: S) -> None:
         super().__init__(settings)
         self.data = data
-        self.networks["generator"] = Generator(settings.width, settings.blocks)
-        self.networks["discriminator"] = Discriminator(settings.discriminator_width)
+        self.networks["generator"] = Generator(settings.width, settings.blocks, self.conditions)
+        self.networks["discriminator"] = Discriminator(
+            settings.discriminator_width, self.conditions
+        )
         for name, network in self.networks.items():
             self.optimizers[name] = torch.optim.Adam(
                 network.parameters(), settings.lr, betas=(0.5, 0.99)
             )
         self.average("generator")
+
+    @cached_property
+    def features(self) -> Features:
+        return load_beside(self.networks["generator"])
+
+    def prepare(self, device: torch.device) -> None:
+        if self.settings.features:
+            _ = self.features
+
+    def step(self, step: int, batch: tuple[Tensor, ...], optim: Optim) -> Mapping[str, Tensor]:
+        photos, holes, *conditions = batch
+        settings = self.settings
+        generator, discriminator = self.networks["generator"], self.networks["discriminator"]
+        for optimizer in self.optimizers.values():
+            set_rate(optimizer, linear(settings, step))
+        with optim.autocast():
+            filled = generator(photos, holes, *conditions)
+            # What is known is given back as it was, so all of the error lies in the holes.
+            l1 = (filled - photos).abs().sum() / (3 * holes.sum())
+            whole, patch = (
+                softplus(-logits).mean() for logits in discriminator(filled, *conditions)
+            )
+            loss = settings.l1 * l1 + settings.whole * whole + settings.patch * patch
+            losses = {"l1": l1, "whole": whole, "patch": patch}
+            if settings.features:
+                losses["features"] = self.apart(filled, photos).mean()
+                loss = loss + settings.features * losses["features"]
+        optim.minimise(loss, self.optimizers["generator"])
+        with optim.autocast():
+            on_real = discriminator(photos, *conditions)
+            on_filled = discriminator(filled.detach(), *conditions)
+            real = sum(softplus(-logits).mean() for logits in on_real)
+            made = sum(softplus(logits).mean() for logits in on_filled)
+            losses["discriminator"] = (real + made) / 2
+        optim.minimise(losses["discriminator"], self.optimizers["discriminator"])
+        return {name: value.detach() for name, value in losses.items()}
+
+    def apart(self, filled: Tensor, photos: Tensor) -> Tensor:
+        """By the bundled features, [N]."""
+        return distance(self.features, filled, photos)
+
+
+class PGGANTask(Filling[InpaintSettings]):
+    """Photos of one kind, and holes anywhere in them."""
 
     @cached_property
     def photos(self) -> list[Bytes]:
@@ -59,14 +115,6 @@ class PGGANTask(Task[InpaintSettings]):
     @cached_property
     def masks(self) -> list[Mask]:
         return read_masks(Path(self.settings.masks)) if self.settings.masks else []
-
-    @cached_property
-    def features(self) -> Features:
-        return load_beside(self.networks["generator"])
-
-    def prepare(self, device: torch.device) -> None:
-        if self.settings.features:
-            _ = self.features
 
     def batch(self, step: int) -> tuple[Tensor, ...]:
         settings = self.settings
@@ -89,31 +137,6 @@ class PGGANTask(Task[InpaintSettings]):
         side, most = self.settings.crop, self.settings.hole
         holes = [draw_hole(rng, side, most=most, masks=self.masks) for _ in range(count)]
         return torch.from_numpy(np.stack(holes)[:, None]).float()
-
-    def step(self, step: int, batch: tuple[Tensor, ...], optim: Optim) -> Mapping[str, Tensor]:
-        photos, holes = batch
-        settings = self.settings
-        generator, discriminator = self.networks["generator"], self.networks["discriminator"]
-        for optimizer in self.optimizers.values():
-            set_rate(optimizer, linear(settings, step))
-        with optim.autocast():
-            filled = generator(photos, holes)
-            # What is known is given back as it was, so all of the error lies in the holes.
-            l1 = (filled - photos).abs().sum() / (3 * holes.sum())
-            whole, patch = (softplus(-logits).mean() for logits in discriminator(filled))
-            loss = settings.l1 * l1 + settings.whole * whole + settings.patch * patch
-            losses = {"l1": l1, "whole": whole, "patch": patch}
-            if settings.features:
-                losses["features"] = distance(self.features, filled, photos).mean()
-                loss = loss + settings.features * losses["features"]
-        optim.minimise(loss, self.optimizers["generator"])
-        with optim.autocast():
-            on_real, on_filled = discriminator(photos), discriminator(filled.detach())
-            real = sum(softplus(-logits).mean() for logits in on_real)
-            made = sum(softplus(logits).mean() for logits in on_filled)
-            losses["discriminator"] = (real + made) / 2
-        optim.minimise(losses["discriminator"], self.optimizers["discriminator"])
-        return {name: value.detach() for name, value in losses.items()}
 
     @torch.no_grad()
     def sample(self) -> Tensor:

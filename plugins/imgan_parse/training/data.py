@@ -44,6 +44,7 @@ class ParsedFaces:
     """
 
     def __init__(self, folder: Path, first: int | None = None, last: int | None = None) -> None:
+        self.names: list[str] = []
         self.images: list[Bytes] = []
         self.masks: list[Bytes] = []
         for path in pictures(folder / "images")[first:last]:
@@ -57,6 +58,7 @@ class ParsedFaces:
                     f"{mask}: not the classes 0 to {len(CLASSES) - 1} of {path}, or 255 where none "
                     "is known"
                 )
+            self.names.append(path.name)
             self.images.append(image)
             self.masks.append(_on_their_sides(classes.astype(np.uint8)))
         if not self.images:
