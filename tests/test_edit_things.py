@@ -35,14 +35,14 @@ def turned(yaw: float) -> NDArray[np.floating]:
 
 
 def plain(yaw: float = 0.0, **parts: NDArray[np.float32]) -> View:
-    """A face of one colour, skin all over its middle, with grain."""
+    """A face of one colour, skin all over its middle, with grain; hair is dark."""
     rng = np.random.default_rng(0)
     pixels = np.float32([0.8, 0.6, 0.5]) + rng.normal(0, 0.01, (SIZE, SIZE, 1))
     y, x = np.mgrid[:SIZE, :SIZE] + 0.5
     oval = ((x - 120) / 75) ** 2 + ((y - 120) / 100) ** 2 < 1
     empty = np.zeros((SIZE, SIZE), np.float32)
     masks = dict.fromkeys(CLASSES, empty) | {"skin": oval.astype(np.float32)} | parts
-    pixels = np.broadcast_to(pixels, (SIZE, SIZE, 3)).astype(np.float32)
+    pixels = (pixels * (1 - 0.8 * masks["hair"][..., None])).astype(np.float32)
     return View(pixels, turned(yaw), Masks(masks), (0, 0, SIZE, SIZE))
 
 
@@ -119,7 +119,26 @@ def test_hair_covers_the_temples() -> None:
     bare = add_eyeglasses(plain(-20), 1, np.random.default_rng(3), "wayfarer")
     covered = add_eyeglasses(view, 1, np.random.default_rng(3), "wayfarer")
     assert np.abs(bare.pixels - view.pixels)[:, 186:].max() > 0.2
-    assert np.abs(covered.pixels - view.pixels)[:, 186:].max() < 0.05
+    assert np.abs(covered.pixels - view.pixels)[:, 190:].max() < 0.05
+
+
+def test_arms_do_not_end_on_bare_skin() -> None:
+    view = plain()
+    pixels = worn(view, add_eyeglasses(view, 1, np.random.default_rng(3), "wayfarer"))
+    dark = (np.abs(pixels - view.pixels).max(2) > 0.2)[70:130]
+    for columns in (slice(48, 54), slice(186, 192)):
+        assert dark[:, columns].any(0).all()
+    # And they do not stick out beside the head.
+    assert not dark[:, 200:].any()
+
+
+def test_hair_hangs_before_rims() -> None:
+    lock = np.zeros((SIZE, SIZE), np.float32)
+    lock[:, 140:150] = 1
+    view = plain(hair=lock)
+    pixels = worn(view, add_sunglasses(view, 1, np.random.default_rng(3), "wayfarer"))
+    assert np.abs(pixels - view.pixels)[:, 142:148].max() < 0.1
+    assert np.abs(pixels - view.pixels)[:, 156:164].max() > 0.3
 
 
 def test_a_grey_photo_stays_grey() -> None:
@@ -138,6 +157,14 @@ def test_what_cannot_be_done_well_is_refused() -> None:
     glasses[85:120, 70:170] = 1
     with pytest.raises(Failure, match="already"):
         add_sunglasses(plain(glasses=glasses), 1, np.random.default_rng(0))
+    with pytest.raises(Failure, match="30 pixels between the eyes are too few"):
+        add_eyeglasses(plain().at(30), 1, np.random.default_rng(0))
+    soft = plain()
+    soft.pixels[:] = blurred(soft.pixels + glasses[..., None] * -0.5, 5)
+    with pytest.raises(Failure, match="too blurred"):
+        add_eyeglasses(soft, 1, np.random.default_rng(0))
+    with pytest.raises(Failure, match="hair hangs"):
+        add_eyeglasses(plain(hair=glasses), 1, np.random.default_rng(0))
 
 
 def test_softness_and_grain_are_those_of_the_photo() -> None:

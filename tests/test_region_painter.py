@@ -1,4 +1,4 @@
-"""The recipe `region-painter`: what hides of a face, and that what is painted is what is asked."""
+"""The recipe `region-painter`, and what is taken away from faces with its network."""
 
 from __future__ import annotations
 
@@ -18,6 +18,9 @@ from imgan.training.celeba import ATTRIBUTES_FILE
 from imgan.training.loop import fit
 from imgan.training.ports import export
 from imgan_edit import RegionPainterSettings
+from imgan_edit.regions.painter import Painter
+from imgan_edit.regions.removal import remove_eyeglasses, remove_moustache
+from imgan_edit.regions.view import Effect, Masks, View
 from imgan_edit.regions.zones import CENTRE, FRAMES, ON, THINGS, UNIT, Zone, grid, planes
 from imgan_edit.training.painter import RegionPainterTask
 from imgan_parse import CLASSES
@@ -131,3 +134,83 @@ def test_a_face_without_labels_is_told(faces: Path) -> None:
     listing.write_text(listing.read_text().rsplit("\n", 1)[0])
     with pytest.raises(Failure, match=r"no line for 5\.png"):
         made(faces).batch(0)
+
+
+def shown(*, glasses: bool = False, moustache: bool = False) -> View:
+    """A face of one colour; a painter that fills every hole with it, a little darker."""
+    side, unit = 240, 60.0
+    y, x = np.mgrid[:side, :side] + 0.5
+    across, down = (x - 120) / unit, (y - 90) / unit
+    pixels = np.full((side, side, 3), (0.8, 0.6, 0.5), np.float32)
+    pixels += np.random.default_rng(0).normal(0, 0.01, (side, side, 1)).astype(np.float32)
+    oval = ((x - 120) / 90) ** 2 + ((y - 120) / 110) ** 2 < 1
+    masks = dict.fromkeys(CLASSES, np.zeros((side, side), np.float32))
+    masks["skin"] = oval.astype(np.float32)
+    if moustache:
+        pixels[Zone().mustache(across, down) > 0.5] = 0.1
+    if glasses:
+        lens = np.hypot((np.abs(across) - 0.5) / 0.4, (down - 0.05) / 0.3)
+        pixels[(lens < 1) & (lens > 0.85)] = 0.1
+        masks["glasses"] = (lens < 1).astype(np.float32)
+        masks["skin"] = (oval & (lens >= 1)).astype(np.float32)
+    points = np.array([[-0.5, 0], [0.5, 0], [0, 0.62], [-0.44, 1.06], [0.44, 1.06]])
+    return View(pixels, (120, 90) + unit * points, Masks(masks), (0, 0, side, side), bare)
+
+
+def bare(view: View, frame: Any, hole: Any, there: Any, thing: str) -> Any:
+    assert thing == "bare"
+    painted = view.pixels.copy()
+    painted[there > 0] = (0.78, 0.58, 0.48)
+    return painted
+
+
+@pytest.mark.parametrize(
+    ("effect", "worn", "place"),
+    [
+        (remove_moustache, {"moustache": True}, (142, 120)),
+        (remove_eyeglasses, {"glasses": True}, (109, 90)),
+    ],
+)
+def test_things_become_skin_and_nothing_else_changes(
+    effect: Effect, worn: dict[str, bool], place: tuple[int, int]
+) -> None:
+    view = shown(**worn)
+    change = effect(view, 1, np.random.default_rng(0))
+    row, column = place
+    patch = np.s_[row - 2 : row + 3, column - 2 : column + 3]
+    assert view.pixels[patch].mean() < 0.4
+    assert change.pixels[patch].mean() == pytest.approx(0.61, abs=0.03)
+    assert change.where[patch].min() > 0.9
+    # It has the grain of the skin beside it.
+    assert 0.003 < change.pixels[patch].std(axis=(0, 1)).mean() < 0.03
+    # The eyes stay, and what is far away.
+    assert change.where[86:95, 145:156].max() == 0
+    assert change.where[:40].max() == change.where[220:].max() == 0
+
+
+def test_nothing_is_taken_away_that_is_not_there() -> None:
+    rng = np.random.default_rng(0)
+    with pytest.raises(Failure, match="no moustache is seen"):
+        remove_moustache(shown(), 1, rng)
+    with pytest.raises(Failure, match="no eyeglasses are seen"):
+        remove_eyeglasses(shown(), 1, rng)
+
+
+@pytest.mark.parametrize(("colour", "why"), [(0.1, "dark"), (0.98, "mirror")])
+def test_lenses_that_hide_the_eyes_are_refused(colour: float, why: str) -> None:
+    view = shown(glasses=True)
+    view.pixels[view.parts["glasses"] > 0.5] = colour
+    with pytest.raises(Failure, match=why):
+        remove_eyeglasses(view, 1, np.random.default_rng(0))
+
+
+def test_the_painter_paints_in_the_frame_and_meets_the_photo(faces: Path, tmp_path: Path) -> None:
+    task, file = made(faces), tmp_path / "painter.onnx"
+    recipe = registry().recipes["region-painter"]
+    export(recipe, task, file, Description(name="painter", operation=recipe.operation))
+    view = shown()
+    across, down = view.frame
+    hole = ((np.abs(across) < 0.3) & (np.abs(down - 0.9) < 0.2)).astype(np.float32)
+    painted = Painter(open_session(file, "cpu"))(view, FRAMES["chin"], hole, hole, "bare")
+    assert (painted[hole == 0] == view.pixels[hole == 0]).all()
+    assert np.abs(painted - view.pixels)[hole > 0].max() < 0.5

@@ -118,17 +118,24 @@ def grown(mask: Floats, radius: float) -> Floats:
 
 
 def warped(pixels: Floats, dx: Floats, dy: Floats) -> Floats:
-    """Each pixel (column i, row j) becomes the picture [h, w, C] at (i + dx, j + dy), cubic
-    (Catmull and Rom 1974). Pixels that stay where they are stay equal to the bit."""
+    """Each pixel (column i, row j) becomes the picture [h, w, C] at (i + dx, j + dy), as
+    `sampled`. Pixels that stay where they are stay equal to the bit."""
     moved = np.nonzero((dx != 0) | (dy != 0))
     result = pixels.copy()
     if not len(moved[0]):
         return result
-    height, width = pixels.shape[:2]
     y, x = moved[0] + dy[moved], moved[1] + dx[moved]
+    result[moved] = sampled(pixels, x, y).clip(0, 1)
+    return result
+
+
+def sampled(planes: Floats, x: Floats, y: Floats) -> Floats:
+    """The planes [h, w, C] at columns x and rows y [n], cubic (Catmull and Rom 1974), [n, C]; what
+    leaves them sees their edge."""
+    height, width = planes.shape[:2]
     row, column = np.floor(y).astype(np.intp), np.floor(x).astype(np.intp)
     down, across = _cubic(y - row), _cubic(x - column)
-    flat = pixels.reshape(height * width, -1)
+    flat = planes.reshape(height * width, -1)
     total = np.zeros((len(row), flat.shape[1]), np.float32)
     for j, weight_y in enumerate(down, -1):
         start = (row + j).clip(0, height - 1) * width
@@ -136,8 +143,7 @@ def warped(pixels: Floats, dx: Floats, dy: Floats) -> Floats:
         for i, weight_x in enumerate(across, -1):
             line += weight_x[:, None] * flat[start + (column + i).clip(0, width - 1)]
         total += weight_y[:, None] * line
-    result[moved] = total.clip(0, 1)
-    return result
+    return total
 
 
 def _cubic(t: NDArray[np.floating]) -> list[Floats]:

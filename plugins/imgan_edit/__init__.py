@@ -18,7 +18,7 @@ from imgan.models.cards import ModelCard, read_cards
 from imgan.operations import COMPOSITE, Listing, Operation, Process, Runtime
 from imgan.recipes import Evaluation, Recipe, Settings, resolve
 from imgan.tables import show
-from imgan_edit.attributes import HAIR_COLOURS, MOST, NAMED, check, parse
+from imgan_edit.attributes import HAIR_COLOURS, MOST, NAMED, PAINTED, check, parse
 from imgan_generate import labelled_generator_of
 from imgan_inpaint import FillingSettings
 from imgan_invert import encoder_of, style_generator_of
@@ -38,6 +38,9 @@ class Sheet(StrEnum):
 
 PARSER = "parse"
 """The card, and the operation, of what finds the parts of faces."""
+
+PAINTER = "edit-painter"
+"""The card of what paints the skin under things that are taken away."""
 
 
 class Engine(StrEnum):
@@ -289,6 +292,7 @@ class Edit(Operation):
         made_by = labelled_generator_of(models, editor), *_style_networks(models, editor)
         used = [editor, *filter(None, made_by)]
         used += [occlusion.card(models), attribute_classifier.card(models)]
+        used += filter(None, [self.painter(models)])
         return used + (receipt.cards(models) if self.limited else [])
 
     @property
@@ -306,6 +310,13 @@ class Edit(Operation):
                 "encoder (`imgan train stylegan-encoder`) and directions (`imgan directions`)"
             )
         return models.find(self.model or self.engine.model, PARSER if self.draws else "edit")
+
+    def painter(self, models: Models) -> ModelCard | None:
+        """The card of the network that paints what is under things that are taken away, if any
+        are."""
+        if self.draws and PAINTED & {*self.removed}:
+            return models.find(PAINTER, "evaluate")
+        return None
 
     def open(self, runtime: Runtime) -> Process:
         from imgan_edit import run, sheet
@@ -404,13 +415,13 @@ def register_recipes() -> Iterable[Recipe]:
         ),
         Recipe(
             name="region-painter",
-            summary="What paints fringes, beards and bare skin into hidden parts of faces.",
+            summary="What paints bare skin, fringes and beards into hidden parts of faces.",
             entry="imgan_edit.training.painter:RegionPainterTask",
             settings=RegionPainterSettings,
             data="Faces aligned as CelebA's in images/, CelebAMask-HQ's classes in masks/ under "
             "the same names, and list_attr_celeba.txt.",
             ports="imgan_edit.ports:PAINTER",
-            operation="edit",
+            operation="evaluate",
             input="frames of a face, RGB 0..1, holes, and what to paint; sides multiples of 8",
             paper="Demir, Unal 2018, arXiv:1803.07422; Isola et al. 2017, arXiv:1611.07004",
         ),

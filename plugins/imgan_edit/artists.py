@@ -25,6 +25,7 @@ from imgan_edit.regions.effects import EFFECTS, dyeing
 from imgan_edit.regions.engine import Sight, draw, see
 from imgan_edit.regions.hair_color import dyed
 from imgan_edit.regions.kept import KEPT, experimental
+from imgan_edit.regions.painter import Painter
 from imgan_edit.regions.view import Effect
 from imgan_parse.parser import Parser
 
@@ -114,6 +115,8 @@ class RegionsArtist(Artist):
     """What was looked at last: one face is edited again and again with --auto-strength."""
     experimental: bool = False
     """Whether it does what is seldom kept, too."""
+    painter: Painter | None = None
+    """What paints the skin under what is taken away, if anything is."""
 
     @property
     def edits(self) -> Collection[tuple[str, bool]]:
@@ -149,7 +152,7 @@ class RegionsArtist(Artist):
 
     def _seen(self, picture: Picture, face: Face) -> Sight:
         if not (self.last and self.last[0][0] is picture and self.last[0][1] is face):
-            self.last[:] = [(picture, face, see(picture, face, self.networks))]
+            self.last[:] = [(picture, face, see(picture, face, self.networks, self.painter))]
         return self.last[0][2]
 
     def desk(self, picture: Picture, face: Face) -> tuple[Picture, Face]:
@@ -161,13 +164,14 @@ def open_artist(operation: Edit, runtime: Runtime) -> Artist:
     artist: Artist
     card = operation.editor(runtime.models)
     if operation.draws:
-        color = operation.hair_color
+        color, painter = operation.hair_color, operation.painter(runtime.models)
         artist = RegionsArtist(
             Parser(runtime.session(card)),
             operation.seed,
             None if color is None else dyeing(dyed(color)),
             operation.strength,
             experimental=operation.experimental,
+            painter=Painter(runtime.session(painter)) if painter else None,
         )
     else:
         editor = open_editor(card, runtime)

@@ -54,6 +54,9 @@ _FOLLOWS: dict[tuple[str, bool], dict[str, bool]] = {
 }
 
 
+PAINTED = frozenset({"eyeglasses", "mustache"})
+"""What is taken away by a network that paints the skin under it."""
+
 MOST = 5.0
 """How many times --strength an attribute may have; nothing is drawn beyond."""
 

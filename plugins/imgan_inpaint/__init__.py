@@ -20,8 +20,8 @@ from imgan.references import Reference
 if TYPE_CHECKING:
     from imgan.models.store import Models
 
-PUBLIC = ("training",)
-"""Modules that other plugins may import: networks that fill, to be told what with."""
+PUBLIC = ("membrane", "training")
+"""Modules that other plugins may import: surfaces over holes, and what learns to fill them."""
 
 NAME = "inpaint"
 

@@ -19,6 +19,7 @@ from imgan_edit.regions.hair_color import DYES, Dye, hair_color
 from imgan_edit.regions.makeup import eye_makeup, lipstick, rosy_cheeks
 from imgan_edit.regions.matte import hair_box
 from imgan_edit.regions.mouth import close_mouth, no_smile, smile
+from imgan_edit.regions.removal import remove_eyeglasses, remove_moustache
 from imgan_edit.regions.skin import pale_skin, tanned_skin
 from imgan_edit.regions.view import Change, Effect, View, bounds
 
@@ -67,6 +68,8 @@ def dyeing(dye: Dye) -> Effect:
 
 
 EFFECTS: Mapping[tuple[str, bool], Effect] = {
+    ("eyeglasses", False): remove_eyeglasses,
+    ("mustache", False): remove_moustache,
     ("smiling", True): smile,
     ("smiling", False): no_smile,
     ("mouth-slightly-open", False): close_mouth,

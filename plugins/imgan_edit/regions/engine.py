@@ -15,7 +15,7 @@ from imgan.images import Picture, from_srgb, to_srgb
 from imgan.images.fields import Floats
 from imgan.images.upsampling import LUMA
 from imgan_edit.regions.effects import chained
-from imgan_edit.regions.view import Effect, View, bounds
+from imgan_edit.regions.view import Effect, Painter, View, bounds
 from imgan_parse import parser
 from imgan_parse.parser import Parser
 
@@ -114,8 +114,8 @@ class Sight(NamedTuple):
     seat: Seat
 
 
-def see(picture: Picture, face: Face, networks: Parser) -> Sight:
-    """Find the parts of a face of a photo."""
+def see(picture: Picture, face: Face, networks: Parser, painter: Painter | None = None) -> Sight:
+    """Find the parts of a face of a photo; `painter` is for what takes things away."""
     seat = Seat.of(picture, face)
     upright_pixels = np.ascontiguousarray(seat.turned(picture.pixels[seat.place]))
     crop = picture.with_pixels(upright_pixels, None)
@@ -125,7 +125,7 @@ def see(picture: Picture, face: Face, networks: Parser) -> Sight:
     height, width = crop.pixels.shape[:2]
     parts = networks.parse(crop, upright, (0, 0, width, height))
     box = seat.place[1].start, seat.place[0].start, width, height
-    view = View(parts.pixels.astype(np.float32) / 255, points, parts, box)
+    view = View(parts.pixels.astype(np.float32) / 255, points, parts, box, painter)
     return Sight(picture, face, view, seat)
 
 

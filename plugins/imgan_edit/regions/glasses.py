@@ -8,7 +8,7 @@ distances, so rims are antialiased at any size; its thickness is a stack of such
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -18,6 +18,7 @@ from imgan.errors import Failure
 from imgan.images.fields import Floats, blurred, resized, smoothstep, weighted_mean
 from imgan.images.oklab import from_linear, to_linear
 from imgan_edit.regions.finish import grain, softness
+from imgan_edit.regions.matte import hair_alpha
 from imgan_edit.regions.pose import Pose
 from imgan_edit.regions.view import Change, View
 
@@ -33,6 +34,21 @@ below."""
 
 EAR = (1.15, 0.0, -1.45)
 """Where a temple lies on the ear, on the right."""
+
+SMALLEST = 45.0
+"""Distance of the eyes, in pixels, below which rims are no more than smears."""
+
+LARGE = 60.0
+"""And below which wires are."""
+
+BLURRED = 0.045
+"""What is more blurred than this, in distances of the eyes, shows no rims as they are drawn."""
+
+COVERED = 0.3
+"""How much of the front hair may hide."""
+
+TURNED_AWAY = -0.13
+"""The sine of the turn beyond which the head hides its far temple."""
 
 FINE = 130.0
 """Eyes farther apart than so many pixels need no finer grid than the photo's own."""
@@ -99,8 +115,8 @@ SUN_SHAPES = ("wayfarer", "round", "aviator")
 
 ACETATE = {
     "black": (0.006, 0.006, 0.006),
-    "tortoise": (0.040, 0.015, 0.005),
     "brown": (0.022, 0.010, 0.006),
+    "navy": (0.007, 0.008, 0.014),
 }
 METAL = {
     "silver": (0.50, 0.50, 0.51),
@@ -111,9 +127,9 @@ METAL = {
 """What light the materials send back, in red, green and blue."""
 
 TINTS = {
-    "grey": (0.9, 0.95, 1.0),
-    "brown": (1.0, 0.66, 0.42),
-    "green": (0.72, 0.9, 0.66),
+    "grey": (0.95, 0.97, 1.0),
+    "brown": (1.0, 0.74, 0.54),
+    "green": (0.82, 0.95, 0.8),
 }
 
 
@@ -121,15 +137,21 @@ def add_eyeglasses(view: View, amount: float, rng: np.random.Generator, shape: s
     """Eyeglasses of a shape out of `CLEAR_SHAPES`, by chance if none is named.
 
     `amount` is how wide their rims are; none is no glasses. Raises Failure for a head that is
-    turned too far, and where there are glasses.
+    turned too far, a face that is too small or too blurred, and where there are glasses or hair.
     """
-    return _worn(view, rng, shape or str(rng.choice(CLEAR_SHAPES)), amount, None)
+    return _worn(view, rng, shape or _chosen(view, CLEAR_SHAPES, rng), amount, None)
 
 
 def add_sunglasses(view: View, amount: float, rng: np.random.Generator, shape: str = "") -> Change:
     """Sunglasses of a shape out of `SUN_SHAPES`; `amount` is how dark they are. Otherwise as
     `add_eyeglasses`."""
-    return _worn(view, rng, shape or str(rng.choice(SUN_SHAPES)), min(amount, 1.0), amount)
+    return _worn(view, rng, shape or _chosen(view, SUN_SHAPES, rng), min(amount, 1.0), amount)
+
+
+def _chosen(view: View, shapes: tuple[str, ...], rng: np.random.Generator) -> str:
+    """One of them; on a small face, one whose rims are not wires."""
+    large = view.eye_distance >= LARGE
+    return str(rng.choice([name for name in shapes if large or not FRAMES[name].metal]))
 
 
 def _worn(
@@ -143,6 +165,14 @@ def _worn(
         )
     if view.parts["glasses"].sum() > 0.15 * view.eye_distance**2:
         raise Failure("the face wears glasses already")
+    if view.eye_distance < SMALLEST:
+        raise Failure(
+            f"{view.eye_distance:.0f} pixels between the eyes are too few to draw glasses well "
+            f"(at least {SMALLEST:.0f})"
+        )
+    blur = softness(view.pixels.mean(2)[_face(view)])
+    if blur > BLURRED * view.eye_distance:
+        raise Failure("the face is too blurred to draw glasses on it well")
     if width <= 0:
         return Change(view.pixels, np.zeros(view.shape, np.float32))
     frame = FRAMES[shape]
@@ -153,20 +183,34 @@ def _worn(
     window = _window(view, pose)
     before = to_linear(view.pixels[window])
     canvas = _Canvas.over(window, pose)
-    look = _Look(np.array(palette[colour], np.float32), colour == "tortoise", frame.metal, rng)
+    look = _Look(np.array(palette[colour], np.float32), frame.metal)
     tint = np.array(TINTS[str(rng.choice(list(TINTS)))], np.float32)
 
-    hidden = view.part("hair", "hat")[window]
+    free = 1 - _hair(view)[window]
     front = _front(model, canvas, look, light, dark is None)
-    temples = _temples(view, model, canvas, look, light)
-    face = (1 - hidden) * view.part(
-        "skin", "nose", "left_eye", "right_eye", "left_brow", "right_brow", "left_ear", "right_ear"
-    )[window]
-    softened = max(0.0, softness(view.pixels.mean(2)[_face(view)]) ** 2 - 0.4**2) ** 0.5
+    solid = np.maximum(front.rim[..., 3], front.lens)
+    if (solid * free).sum() < (1 - COVERED) * solid.sum():
+        raise Failure("hair hangs before the eyes, where glasses would be")
+    front = replace(front, rim=front.rim * free[..., None], lens=front.lens * free)
+    temples = _temples(view, model, canvas, look, light) * free[..., None]
+    face = (
+        free
+        * view.part(
+            "skin",
+            "nose",
+            "left_eye",
+            "right_eye",
+            "left_brow",
+            "right_brow",
+            "left_ear",
+            "right_ear",
+        )[window]
+    )
+    softened = max(0.0, blur**2 - 0.4**2) ** 0.5
 
     after: Floats = before * (1 - face * _shadow(front, temples, pose, light))[..., None]
-    after = _over(after, temples, softened, 1 - hidden)
-    after = _through(after, front, light, canvas, softened, tint, dark, rng)
+    after = _over(after, temples, softened)
+    after = _through(after, front, light, canvas, softened, tint, dark)
     after = _over(after, front.rim, softened)
     after = from_linear(after)
     cover = blurred(front.rim[..., 3], softened + 0.3)
@@ -181,6 +225,15 @@ def _worn(
     pixels[window] = np.where(changed[..., None], after.clip(0, 1), pixels[window])
     where[window] = changed
     return Change(pixels, where)
+
+
+def _hair(view: View) -> Floats:
+    """How much of each pixel is hair or a hat, [h, w] in 0..1: what hangs before glasses."""
+    try:
+        hair = hair_alpha(view)
+    except Failure:
+        hair = view.parts["hair"]
+    return np.maximum(hair, view.parts["hat"])
 
 
 def _grains(rng: np.random.Generator, shape: tuple[int, ...]) -> Floats:
@@ -289,26 +342,9 @@ class _Look:
     """A material."""
 
     colour: Floats
-    mottled: bool
     metal: bool
-    rng: np.random.Generator
 
-    def albedo(self, u: Floats, v: Floats) -> Floats:
-        """[..., 3]: of tortoise shell it varies."""
-        colour = np.broadcast_to(self.colour, (*u.shape, 3))
-        if not self.mottled:
-            return colour
-        waves = np.zeros_like(u)
-        for _ in range(14):
-            direction, phase = self.rng.uniform(-1, 1, 2), self.rng.uniform(0, 6.28)
-            pitch = self.rng.uniform(12, 42)
-            waves += np.sin(pitch * (direction[0] * u + direction[1] * v) + phase)
-        amber = smoothstep(waves / 3.7, 0.1, 1.3)[..., None]
-        return colour * (1 - amber) * 0.55 + amber * np.array([0.30, 0.115, 0.022], np.float32)
-
-    def shaded(
-        self, albedo: Floats, normal: tuple[Floats, Floats, Floats], light: _Light
-    ) -> Floats:
+    def shaded(self, normal: tuple[Floats, Floats, Floats], light: _Light) -> Floats:
         """What is seen of a surface with these normals under light of level 1: [..., 3].
 
         Lambert's law, and a mirror image of a room with a bright ceiling (Schlick 1994 for how
@@ -323,10 +359,10 @@ class _Look:
         room = 0.08 + 0.75 * smoothstep(-ry, 0.0, 0.95)
         if self.metal:
             lamp = 1.2 * to_light**24
-            return albedo * (0.2 * lit + 0.12 + 0.8 * room + lamp)[..., None]
+            return self.colour * (0.2 * lit + 0.12 + 0.8 * room + lamp)[..., None]
         mirror = 0.045 + 0.955 * (1 - nz.clip(0, 1)) ** 5
-        gloss = mirror.clip(0, 0.08) * room + 0.14 * to_light**40
-        return albedo * (0.35 + 0.65 * lit)[..., None] + gloss[..., None]
+        gloss = mirror.clip(0, 0.09) * room + 0.22 * to_light**30
+        return self.colour * (0.35 + 0.65 * lit)[..., None] + gloss[..., None]
 
 
 class _Model:
@@ -473,7 +509,7 @@ def _front(model: _Model, canvas: _Canvas, look: _Look, light: _Light, clear: bo
             nx = nx + (1 - lean) * 0.10 * side * (u - CENTRE)
             ny = ny + (1 - lean) * (0.30 * (v - DROP) - 0.05)
         nz = np.sqrt((1 - nx * nx - ny * ny).clip(0.02))
-        seen = shade * look.shaded(look.albedo(side * u, v), (nx, ny, nz), light)
+        seen = shade * look.shaded((nx, ny, nz), light)
         total *= (1 - cover)[..., None]
         total[..., :3] += seen * cover[..., None]
         total[..., 3] += cover
@@ -505,14 +541,13 @@ def _temples(view: View, model: _Model, canvas: _Canvas, look: _Look, light: _Li
     pose, frame = model.pose, model.frame
     pixel = 1 / canvas.fine
     total = np.zeros((canvas.y.size, canvas.x.size, 4), np.float32)
-    head = view.part("skin", "left_ear", "right_ear", "nose")[canvas.window]
-    skin, near = (
-        np.repeat(np.repeat(plane, canvas.fine, 0), canvas.fine, 1)
-        for plane in (head, smoothstep(blurred(head, 0.04 * pose.scale), 0.05, 0.4))
-    )
+    head = view.part("skin", "left_ear", "right_ear", "nose", "hair")[canvas.window]
+    near = np.repeat(np.repeat(head, canvas.fine, 0), canvas.fine, 1)
     behind = WRAP * model.end + TILT * model.hinge_v
     hinge = np.array([0, 0, VERTEX]) + model.size * np.array([model.end, model.hinge_v, -behind])
     for side, name in zip((-1, 1), SIDES, strict=True):
+        if side * pose.rotation[2, 0] < TURNED_AWAY:
+            continue
         t = np.linspace(0, 1, 9)[:, None]
         ear = np.array([max(EAR[0], hinge[0]), EAR[1], EAR[2]])
         # Straight, and a little outward before it comes to the ear.
@@ -520,9 +555,8 @@ def _temples(view: View, model: _Model, canvas: _Canvas, look: _Look, light: _Li
         places[:, 0] += 0.03 * np.sin(np.pi * t[:, 0])
         line = pose.project(places * (side, 1, 1))
         slope = pose.rotation[1, 0] / max(pose.rotation[0, 0], 0.5)
-        facing = side * pose.rotation[2, 0]
         thick = 0.5 * (0.03 if frame.metal else 0.085 * model.rim / 0.06) * pose.scale
-        line = _to_ear(line, view.parts[f"{name}_ear"], side, slope)
+        line = _over_skin(_to_ear(line, view.parts[f"{name}_ear"], side, slope), view, side)
         distance = np.full(total.shape[:2], np.inf, np.float32)
         along = np.zeros_like(distance)
         for k, ((ax, ay), (bx, by)) in enumerate(pairwise(line)):
@@ -540,10 +574,8 @@ def _temples(view: View, model: _Model, canvas: _Canvas, look: _Look, light: _Li
         ny = 0.75 * bend
         nx = np.full_like(ny, side * 0.85) * np.sqrt(1 - ny * ny)
         nz = np.sqrt((1 - nx * nx - ny * ny).clip(0.02))
-        seen = 0.8 * look.shaded(look.albedo(along * 2.0, 0 * along + side), (nx, ny, nz), light)
-        if facing < 0:
-            cover = cover * (1 - skin) * smoothstep(np.full_like(cover, facing), -0.12, 0.0)
-        # An arm lies along the head: what would stick out beside it is the hair's, or behind it.
+        seen = 0.8 * look.shaded((nx, ny, nz), light)
+        # An arm lies along the head: nothing of it sticks out beside that.
         cover = cover * near
         total *= (1 - cover)[..., None]
         total[..., :3] += seen * cover[..., None]
@@ -570,6 +602,24 @@ def _to_ear(
     end = np.array([front, rows[top].mean().clip(*level)])
     t = np.linspace(0, 1, len(line))[:, None]
     return line[0] + (end - line[0]) * t
+
+
+def _over_skin(line: NDArray[np.floating], view: View, side: int) -> NDArray[np.floating]:
+    """A temple's line, longer where it would end on bare skin: arms go on to an ear, into the hair
+    or around the head."""
+    skin = view.part("skin")
+    height, width = skin.shape
+    way = line[-1] - line[0]
+    if side * way[0] < 1:
+        way = np.array([side * 1.0, 0.0])
+    way = way / np.abs(way[0])
+    steps = np.arange(round(0.6 * view.eye_distance))
+    x, y = (line[-1] + way * steps[:, None]).T.astype(int)
+    inside = (x >= 0) & (x < width) & (y >= 0) & (y < height)
+    bare = inside & (skin[y.clip(0, height - 1), x.clip(0, width - 1)] > 0.5)
+    more = len(steps) if bare.all() else int(bare.argmin())
+    t = np.linspace(0, 1, len(line))[:, None]
+    return line[0] + (line[-1] + way * more - line[0]) * t
 
 
 def _shadow(front: _Front, temples: Floats, pose: Pose, light: _Light) -> Floats:
@@ -609,7 +659,6 @@ def _through(
     softened: float,
     tint: Floats,
     dark: float | None,
-    rng: np.random.Generator,
 ) -> Floats:
     """What is seen through the lenses, and in them."""
     cover = blurred(front.lens, softened) if softened > 0.2 else front.lens
@@ -617,19 +666,20 @@ def _through(
     level = light.level[canvas.window].mean()
     # A lens is a part of a sphere: what it mirrors is the room, turned by twice its slope.
     slope_x, slope_y = 0.55 * front.side * u, 0.55 * v
-    lamp_x, lamp_y = 0.55 * light.direction[0] + rng.uniform(-0.1, 0.1), rng.uniform(-0.34, -0.26)
-    lamp = np.exp(-((((slope_x - lamp_x) / 0.20) ** 2 + ((slope_y - lamp_y) / 0.09) ** 2) ** 2))
-    sky = smoothstep(-slope_y, -0.10, 0.35)
+    # A lamp is seen where the photo's light has a side, near the rim on that side.
+    lx = float(light.direction[0])
+    sided = float(smoothstep(np.array(abs(lx)), 0.12, 0.4))
+    lamp = np.exp(-(((slope_x - 0.42 * np.sign(lx)) / 0.1) ** 2) - ((slope_y + 0.3) / 0.09) ** 2)
+    sky = smoothstep(-slope_y, -0.10, 0.5) * (0.6 + 0.4 * slope_x * np.sign(lx)).clip(0, 1)
     if dark is None:
         through: Floats = np.array([0.945, 0.955, 0.955], np.float32)
-        # As if coated: hardly anything but the lamp.
-        mirrored = level * (0.002 + 0.005 * sky + 0.03 * lamp)[..., None]
+        # As if coated.
+        mirrored = level * (0.003 + 0.014 * sky + 0.06 * sided * lamp)[..., None]
         mirrored = mirrored * np.array([0.85, 1.0, 0.95], np.float32)
     else:
-        above, below = rng.uniform(0.006, 0.014), rng.uniform(0.01, 0.035)
-        part = above + (below - above) * smoothstep(v, -0.5, 0.9)
+        part = 0.006 + 0.02 * smoothstep(v, -0.4, 1.0)
         through = (part**dark)[..., None] * tint
-        ground = 0.022 * smoothstep(slope_y, 0.02, 0.3)
-        mirrored = level * (0.002 + 0.2 * ground + 0.012 * sky + 0.04 * lamp)[..., None]
+        ground = smoothstep(slope_y, 0.02, 0.4)
+        mirrored = level * (0.003 + 0.004 * ground + 0.016 * sky + 0.03 * sided * lamp)[..., None]
         mirrored = mirrored * (0.5 + 0.5 * tint)
     return under * (1 - cover[..., None]) + (under * through + mirrored) * cover[..., None]

@@ -21,6 +21,7 @@ KEPT = {
     ("eyeglasses", True): Kept(3, 14, "small faces, hair before the face, bare temples"),
     ("no-beard", False): Kept(3, 11, "smooth chins; women and children"),
     ("sunglasses", True): Kept(3, 14, "small faces, hair before the face, bare temples"),
+    ("eyeglasses", False): Kept(1, 6, "thick frames, brows behind rims"),
     ("smiling", False): Kept(2, 14, "smiles that show teeth"),
     ("goatee", True): Kept(2, 11, "smooth chins; women and children"),
     ("young", False): Kept(2, 14, "hair and ground turn grey"),

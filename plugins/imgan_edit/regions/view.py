@@ -12,6 +12,15 @@ from numpy.typing import NDArray
 
 from imgan.errors import Failure
 from imgan.images.fields import Floats, resized
+from imgan_edit.regions.zones import Frame
+
+
+class Painter(Protocol):
+    """`regions.painter`'s."""
+
+    def __call__(self, view: View, frame: Frame, hole: Floats, there: Floats, thing: str) -> Floats:
+        """The view [h, w, 3], its hole [h, w] in 0..1 coarsely painted with a thing, at the pixels
+        that are `there` [h, w]."""
 
 
 class PartMasks(Protocol):
@@ -72,6 +81,8 @@ class View:
     """Where its parts are."""
     box: tuple[int, int, int, int]
     """x, y, width, height of the crop in the photo, or in the photo turned by quarters."""
+    painter: Painter | None = field(default=None, repr=False)
+    """The network that paints what is hidden."""
     mattes: dict[tuple[str, int, int], Floats] = field(default_factory=dict, repr=False)
     """What was solved already, by name, height and width: its copies share it, and so do the
     effects that change colours, which come after all that moves pixels."""

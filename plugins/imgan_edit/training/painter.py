@@ -103,7 +103,9 @@ class RegionPainterTask(Filling[RegionPainterSettings]):
         chances = np.array([SHARES[key] for key in self.has])
         drawn = rng.choice(len(chances), self.settings.batch_size, p=chances / chances.sum())
         keys = list(self.has)
-        return _stacked([self._lesson(*keys[k], rng) for k in drawn])
+        return _stacked(
+            [self._lesson(thing, where, rng) for thing, where in (keys[k] for k in drawn)]
+        )
 
     def _lesson(self, thing: str, where: str, rng: np.random.Generator) -> Lesson:
         index = int(rng.choice(self.has[thing, where]))
@@ -183,8 +185,10 @@ def _hidden(
     rng: np.random.Generator,
 ) -> tuple[Floats, Floats]:
     """A hole [h, w] of zeros and ones, and the matte: where about the thing is in it."""
-    zone = Zone(rng.uniform(0.92, 1.2), *rng.normal(0, 0.03, 2), soft=0.01)
-    rough = Zone(rng.uniform(0.9, 1.1), *rng.normal(0, 0.04, 2), soft=0.2)
+    scale, (across, down) = rng.uniform(0.92, 1.2), rng.normal(0, 0.03, 2)
+    zone = Zone(scale, across, down, soft=0.01)
+    scale, (across, down) = rng.uniform(0.9, 1.1), rng.normal(0, 0.04, 2)
+    rough = Zone(scale, across, down, soft=0.2)
     none = np.zeros(np.broadcast_shapes(x.shape, y.shape), np.float32)
     if where == "forehead":
         hole = zone.bangs(x, y) * (y < rng.uniform(-0.3, 0.0))
