@@ -18,13 +18,12 @@ from imgan.models.store import Models
 from imgan.operations import COMPOSITE, Meter, Runtime
 from imgan_translate import Translate
 from imgan_translate.drawn.canvas import render
-from imgan_translate.drawn.fields import softened
-from imgan_translate.drawn.painters import MONET, VAN_GOGH
+from imgan_translate.drawn.fields import simplified, softened
+from imgan_translate.drawn.painters import HOKUSAI, MONET, VAN_GOGH
 from imgan_translate.drawn.palettes import Palette, Repaint
 from imgan_translate.drawn.strokes import Layer, Strokes, Touch, plan
 from imgan_translate.drawn.targets import TARGETS
 from imgan_translate.drawn.winter import Winter
-from imgan_translate.drawn.woodblock import clusters
 from imgan_translate.run import drawn, list_domains
 
 
@@ -44,7 +43,9 @@ def test_every_target_keeps_the_scene_and_changes_the_surface(name: str) -> None
     assert made.shape == photo.shape
     assert made.dtype == np.uint8
     coarse = [softened(_lab(picture), 8)[..., 0] for picture in (photo, made)]
-    assert np.corrcoef(coarse[0].ravel(), coarse[1].ravel())[0, 1] > 0.9
+    # A print's sky is wiped darker above.
+    least = 0.8 if name == "hokusai" else 0.9
+    assert np.corrcoef(coarse[0].ravel(), coarse[1].ravel())[0, 1] > least
     assert np.abs(made.astype(int) - photo).mean() > 8
 
 
@@ -61,11 +62,11 @@ def test_it_looks_the_same_at_every_size_and_each_time(name: str) -> None:
     def draw(photo: Bytes) -> Bytes:
         return TARGETS[name].draw(photo, Meter())
 
-    small, large = _photo(200), _photo(600)
-    made = np.asarray(Image.fromarray(draw(large)).resize((200, 150), Image.Resampling.BOX))
-    apart = softened(_lab(made) - _lab(draw(small)), 3)
-    assert np.abs(apart[..., 0]).mean() < 0.02
-    assert np.array_equal(draw(small), draw(small))
+    small, large = _photo(360), _photo(720)
+    made, half = draw(small), Image.fromarray(draw(large)).resize((360, 270), Image.Resampling.BOX)
+    apart = softened(_lab(np.asarray(half)) - _lab(made), 4)
+    assert np.abs(apart[..., 0]).mean() < 0.025
+    assert np.array_equal(made, draw(small))
 
 
 def test_a_palette_lends_its_light_and_colours() -> None:
@@ -73,7 +74,8 @@ def test_a_palette_lends_its_light_and_colours() -> None:
     dark = np.concatenate(
         [rng.normal(0.3, 0.05, (40, 50, 1)), rng.normal(0, 0.02, (40, 50, 2))], 2
     ).astype(np.float32)
-    repainted = Repaint(light=1, colour=1, gain=(0.1, 10))(dark, MONET.palette)
+    whole = Repaint(light=1, colour=1, gain=(0.1, 10), darker=1, lighter=1)
+    repainted = whole(dark, MONET.palette)
     assert abs(np.median(repainted[..., 0]) - MONET.palette.lightness[4]) < 0.03
     aa, _, bb = Palette.of(repainted).covariance
     assert (aa, bb) == pytest.approx(
@@ -83,13 +85,24 @@ def test_a_palette_lends_its_light_and_colours() -> None:
     limited = Repaint(light=1, colour=1, gain=(1, 1.2))(dark, VAN_GOGH.palette)
     before, after = (lab[..., 1:].std((0, 1)) for lab in (dark, limited))
     assert (after < 1.21 * before).all()
+    # And a night stays a night.
+    assert (limited[..., 0] - dark[..., 0]).max() < 0.125
+
+
+def test_shadows_have_a_colour() -> None:
+    greys = np.zeros((40, 50, 3), np.float32)
+    greys[..., 0] = np.linspace(0.1, 0.9, 50)
+    plain, shaded = (Repaint(shade=shade)(greys, MONET.palette) for shade in ((0, 0), (0, -0.05)))
+    change = (shaded - plain)[..., 2]
+    assert change[:, 0].max() < -0.02
+    assert np.abs(change[:, -15:]).max() < 1e-6
 
 
 def test_strokes_follow_an_edge_and_stay_on_their_side() -> None:
     lab = np.zeros((80, 120, 3), np.float32)
     lab[..., 0] = np.where(np.arange(120) < 60, 0.3, 0.8)
     touch = Touch((Layer(60, 3, 3),), light=0, hue=0, streak=0, wander=0)
-    strokes = plan(lab, touch, np.random.default_rng(0))
+    (strokes,) = plan(lab, touch, np.random.default_rng(0))
     near = np.abs(strokes.x - 60) < 4
     assert near.sum() > 20
     assert (np.abs(strokes.sine[near]) > 0.95).all()
@@ -103,13 +116,42 @@ def test_strokes_follow_an_edge_and_stay_on_their_side() -> None:
 
 def test_fine_strokes_are_where_coarse_ones_fail() -> None:
     lab = np.full((90, 120, 3), [0.5, 0, 0], np.float32)
-    lab[30:60:4, 30:60, 0] = 0.9
+    lab[30:60:6, 30:60, 0] = lab[31:60:6, 30:60, 0] = 0.9
     touch = Touch((Layer(80, 3, 2), Layer(20, 3, 2, 0.05)))
-    strokes = plan(lab, touch, np.random.default_rng(0))
-    fine = strokes.half < 0.02 * 120
-    assert fine.sum() > 20
-    assert ((strokes.x[fine] > 20) & (strokes.x[fine] < 70)).all()
-    assert ((strokes.y[fine] > 20) & (strokes.y[fine] < 70)).all()
+    _, fine = plan(lab, touch, np.random.default_rng(0))
+    assert len(fine) > 20
+    assert ((fine.x > 20) & (fine.x < 70)).all()
+    assert ((fine.y > 20) & (fine.y < 70)).all()
+
+
+def test_lines_are_drawn_and_specks_are_not() -> None:
+    lab = np.full((200, 300, 3), [0.7, 0, 0], np.float32)
+    lab[20:180, 60:63, 0] = 0.2
+    rng = np.random.default_rng(0)
+    for y, x in rng.integers([20, 150], [180, 280], (60, 2)):
+        lab[y : y + 2, x : x + 2, 0] = 0.2
+    touch = Touch((Layer(80, 3, 2), Layer(8, 6, 3, 0.03, lines=True)))
+    _, lines = plan(lab, touch, rng)
+    assert (np.abs(lines.x - 61) < 6).mean() > 0.9
+
+
+def test_what_is_flat_and_what_is_texture_get_the_painters_own_direction() -> None:
+    rng = np.random.default_rng(0)
+    lab = np.full((200, 300, 3), [0.7, 0, 0], np.float32)
+    lab[:, 150:, 0] += 0.2 * rng.standard_normal((200, 150))
+    (strokes,) = plan(lab, Touch((Layer(40, 3, 4),)), rng)
+    for half in (strokes.x < 140, strokes.x > 160):
+        assert (np.abs(strokes.sine[half]) < 0.5).mean() > 0.75
+
+
+def test_simplifying_loses_specks_and_keeps_edges() -> None:
+    lab = np.full((60, 80, 3), [0.3, 0, 0], np.float32)
+    lab[:, 40:, 0] = 0.8
+    lab[20:22, 20:22, 0] = 0.8
+    simple = simplified(lab, 2.5)
+    assert simple[15:28, 12:28, 0].max() < 0.4
+    assert simple[30, 37, 0] < 0.35
+    assert simple[30, 43, 0] > 0.75
 
 
 def _stroke(**changed: float) -> Strokes:
@@ -124,7 +166,7 @@ def _stroke(**changed: float) -> Strokes:
 def test_a_stroke_lies_where_it_was_planned(scale: int) -> None:
     ground = np.full((80, 100, 3), 255, np.uint8)
     rng = np.random.default_rng(0)
-    painted = render(_stroke(), ground, 80 * scale, 100 * scale, 0.3, rng, Meter())
+    painted = render([_stroke()], ground, 80 * scale, 100 * scale, 0.3, rng, Meter())
     red = painted[..., 1] < 128
     y, x = (axis / scale for axis in np.nonzero(red))
     assert abs(x.mean() - 50) < 1.5
@@ -137,17 +179,34 @@ def test_a_stroke_lies_where_it_was_planned(scale: int) -> None:
 def test_a_curved_stroke_bends_to_the_left_of_its_tangent() -> None:
     ground = np.full((80, 100, 3), 255, np.uint8)
     rng = np.random.default_rng(0)
-    painted = render(_stroke(curvature=0.04), ground, 80, 100, 0.3, rng, Meter())
+    painted = render([_stroke(curvature=0.04)], ground, 80, 100, 0.3, rng, Meter())
     y, x = np.nonzero(painted[..., 1] < 128)
     assert y[np.abs(x - 50) < 3].mean() == pytest.approx(40, abs=1.5)
     assert y[np.abs(x - 50) > 16].mean() > 45
 
 
-def test_clusters_find_the_colours_of_a_flag() -> None:
-    flag = np.repeat(np.array([[[0.9, 0, 0], [0.5, 0.2, 0.1], [0.3, 0, -0.2]]], np.float32), 40, 1)
-    flag = np.repeat(flag, 30, 0)
-    centres, labels = clusters(flag, 3, np.random.default_rng(0))
-    assert np.abs(centres[labels] - flag).max() < 1e-3
+def test_no_photo_is_seen_through_paint() -> None:
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, (100, 150, 3), np.uint8)
+    for painter in (MONET, VAN_GOGH):
+        made = _lab(painter(noise, Meter()))[..., 0]
+        assert abs(np.corrcoef(made.ravel(), _lab(noise)[..., 0].ravel())[0, 1]) < 0.4
+
+
+def test_a_print_has_whole_lines_and_a_sky_wiped_darker_above() -> None:
+    photo = np.full((240, 320, 3), (170, 200, 235), np.uint8)
+    photo[150:] = (120, 150, 80)
+    photo[150:153] = (30, 30, 30)
+    crumbs = np.random.default_rng(0).integers([170, 10], [230, 310], (50, 2))
+    for y, x in crumbs:
+        photo[y : y + 2, x : x + 4] = (60, 80, 40)
+    lab = _lab(HOKUSAI(photo, Meter()))
+    ink = np.linalg.norm(lab - np.array(HOKUSAI.contour), axis=2) < 0.12
+    assert ink[146:157].any(0).mean() > 0.95
+    assert ink[165:].mean() < 0.01
+    rows = lab[..., 0].mean(1)
+    assert rows[8] < 0.55
+    assert rows[120] > rows[40] + 0.05 > rows[8] + 0.1
 
 
 def test_to_finds_what_is_drawn_unless_a_network_is_asked_for() -> None:

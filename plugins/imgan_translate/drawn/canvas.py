@@ -1,12 +1,13 @@
-"""Strokes as paint: bristles, relief and the light on it, at any size.
+"""Strokes as paint: bristles, soft and ragged edges, relief and the light on it, at any size.
 
-Every pixel learns which stroke lies on top of it (polygons in an image of numbers), then all pixels
-are shaded at once: where a pixel is within its stroke says which bristle left it and how thick the
-paint is. Small pictures are painted larger and reduced, so edges are smooth.
+A layer of strokes is drawn in several goes. In each, every pixel learns which stroke lies on top
+there (polygons in an image of numbers); where it is within its stroke says which bristle left paint
+and how much, and that much of the paint covers what was there.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -21,28 +22,28 @@ from imgan.operations import Meter
 from imgan_translate.drawn.fields import Generator
 from imgan_translate.drawn.strokes import Strokes
 
-SIDE = 3000
-"""Longer side, in pixels, up to which a picture is painted larger than it is."""
+SIDES = 1200, 2400
+"""Longer side, in pixels, of what is painted, at least and at most; then it is resized."""
 
-LARGER = 3
-"""And how many times larger at most."""
+GOES = 2
+"""In which a layer's strokes are laid on."""
 
-BRISTLE = 1.1
+BRISTLE = 1.0
 """Width of a bristle's trace, in thousandths of the longer side; `RUN` is how far it stays."""
 
-RUN = 6.0
+RUN = 9.0
 
-RELIEF = 0.55
+RELIEF = 0.5
 """Distance, in the same, over which the relief's height is compared towards the light."""
 
 ROWS = 64
 
 _TEXTURE = 4096, 64
-"""Pixels across bristles, and steps of `RUN` along them; both wrap around."""
+"""Half pixels across bristles, and steps of `RUN` along them; both wrap around."""
 
 
 def render(
-    strokes: Strokes,
+    layers: Sequence[Strokes],
     ground: Bytes,
     height: int,
     width: int,
@@ -53,91 +54,113 @@ def render(
     """A painting [height, width, 3] from strokes planned on a picture as large as `ground`
     [h, w, 3], which is seen where no stroke lies."""
     longer = max(height, width)
-    larger = max(1.0, min(LARGER, SIDE / longer))
-    sides = round(width * larger), round(height * larger)
-    scale = sides[0] / ground.shape[1]
-    top = Image.new("I", sides)
-    draw = ImageDraw.Draw(top)
-    for number, outline in enumerate((strokes.outlines(rng) * scale).reshape(len(strokes), -1)):
-        draw.polygon(outline.tolist(), fill=number + 1)
-    under = np.asarray(Image.fromarray(ground).resize(sides, Image.Resampling.BICUBIC))
-    shade = _Shader.of(strokes, np.asarray(top), under, scale, max(sides) / 1000, impasto, rng)
-    painted = np.empty_like(under)
+    scale = min(max(longer, SIDES[0]), SIDES[1]) / longer
+    sides = max(1, round(width * scale)), max(1, round(height * scale))
+    under = Image.fromarray(ground).resize(sides, Image.Resampling.BICUBIC)
+    unit = max(sides) / 1000
+    canvas = _Canvas(
+        np.asarray(under, np.float32), np.zeros(sides[::-1], np.float32), unit, _bristles(unit, rng)
+    )
+    goes = [strokes.part(go, GOES) for strokes in layers for go in range(GOES)]
     with ThreadPoolExecutor() as threads:
-        for start, rows in threads.map(shade, range(0, sides[1], ROWS)):
-            painted[start : start + len(rows)] = rows
-            meter((start + len(rows)) / sides[1])
+        for number, strokes in enumerate(goes):
+            canvas.lay(strokes, sides[0] / ground.shape[1], threads, rng)
+            meter(0.9 * (number + 1) / len(goes))
+        painted = canvas.lit(impasto)
     if sides == (width, height):
         return painted
-    return np.asarray(Image.fromarray(painted).resize((width, height), Image.Resampling.LANCZOS))
+    return np.asarray(Image.fromarray(painted).resize((width, height), Image.Resampling.BICUBIC))
 
 
 @dataclass(frozen=True)
-class _Shader:
-    """Paints rows of pixels. `table` [N + 1, 14] has a stroke's facts side by side, so that one
-    look-up finds them all; row 0 is the ground."""
+class _Canvas:
+    """What is painted so far: `pixels` [H, W, 3] in sRGB, 0..255, and the `relief` [H, W]."""
 
-    top: NDArray[np.int32]
-    under: Bytes
-    table: Floats
-    texture: Floats
+    pixels: Floats
+    relief: Floats
     unit: float
-    impasto: float
+    texture: Floats
 
-    @classmethod
-    def of(
-        cls,
-        strokes: Strokes,
-        top: NDArray[np.int32],
-        under: Bytes,
-        scale: float,
-        unit: float,
-        impasto: float,
-        rng: Generator,
-    ) -> _Shader:
-        colour = 255 * from_oklab(strokes.colour)
+    def lay(
+        self, strokes: Strokes, scale: float, threads: ThreadPoolExecutor, rng: Generator
+    ) -> None:
+        """Paint strokes, planned on a copy `scale` times smaller, over what is there."""
         count = len(strokes)
+        if not count:
+            return
+        height, width = self.relief.shape
+        top = Image.new("I", (width, height))
+        draw = ImageDraw.Draw(top)
+        for number, outline in enumerate((strokes.outlines() * scale).reshape(count, -1)):
+            draw.polygon(outline.tolist(), fill=number + 1)
+        numbers = np.asarray(top)
+        colour = 255 * from_oklab(strokes.colour)
         columns = [
             scale * strokes.x,
             scale * strokes.y,
             strokes.cosine,
             strokes.sine,
             strokes.curvature / scale,
-            1 / (scale * strokes.half),
+            scale * strokes.half,
+            scale * strokes.back,
+            scale * strokes.ahead,
             rng.integers(0, _TEXTURE[0], count),
-            rng.uniform(0, 0.5, count),
             *colour.T,
             *(255 * from_oklab(strokes.colour + strokes.streak) - colour).T,
         ]
         table = np.stack(columns, 1).astype(np.float32)
-        table = np.concatenate([np.zeros((1, len(columns)), np.float32), table])
-        return cls(top, under, table, _bristles(unit, rng), unit, impasto)
 
-    def __call__(self, start: int) -> tuple[int, Bytes]:
-        """`start` and the rows from there on."""
+        def paint(start: int) -> None:
+            self._paint(numbers[start : start + ROWS], table, start)
+
+        list(threads.map(paint, range(0, height, ROWS)))
+
+    def _paint(self, numbers: NDArray[np.int32], table: Floats, start: int) -> None:
+        y, x = np.nonzero(numbers)
+        if not len(y):
+            return
+        facts = table[numbers[y, x] - 1].T
+        dx, dy = x.astype(np.float32) - facts[0], (y + start).astype(np.float32) - facts[1]
+        along = dx * facts[2] + dy * facts[3]
+        across = dy * facts[2] - dx * facts[3] - facts[4] / 2 * along**2
+        half, back, ahead = facts[5:8]
+        bristle = self._bristle(along, across, facts[8])
+        end = self._bristle(np.float32(0) * along, across, facts[8] + 977)
+        # Distances to the borders, in pixels: bristles end at different places, and run dry.
+        side = half * (1 + 0.1 * bristle) - np.abs(across)
+        ends = np.minimum(ahead - along, along - back) - half * (0.35 + 0.3 * end).clip(min=0)
+        soft = 0.9 + 0.12 * half
+        opaque = (side / soft).clip(0, 1) * (0.5 + ends / (2 * soft)).clip(0, 1)
+        run = ((along - back) / (ahead - back)).clip(0, 1)
+        opaque *= (1.25 - 0.5 * run**2 * (0.8 + 0.6 * bristle).clip(0, 2)).clip(0, 1)
+        colours = facts[9:12] + 0.6 * bristle * facts[12:15]
+        flank = (across / half).clip(-1, 1) ** 4
+        thick = 0.5 * (1 - flank) + 0.22 * bristle + 0.15 * run
+        place = y + start, x
+        for channel in range(3):
+            old = self.pixels[(*place, channel)]
+            self.pixels[(*place, channel)] = old + opaque * (colours[channel] - old)
+        old = self.relief[place]
+        self.relief[place] = old + opaque * (thick - 0.8 * old)
+
+    def lit(self, impasto: float) -> Bytes:
+        """[H, W, 3]: in light from the upper left."""
         shift = max(1, round(RELIEF * self.unit))
-        above = max(0, start - shift)
-        numbers = self.top[above : start + ROWS]
-        facts = self.table[numbers]
-        dx = np.arange(numbers.shape[1], dtype=np.float32) - facts[..., 0]
-        dy = np.arange(above, above + len(numbers), dtype=np.float32)[:, None] - facts[..., 1]
-        along = dx * facts[..., 2] + dy * facts[..., 3]
-        across = dy * facts[..., 2] - dx * facts[..., 3] - facts[..., 4] / 2 * along**2
-        bristle = self._bristle(along, across, facts[..., 6])
-        flank = (across * facts[..., 5]).clip(-1.2, 1.2) ** 4
-        relief = 0.55 * (1 - flank) + 0.22 * bristle + facts[..., 7]
-        # Light from the upper left, compared with what stands there.
-        lower = np.pad(relief, ((shift, 0), (shift, 0)), "edge")[:-shift, :-shift]
-        light = (self.impasto / 2 * (relief - lower)).clip(-0.16, 0.2)[..., None]
-        pixels = facts[..., 8:11] + 0.6 * bristle[..., None] * facts[..., 11:14]
-        pixels = np.where(numbers[..., None] == 0, self.under[above : start + ROWS], pixels)
-        pixels = pixels * (1 + light) + 18 * light.clip(min=0)
-        return start, np.rint(pixels[start - above :]).clip(0, 255).astype(np.uint8)
+        painted = np.empty(self.pixels.shape, np.uint8)
+        for start in range(0, len(painted), ROWS):
+            above = max(0, start - shift)
+            relief = self.relief[above : start + ROWS]
+            lower = np.pad(relief, ((shift, 0), (shift, 0)), "edge")[:-shift, :-shift]
+            light = (impasto / 2 * (relief - lower)).clip(-0.14, 0.16)[start - above :, :, None]
+            pixels = self.pixels[start : start + ROWS]
+            pixels = pixels * (1 + light) + 18 * light.clip(min=0)
+            painted[start : start + ROWS] = np.rint(pixels).clip(0, 255)
+        return painted
 
     def _bristle(self, along: Floats, across: Floats, seed: Floats) -> Floats:
         """How much paint a bristle left, around 0 with deviation 1."""
         rows, columns = _TEXTURE
-        row = (across + seed).astype(np.int32) & (rows - 1)
+        row = (2 * across + seed).astype(np.int32) & (rows - 1)
         place = along / (RUN * self.unit) + 0.37 * seed
         column = np.floor(place)
         part = place - column
@@ -150,7 +173,7 @@ class _Shader:
 def _bristles(unit: float, rng: Generator) -> Floats:
     """`_TEXTURE`: noise in bristles of `BRISTLE` units, that changes slowly along them."""
     rows, columns = _TEXTURE
-    traces = rng.standard_normal((max(4, round(rows / (BRISTLE * unit))), columns), np.float32)
+    traces = rng.standard_normal((max(4, round(rows / (2 * BRISTLE * unit))), columns), np.float32)
     image = Image.fromarray(traces).resize((columns, rows), Image.Resampling.BICUBIC)
     texture = np.asarray(image)
     weights = (1, 2, 3, 2, 1)

@@ -11,6 +11,7 @@ from imgan.images.tensors import Bytes
 from imgan.images.upsampling import reduced
 from imgan.operations import Meter
 from imgan_translate.drawn.canvas import render
+from imgan_translate.drawn.fields import simplified
 from imgan_translate.drawn.palettes import Palette, Repaint
 from imgan_translate.drawn.strokes import Flow, Layer, Touch, plan
 from imgan_translate.drawn.woodblock import Woodblock
@@ -34,7 +35,9 @@ class Painter:
         lab = self.repaint(to_oklab(small / np.float32(255)), self.palette)
         strokes = plan(lab, self.touch, rng)
         meter(0.2)
-        ground = np.rint(255 * from_oklab(lab)).astype(np.uint8)
+        # Where no stroke lies there is underpainting, and no photo.
+        under = simplified(lab, 0.2 * self.touch.layers[0].width * max(lab.shape) / 1000)
+        ground = np.rint(255 * from_oklab(under)).clip(0, 255).astype(np.uint8)
         height, width = photo.shape[:2]
         impasto = self.touch.impasto
         return render(strokes, ground, height, width, impasto, rng, meter.part(0.2, 1))
@@ -49,14 +52,14 @@ MONET = Painter(
     ),
     Touch(
         (
-            Layer(26, 3.2, 2.2),
-            Layer(16, 2.8, 1.5, 0.012),
-            Layer(10, 2.6, 1.6, 0.028),
-            Layer(6, 2.6, 1.6, 0.04),
-            Layer(3.6, 3, 1.4, 0.06),
+            Layer(19, 3, 1.8),
+            Layer(12, 2.8, 1.5, 0.012),
+            Layer(7.5, 2.8, 1.5, 0.026),
+            Layer(5, 2.8, 1.5, 0.042),
+            Layer(3, 6, 2.5, 0.032, lines=True),
         )
     ),
-    Repaint(),
+    Repaint(light=0.8, colour=0.75, shade=(0.01, -0.05)),
 )
 """Of 240 paintings: short dabs of mixed colours, the sky in broad level strokes."""
 
@@ -69,21 +72,22 @@ VAN_GOGH = Painter(
     ),
     Touch(
         (
-            Layer(20, 4.5, 2.4),
-            Layer(12, 5, 2.2),
-            Layer(7.5, 4.5, 1.6, 0.03),
-            Layer(4.5, 4, 1.4, 0.055),
+            Layer(20, 5, 2),
+            Layer(13, 5.5, 1.8, 0.008),
+            Layer(8, 5, 1.5, 0.022),
+            Layer(5, 4.5, 1.4, 0.038),
+            Layer(3, 6, 2.5, 0.032, lines=True),
         ),
         light=0.03,
-        hue=0.02,
+        hue=0.017,
         streak=0.035,
-        impasto=0.5,
+        impasto=0.55,
         tolerance=0.1,
         flow=Flow.SWIRL,
-        calm=4e-6,
+        calm=0.1,
         wander=0.05,
     ),
-    Repaint(light=0.6, colour=0.8, gain=(0.9, 1.9)),
+    Repaint(light=0.7, colour=0.9, gain=(1, 2.2), shade=(0, -0.08)),
 )
 """Of 26 paintings: long strokes of thick paint that swirl where nothing leads them."""
 
@@ -96,21 +100,21 @@ CEZANNE = Painter(
     ),
     Touch(
         (
-            Layer(30, 2.2, 2.2),
-            Layer(18, 2.6, 2),
-            Layer(11, 2.6, 1.6, 0.03),
-            Layer(6.5, 2.6, 1.5, 0.045),
-            Layer(4, 2.8, 1.3, 0.07),
+            Layer(24, 2.2, 1.8),
+            Layer(15, 2.2, 1.6, 0.01),
+            Layer(9, 2.4, 1.5, 0.028),
+            Layer(5.5, 2.6, 1.5, 0.045),
+            Layer(3, 6, 2.5, 0.032, lines=True),
         ),
         light=0.022,
         streak=0.02,
         impasto=0.16,
         tolerance=0.09,
         flow=Flow.SLANT,
-        calm=4e-4,
-        wander=0.05,
+        calm=0.3,
+        wander=0.08,
     ),
-    Repaint(light=0.6, colour=0.75),
+    Repaint(light=0.6, colour=0.85, gain=(0.9, 1.8), shade=(0, -0.06)),
 )
 """Of 20 paintings: his constructive stroke, short, parallel and slanted, over nearly everything."""
 
@@ -137,10 +141,11 @@ HOKUSAI = Woodblock(
         (0.7, -0.03, 0.045),  # greens
         (0.54, -0.045, 0.035),
         (0.42, -0.03, 0.01),
-        (0.6, 0.004, 0.02),  # diluted and full black
+        (0.62, 0.0, 0.008),  # diluted and full black
         (0.28, 0.005, 0),
     ),
     contour=(0.29, -0.01, -0.045),
-    repaint=Repaint(light=0.75, colour=0.8, gain=(0.7, 1.4)),
+    heaven=(0.42, -0.02, -0.085),
+    repaint=Repaint(light=0.75, colour=0.8, gain=(0.7, 1.4), darker=1, lighter=1),
 )
 """Of 8 prints: flat areas, lines in dark blue; the inks are those of his time."""

@@ -56,6 +56,11 @@ class Repaint:
     light: float = 0.7
     colour: float = 0.65
     gain: tuple[float, float] = (0.7, 1.5)
+    darker: float = 0.06
+    lighter: float = 0.12
+    """How far lightness goes at most: a white sky stays light, and a night stays a night."""
+    shade: tuple[float, float] = (0.0, 0.0)
+    """a and b that black gets, and what is dark a part of: shadows have a colour of their own."""
 
     def __call__(self, lab: Floats, palette: Palette) -> Floats:
         """A photo [H, W, 3] in Oklab in the painter's colours.
@@ -70,13 +75,15 @@ class Repaint:
             [0, *own.lightness, 1],
             [DARKEST * palette.lightness[0], *palette.lightness, 1],
         )
-        light = lab[..., 0] + self.light * (tones - lab[..., 0])
+        change = (tones - lab[..., 0]).clip(-self.darker, self.lighter)
+        light = lab[..., 0] + self.light * change
         photo, wanted = (_matrix(p.covariance) for p in (own, palette))
         gains, axes = np.linalg.eigh(color_transfer(photo, wanted))
         matrix = (axes * gains.clip(*self.gain)) @ axes.T
         middle = np.array(own.mean)
         colours = (lab[..., 1:] - middle) @ matrix.T + (middle + np.array(palette.mean)) / 2
         colours = lab[..., 1:] + self.colour * (colours - lab[..., 1:])
+        colours = colours + (1 - 2 * light[..., None]).clip(min=0) * np.array(self.shade)
         chroma = np.hypot(colours[..., 0], colours[..., 1])[..., None]
         limit = SATURATED * palette.chroma
         compressed = np.minimum(chroma, limit) + 0.3 * np.maximum(chroma - limit, 0)

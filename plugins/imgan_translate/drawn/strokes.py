@@ -15,7 +15,10 @@ from enum import StrEnum
 import numpy as np
 
 from imgan.images.fields import Floats
-from imgan_translate.drawn.fields import Generator, noise, slopes, softened
+from imgan_translate.drawn.fields import Generator, noise, simplified, slopes, softened
+
+NOISE = 0.006
+"""Gradient of lightness, a pixel, that counts half."""
 
 PALE = 0.07
 """Chroma below which a stroke's hue varies less."""
@@ -29,18 +32,20 @@ class Flow(StrEnum):
     SWIRL = "swirl"
     """Round and round."""
     SLANT = "slant"
-    """Parallel, from the lower left to the upper right."""
+    """Parallel within patches, most from the lower left to the upper right."""
 
 
 @dataclass(frozen=True)
 class Layer:
     """Strokes of one size: `width` in units, `length` in widths, `cover` how often they cover the
-    picture, and the error of the coarser layer (in Oklab) from which on they are needed."""
+    picture, and the error of the coarser layer (in Oklab) from which on they are needed; 0:
+    everywhere. `lines`: only along what has one direction, such as masts and brows."""
 
     width: float
     length: float
     cover: float
     detail: float = 0.0
+    lines: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,18 +55,18 @@ class Touch:
     `hue` and `light`: deviations (in Oklab) of a stroke's colour, the first of a and b; `streak`
     those between the bristles of one stroke. `impasto`: how strongly the relief is lit.
     `tolerance`: the difference of colour that ends a stroke. `flow`, and how much it weighs
-    against the picture's own gradients (squared, in Oklab a pixel). `wander`: deviation of the
-    angle, in radians.
+    against the picture's own directions (1 is a clean edge). `wander`: deviation of the
+    angle, in radians, where there is no edge.
     """
 
     layers: tuple[Layer, ...]
     light: float = 0.018
     hue: float = 0.016
-    streak: float = 0.024
+    streak: float = 0.02
     impasto: float = 0.28
     tolerance: float = 0.085
     flow: Flow = Flow.LEVEL
-    calm: float = 1e-5
+    calm: float = 0.12
     wander: float = 0.12
 
 
@@ -89,18 +94,20 @@ class Strokes:
     def __len__(self) -> int:
         return len(self.x)
 
-    def outlines(self, rng: Generator) -> Floats:
-        """[N, 20, 2]: their outlines as x and y, tapered, with ragged ends."""
+    def part(self, number: int, count: int) -> Strokes:
+        """Every `count`-th of them, from `number` on."""
+        return Strokes(**{name: field[number::count] for name, field in vars(self).items()})
+
+    def outlines(self) -> Floats:
+        """[N, 16, 2]: as x and y, what their paint stays within."""
         count = len(self)
         column = (slice(None), None)
         back, ahead, half = (lengths[column] for lengths in (self.back, self.ahead, self.half))
         along = back + (ahead - back) * np.linspace(0, 1, 6, dtype=np.float32)
-        taper = np.array([0.72, 0.95, 1, 1, 0.95, 0.72], np.float32)
-        sides = half * taper * (1 + 0.08 * rng.standard_normal((2, count, 6), np.float32))
-        across = np.array([0.5, 0.15, -0.15, -0.5], np.float32) * half
-        ends = half * (0.15 + 0.28 * rng.standard_normal((2, count, 4), np.float32))
-        along = np.concatenate([along, ahead + ends[0], along[:, ::-1], back - ends[1]], 1)
-        left = np.concatenate([sides[0], across, -sides[1], -across], 1)
+        sides = half * np.array([0.75, 1, 1, 1, 1, 0.75], np.float32)
+        across = np.array([0.5, -0.5], np.float32) * half
+        along = np.concatenate([along, ahead.repeat(2, 1), along[:, ::-1], back.repeat(2, 1)], 1)
+        left = np.concatenate([sides, across, -sides, -across], 1)
         curvature = self.curvature[column]
         norm = np.hypot(curvature * along, 1)
         u = along - left * curvature * along / norm
@@ -111,38 +118,37 @@ class Strokes:
         return np.stack([x, y], 2)
 
 
-def plan(lab: Floats, touch: Touch, rng: Generator) -> Strokes:
-    """The strokes that paint a picture [H, W, 3] in Oklab."""
+def plan(lab: Floats, touch: Touch, rng: Generator) -> list[Strokes]:
+    """The strokes that paint a picture [H, W, 3] in Oklab, layer by layer."""
     unit = max(lab.shape[:2]) / 1000
     layers = []
-    coarser = 0.0
+    coarser: Floats | None = None
     for layer in touch.layers:
         width = layer.width * unit
-        error = _error(lab, coarser, width) if layer.detail else None
-        layers.append(_layer(lab, layer, width, error, touch, rng))
-        coarser = width
-    names = Strokes.__dataclass_fields__
-    return Strokes(**{n: np.concatenate([getattr(layer, n) for layer in layers]) for n in names})
-
-
-def _error(lab: Floats, coarser: float, width: float) -> Floats:
-    """[H, W]: how far strokes of the width `coarser` are from the picture."""
-    lost = np.linalg.norm(lab - softened(lab, 0.45 * coarser), axis=2)
-    return softened(lost, width / 2)
+        seen = simplified(lab, 0.3 * width)
+        # What the layers before could not show, and this one can.
+        error = None
+        if layer.detail and coarser is not None:
+            error = softened(np.linalg.norm(seen - coarser, axis=2), 0.4 * width)
+        layers.append(_layer(seen, layer, width, error, touch, rng))
+        coarser = seen
+    return layers
 
 
 def _layer(
-    lab: Floats, layer: Layer, width: float, error: Floats | None, touch: Touch, rng: Generator
+    seen: Floats, layer: Layer, width: float, error: Floats | None, touch: Touch, rng: Generator
 ) -> Strokes:
-    height, across = lab.shape[:2]
-    angles = _directions(lab[..., 0], width, touch, rng)
-    seen = softened(lab, 0.18 * width)
+    height, across = seen.shape[:2]
+    angles, coherence = _directions(seen[..., 0], width, touch, rng)
     x, y = _starts(height, across, width * np.sqrt(max(1, 0.6 * layer.length) / layer.cover), rng)
     if error is not None:
-        wanted = _at(error, x, y) > layer.detail * rng.uniform(0.7, 1.3, len(x))
+        wanted = _at(error, x, y) > layer.detail * rng.uniform(0.8, 1.2, len(x))
+        if layer.lines:
+            wanted &= _at(coherence, x, y) > 0.6
         x, y = x[wanted], y[wanted]
     count = len(x)
     deviation = rng.normal(0, touch.wander, count).astype(np.float32)
+    deviation *= (1.2 - 1.2 * _at(coherence, x, y)).clip(0, 1)
     angle = _at(angles, x, y) + deviation
     cosine, sine = np.cos(angle), np.sin(angle)
     colour = _at(seen, x, y)
@@ -152,25 +158,29 @@ def _layer(
     walks = []
     for sense in (1, -1):
         walker = _Walk(seen, angles, deviation, colour, touch.tolerance, reach)
-        walks.append(walker(x, y, sense * cosine, sense * sine, width / 2))
+        walks.append(walker(x, y, sense * cosine, sense * sine, width / 3))
     ends = [((ex - x) * cosine + (ey - y) * sine, (ey - y) * cosine - (ex - x) * sine)
             for ex, ey in walks]  # fmt: skip
     (ahead, left), (back, right) = ends
     # Least squares of left = curvature / 2 * along^2 at both ends.
     curvature = 2 * (left * ahead**2 + right * back**2)
     curvature = curvature / (ahead**4 + back**4 + 0.2 * width**4)
-    curvature = curvature.clip(-0.7 / width, 0.7 / width)
+    curvature = curvature.clip(-0.35 / width, 0.35 / width)
     # What is short is thin, not a dot.
     half = np.minimum(half, 0.25 * width + 0.4 * (ahead.clip(min=0) - back.clip(max=0)))
-    longest = 1.1 / np.maximum(np.abs(curvature), 1e-6)
+    longest = 0.8 / np.maximum(np.abs(curvature), 1e-6)
     ahead = np.minimum(ahead.clip(min=0) + 0.6 * half, longest)
     back = np.maximum(back.clip(max=0) - 0.6 * half, -longest)
-    mean = (2 * colour + sum(_at(seen, *walk) for walk in walks)) / 4
     # A pale sky in all hues would be confetti.
-    hue = touch.hue * (0.35 + 0.65 * (np.hypot(mean[:, 1], mean[:, 2]) / PALE).clip(max=1))
-    varied = rng.standard_normal((count, 3)) * np.stack([np.full(count, touch.light), hue, hue], 1)
-    streak = touch.streak * (rng.standard_normal((count, 3)) * 0.6 + [1, 0, 0])
-    fields = x, y, cosine, sine, curvature, back, ahead, half, mean + varied, streak
+    grey = (np.hypot(colour[:, 1], colour[:, 2]) / PALE).clip(max=1)
+    hue = touch.hue * (0.3 + 0.7 * grey)
+    deviations = np.stack([np.full(count, touch.light), hue, hue], 1)
+    # Neighbours are of one mixture, which drifts over the picture.
+    drift = np.stack([_at(noise(height, across, 0.04, rng), x, y) for _ in range(3)], 1)
+    varied = deviations * (0.6 * drift + 0.7 * rng.standard_normal((count, 3)))
+    streak = touch.streak * (rng.standard_normal((count, 3)) * 0.5 + [1, 0, 0])
+    streak[:, 1:] *= 0.3 + 0.7 * grey[:, None]
+    fields = x, y, cosine, sine, curvature, back, ahead, half, colour + varied, streak
     return Strokes(*(field.astype(np.float32) for field in fields))
 
 
@@ -244,27 +254,34 @@ class _Walk:
         return x, y
 
 
-def _directions(light: Floats, width: float, touch: Touch, rng: Generator) -> Floats:
-    """[H, W]: the angle of strokes, across the gradient, from the structure tensor; where there is
-    no gradient, the painter's own flow."""
-    dy, dx = slopes(softened(light, max(0.8, 0.35 * width)))
+def _directions(light: Floats, width: float, touch: Touch, rng: Generator) -> tuple[Floats, Floats]:
+    """[H, W] each: the angle of strokes, across the gradient, from the structure tensor, and how
+    much of one direction there is (0..1). Gradients count by their direction, not by their
+    strength, so a texture without direction is as calm as a plain; there, it is the painter's own
+    flow."""
+    dy, dx = slopes(softened(light, max(0.8, 0.25 * width)))
     tensor = np.stack([dx * dx, dx * dy, dy * dy], 2)
-    tensor = softened(tensor, 0.8 * width) + 0.03 * softened(tensor, 3 * width)
+    strength = tensor[..., :1] + tensor[..., 2:]
+    tensor = tensor / (strength + np.float32(NOISE**2 / max(1, 0.2 * width)))
+    tensor = softened(tensor, 0.7 * width) + 0.2 * softened(tensor, 2.5 * width)
+    xx, xy, yy = np.moveaxis(tensor / 1.2, 2, 0)
+    coherence = np.hypot(xx - yy, 2 * xy)
     height, columns = light.shape
     flow = _flow(touch.flow, height, columns, rng)
     dx, dy = -np.sin(flow), np.cos(flow)
-    tensor += touch.calm * np.stack([dx * dx, dx * dy, dy * dy], 2)
-    xx, xy, yy = np.moveaxis(tensor, 2, 0)
-    return 0.5 * np.arctan2(2 * xy, xx - yy) + np.float32(np.pi / 2)
+    weight = touch.calm
+    xx, xy, yy = xx + weight * dx * dx, xy + weight * dx * dy, yy + weight * dy * dy
+    angle = 0.5 * np.arctan2(2 * xy, xx - yy) + np.float32(np.pi / 2)
+    return angle, coherence
 
 
 def _flow(flow: Flow, height: int, width: int, rng: Generator) -> Floats:
     """[H, W]: the angle of strokes where the picture has none."""
     if flow is Flow.SWIRL:
         # Along the lines of equal height of smooth noise.
-        hills = noise(height, width, 0.17, rng) + 0.5 * noise(height, width, 0.09, rng)
+        hills = noise(height, width, 0.24, rng) + 0.25 * noise(height, width, 0.12, rng)
         dy, dx = slopes(hills)
         return np.arctan2(dx, -dy)
     if flow is Flow.SLANT:
-        return -0.9 + 0.2 * noise(height, width, 0.15, rng)
+        return -0.7 + 0.4 * np.tanh(3 * noise(height, width, 0.12, rng))
     return 0.25 * noise(height, width, 0.12, rng)

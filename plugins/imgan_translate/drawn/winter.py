@@ -21,6 +21,7 @@ from imgan.images.tensors import Bytes
 from imgan.images.upsampling import reduced
 from imgan.operations import Meter
 from imgan_translate.drawn.fields import Enlarged, noise, slopes, softened
+from imgan_translate.drawn.skies import sky, steepness
 from imgan_translate.drawn.snowfall import flakes
 
 SIZE = 800
@@ -133,14 +134,13 @@ def _cover(small: Floats) -> tuple[Cover, float]:
     lab = to_oklab(small)
     light = lab[..., 0]
     unit = max(small.shape) / 1000
-    # Roots, so that one edge is not texture.
-    steep = np.sqrt(unit * np.hypot(*slopes(softened(light, 1.2 * unit))))
+    steep = steepness(light, unit)
     texture = softened(steep, 4 * unit) ** 2
     plants = _plants(lab, texture, unit)
     # Dark plants may as well be their own reflection in water; firs are dark in winter too.
     plants *= smoothstep(_mean(light, plants, 6 * unit), 0.17, 0.27)
     rough = _rough(light, steep, plants, unit)
-    sky = _sky(lab, texture, unit)
+    skies = sky(lab, texture, unit)
     radius = max(2, round(6 * unit))
     ground, leaves = (
         np.maximum(smoothstep(guided(small, mask, radius, 4e-4), 0.15, 0.85), 0.95 * mask)
@@ -160,7 +160,7 @@ def _cover(small: Floats) -> tuple[Cover, float]:
     # What is rough and near is grass and low bushes, and lies under more snow.
     frost = _facing_up(crowns, unit)
     frost += 0.5 * smoothstep(_places(light), 0.5, 0.85) * (1 - frost)
-    return Cover(ground, leaves, frost, sky, snow, around), lit
+    return Cover(ground, leaves, frost, skies, snow, around), lit
 
 
 def _places(plane: Floats) -> Floats:
@@ -210,19 +210,6 @@ def _rough(light: Floats, steep: Floats, plants: Floats, unit: float) -> Floats:
     dark = 1 - smoothstep(_mean(light, plants, 9 * unit), 0.34, 0.44)
     rough = np.maximum(rough, dark * (1 - near))
     return softened(rough, 5 * unit)
-
-
-def _sky(lab: Floats, texture: Floats, unit: float) -> Floats:
-    """[H, W], 0..1: what is even, blue or light, and reaches down from the upper border."""
-    light, a, b = np.moveaxis(lab, 2, 0)
-    blue = smoothstep(-b + 0.25 * np.abs(a), 0.0, 0.03) + smoothstep(light, 0.6, 0.75)
-    clear = (blue.clip(max=1) * (1 - smoothstep(texture, 0.004, 0.012))).astype(np.float32)
-    clear = softened(clear, 3)
-    reached = np.minimum.accumulate(clear, axis=0)
-    # From the sides too: below a bird or a branch.
-    for _ in range(2):
-        reached = np.minimum(clear, smoothstep(softened(reached, 25 * unit), 0.25, 0.6))
-    return reached
 
 
 def _facing_up(light: Floats, unit: float) -> Floats:
