@@ -100,7 +100,6 @@ class Strokes:
 
     def outlines(self) -> Floats:
         """[N, 16, 2]: as x and y, what their paint stays within."""
-        count = len(self)
         column = (slice(None), None)
         back, ahead, half = (lengths[column] for lengths in (self.back, self.ahead, self.half))
         along = back + (ahead - back) * np.linspace(0, 1, 6, dtype=np.float32)

@@ -20,7 +20,7 @@ from imgan.images.oklab import from_oklab, to_oklab
 from imgan.images.tensors import Bytes
 from imgan.images.upsampling import reduced
 from imgan.operations import Meter
-from imgan_translate.drawn.fields import Enlarged, noise, slopes, softened
+from imgan_translate.drawn.fields import Enlarged, noise, softened
 from imgan_translate.drawn.skies import sky, steepness
 from imgan_translate.drawn.snowfall import flakes
 

@@ -83,13 +83,13 @@ class Woodblock:
         areas = flat + self.purity * (self._inked(flat) - flat)
         wiped = 0.85 * _upper_sky(small / np.float32(255), own, unit)
         areas += wiped[..., None] * (np.array(self.heaven, np.float32) - areas)
-        areas = 255 * from_oklab(areas)
+        colours = 255 * from_oklab(areas)
         contours = _contours(simplified(lab, AREA / 3 * unit)[..., 0], unit)
         meter(0.4)
         line = 255 * from_oklab(np.array(self.contour, np.float32))
 
         def ink(planes: Enlarged) -> Bytes:
-            pixels = planes.stacked(areas)
+            pixels = planes.stacked(colours)
             fibre = 0.7 * (planes(grain) + planes(threads))[..., None]
             drawn = smoothstep(planes(contours), 0.3, 0.6)[..., None]
             drawn = drawn * (0.92 + 0.06 * fibre).clip(0, 1)
