@@ -109,10 +109,12 @@ def much(view: View, change: NDArray[np.floating], *names: str) -> float:
     return float(np.abs(change).sum(2)[part].mean())
 
 
-def opened(slug: str, added: bool) -> View:
+def opened(slug: str, added: bool, grey: bool = False) -> View:
     """A face on which the effect can be done."""
     gap = 0.08 if slug == "mouth-slightly-open" else 0.0
-    return drawn(gap=gap, smiling=(slug, added) == ("smiling", False))
+    # Glasses are for larger faces.
+    scale = 1.3 if slug.endswith("glasses") else 1.0
+    return drawn(gap, scale, grey, smiling=(slug, added) == ("smiling", False))
 
 
 @pytest.mark.parametrize(("slug", "added"), DRAWN)
@@ -132,8 +134,7 @@ def test_effects_change_something_stay_off_the_ground_and_follow_the_amount(
 
 @pytest.mark.parametrize(("slug", "added"), DRAWN)
 def test_a_grey_face_gets_hardly_any_colour(slug: str, added: bool) -> None:
-    gap, smiling = 0.08 * (slug == "mouth-slightly-open"), (slug, added) == ("smiling", False)
-    view = drawn(grey=True, gap=gap, smiling=smiling)
+    view = opened(slug, added, grey=True)
     made = EFFECTS[slug, added](view, 1.0, np.random.default_rng(0))
     assert np.ptp(made.pixels, axis=2).max() < 0.06
 
