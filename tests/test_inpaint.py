@@ -6,6 +6,7 @@ import io
 import json
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -264,6 +265,28 @@ def test_only_usable_patches_are_copied() -> None:
     usable = np.ones_like(hole)
     usable[:, :32] = False
     assert np.abs(fill(picture, hole, usable)[hole] - 100).max() < 1
+
+
+@dataclass
+class Red:
+    """A network that says red, whatever it is shown."""
+
+    rim: int
+    side: int = 48
+    stays: bool = True
+
+    def __call__(self, picture: NDArray[np.float32], hole: NDArray[np.bool_]) -> Any:
+        return np.where(hole[..., None], np.float32([200, 0, 0]), picture)
+
+
+@pytest.mark.parametrize("rim", [0, 8])
+def test_what_a_network_says_stays_but_for_a_rim(rim: int) -> None:
+    picture = np.full((96, 96, 3), 100, np.float32)
+    hole = square(picture.shape, 24, 24, 48)
+    made = fill(picture, hole, guess=Red(rim))[..., 0]
+    assert made[48, 48] == pytest.approx(200, abs=4)
+    at_the_border = made[26, 26:70].mean()
+    assert at_the_border > 180 if rim == 0 else at_the_border < 130
 
 
 # ── as every command ──

@@ -30,12 +30,13 @@ class Painter:
 
     `side` is the longer side of what it sees; a network of one size sees all at it. `white` is the
     inputs' highest value and `span` the output's. `known` is 1 where the mask is white on what is
-    known, and 0 where it is white in the hole.
+    known, and 0 where it is white in the hole. `stays` and `rim` are as `Guess` has them.
     """
 
     session: Session
     side: int
     stays: bool
+    rim: int = 0
     known: int = 0
     white: float = 1
     span: float = 1
@@ -52,6 +53,7 @@ class Painter:
             session,
             side,
             stays=bool(card.number("stays", 0)),
+            rim=int(card.number("rim", 0)),
             known=int(card.number("known", 0)),
             white=card.number("white", 1),
             span=card.number("span", 1),

@@ -174,6 +174,10 @@ class Guessing:
     def stays(self) -> bool:
         return self.painter.stays
 
+    @property
+    def rim(self) -> int:
+        return self.painter.rim
+
     def __call__(self, picture: Floats, hole: Mask) -> Floats:
         source = self.picture.source
         if not source.icc:

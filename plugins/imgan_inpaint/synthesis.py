@@ -38,6 +38,11 @@ class Guess(Protocol):
     def stays(self) -> bool:
         """Whether it is kept as it is, and patches add what is finer alone."""
 
+    @property
+    def rim(self) -> int:
+        """How far from the border what stays gets all of its weight, in pixels of the picture that
+        it is shown: what lies nearer, the photo's patches know as well. 0: all of it stays."""
+
     def __call__(self, picture: Floats, hole: Mask) -> Floats:
         """From a picture [H, W, 3] in 0..255 and its hole [H, W] to one whose hole is filled."""
 
@@ -125,7 +130,7 @@ def fill(
     filled = _meet(levels[0], field)
     if guess is not None and guess.stays:
         assert guessed is not None
-        _keep(filled, guessed, levels)
+        _keep(filled, guessed, levels, guess.rim)
     return filled
 
 
@@ -179,12 +184,15 @@ def _take(level: Level, guess: Guess) -> Floats:
     return guessed
 
 
-def _keep(filled: Floats, guessed: Floats, levels: list[Level]) -> None:
-    """Change a filled picture, in place, so that made smaller it is what was guessed."""
+def _keep(filled: Floats, guessed: Floats, levels: list[Level], rim: int) -> None:
+    """Change a filled picture, in place, so that made smaller it is what was guessed; within `rim`
+    pixels of the border the less, the nearer."""
     small = filled
     for _ in levels[1:]:
         small, _ = halved(small, np.ones(small.shape[:2], bool))
-    apart = (guessed - small) * levels[-1].hole[..., None]
+    hole = levels[-1].hole
+    share = hole if rim == 0 else np.square(depth(hole, rim) / np.float32(rim))
+    apart = (guessed - small) * share[..., None]
     for level in levels[-2::-1]:
         apart = doubled(apart)[: level.shape[0], : level.shape[1]]
     hole = levels[0].hole
