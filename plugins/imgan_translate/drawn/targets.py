@@ -24,10 +24,10 @@ class Target:
 
 
 TARGETS: Mapping[str, Target] = {
-    "monet": Target(painters.MONET, "short dabs of mixed colours", Kept(5, 18)),
-    "van-gogh": Target(painters.VAN_GOGH, "long swirling strokes of thick paint", Kept(4, 12)),
-    "cezanne": Target(painters.CEZANNE, "short parallel strokes, slanted", Kept(2, 12)),
-    "hokusai": Target(painters.HOKUSAI, "a print from wood blocks, with contours", Kept(1, 12)),
+    "monet": Target(painters.MONET, "short dabs of mixed colours", Kept(2, 9)),
+    "van-gogh": Target(painters.VAN_GOGH, "long swirling strokes of thick paint", Kept(1, 5)),
+    "cezanne": Target(painters.CEZANNE, "short parallel strokes, slanted", Kept(2, 6)),
+    "hokusai": Target(painters.HOKUSAI, "a print from wood blocks, with contours", Kept(1, 11)),
     "winter": Target(
         Winter(), "snow on grass and on what faces up in trees, in a cold light", Kept(1, 24)
     ),
