@@ -23,7 +23,7 @@ MOST_TURNED = 30.0
 FADE = 0.03
 """How wide what is painted fades, in distances of the eyes."""
 
-LEAST_HAIR = 0.02
+LEAST_HAIR = 0.08
 """How much darker than the cheeks, in Oklab's lightness, skin with hair on it is."""
 
 
