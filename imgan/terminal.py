@@ -5,10 +5,19 @@ from __future__ import annotations
 import sys
 from typing import TextIO
 
+quiet = False
+"""Whether nothing is said but what went wrong (`--quiet`)."""
+
 
 def looks_on(stream: TextIO | None) -> bool:
     """Whether a person sees what is written to a stream."""
     return stream is not None and not stream.closed and stream.isatty()
+
+
+def remark(line: str) -> None:
+    """A line that nobody misses: `--quiet` leaves it out."""
+    if not quiet:
+        say(line)
 
 
 def say(line: str) -> None:

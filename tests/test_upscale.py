@@ -243,6 +243,9 @@ def test_it_is_a_filter_and_says_on_stderr_what_it_runs_on(tmp_path: Path, own_m
     done = subprocess.run(words, input=photo.getvalue(), capture_output=True, check=True)
     assert open_picture(done.stdout).pixels.shape == (80, 120, 3)
     assert re.fullmatch(rb"imgan: running on (cpu|cuda:0).*\n", done.stderr)
+    words.append("--quiet")
+    done = subprocess.run(words, input=photo.getvalue(), capture_output=True, check=True)
+    assert done.stderr == b""
 
 
 def test_a_model_of_another_command_is_refused(tmp_path: Path, own_model: str) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from typer import Option
 
+from imgan import terminal
 from imgan.batch.job import FILES, Job
 from imgan.errors import Failure, Misuse
 from imgan.operations import Operation
@@ -107,6 +108,7 @@ def execute(job: Job, operation: Operation) -> None:
     from imgan.batch.report import Report
     from imgan.batch.run import Batch
 
+    terminal.quiet = job.quiet
     if job.watch and not job.dry_run:
         from imgan.batch.watch import watch
 

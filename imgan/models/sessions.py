@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from imgan.errors import Failure, Misuse
 from imgan.operations import DEVICE
+from imgan.terminal import remark
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 
@@ -124,7 +125,7 @@ def choose(device: str) -> str:
     if device == "auto":
         chosen = "cpu" if trouble else f"cuda:{index}"
         why = f": the GPU is not used, {trouble}" if trouble and gpus() else ""
-        print(f"imgan: running on {chosen}{why}", file=sys.stderr)
+        remark(f"running on {chosen}{why}")
         return chosen
     if trouble:
         raise Failure(f"--device {device}: {trouble}")

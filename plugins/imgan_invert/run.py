@@ -106,7 +106,8 @@ def place(photo: Picture, studio: Studio, box: str | None) -> Face:
     if studio.card.traits.get("faces") == "aligned" and not box:
         found = faces.find(to_srgb(photo.pixels, photo.source))
         if not found:
-            raise Failure("no face found: name it by --box X,Y,SIZE")
+            name = photo.name or "the picture"
+            raise Failure(f"{name}: no face found; name it by --box X,Y,SIZE")
         return found[0]
     if not box:
         return faces.whole(width, height)

@@ -7,7 +7,6 @@ Convolutional Neural Networks (NIPS 2015). Tensors of pictures are [1, 3, H, W] 
 from __future__ import annotations
 
 import re
-import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from imgan.errors import Failure, Misuse
 from imgan.images.tensors import Bytes
 from imgan.images.upsampling import reduced
 from imgan.operations import Meter
+from imgan.terminal import remark
 from imgan.training.data import to_tensor
 from imgan.training.perceptual import Features, gram
 from imgan_stylize import Init, Optimizer, Search, Transfer
@@ -375,7 +375,7 @@ def choose(device: str) -> torch.device:
         raise Misuse(f"--device {device}: known are auto, cpu, cuda and cuda:N")
     if device == "auto":
         chosen = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        print(f"imgan: running on {chosen}", file=sys.stderr)
+        remark(f"running on {chosen}")
         return chosen
     chosen = torch.device(device)
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():

@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 
-from imgan.errors import Failure
+from imgan.errors import Failure, Skip
 from imgan.images.fields import resized
 from imgan_edit.regions.age import older, younger
 from imgan_edit.regions.bangs import add_bangs
@@ -100,7 +100,7 @@ def chained(
 ) -> tuple[Change, tuple[str, ...]]:
     """Effects one after the other, each with its amount, and why others of them were left out.
 
-    Raises Failure, the last one's, when none can be done.
+    Raises Skip, for the last one's reason, when none can be done.
     """
     where = np.zeros(view.shape, np.float32)
     pixels, reasons = view.pixels, []
@@ -117,5 +117,5 @@ def chained(
         pixels[place] = before + change.where[place][..., None] * (change.pixels[place] - before)
         where = np.maximum(where, change.where > 0)
     if reasons and len(reasons) == len(effects):
-        raise reasons[-1]
+        raise Skip(str(reasons[-1]), code="face-unfit")
     return Change(pixels, where), tuple(map(str, reasons))

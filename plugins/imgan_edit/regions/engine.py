@@ -136,7 +136,7 @@ def draw(
     hidden: Floats | None = None,
 ) -> Drawing:
     """A face edited by effects, each so much; nothing where it is `hidden`, [k, k] in 0..1 of what
-    `faces.align` gives. Raises Failure when none of them can be done well."""
+    `faces.align` gives. Raises Skip when none of them can be done well."""
     picture, face, view, seat = sight
     made, reasons = chained(view, effects, rng)
     where = seat.back(made.where > 0)
