@@ -97,6 +97,12 @@ def photo(studio: run.Studio, tmp_path: Path) -> Path:
     return tmp_path / "photo.png"
 
 
+def test_a_photo_without_a_face_is_named(studio: run.Studio, photo: Path) -> None:
+    of_faces = replace(studio, card=replace(studio.card, traits={"faces": "aligned"}))
+    with pytest.raises(Failure, match=r"^photo.png: no face found; name it by --box"):
+        run.aligned(open_picture(photo), of_faces, None)
+
+
 def test_a_latent_is_kept_with_what_made_it(studio: run.Studio, tmp_path: Path) -> None:
     latent = replace(_own(studio, 1), tuned={"synthesis.b4.const": np.ones((8, 4, 4), np.float16)})
     with (tmp_path / "a.npz").open("wb") as file:

@@ -106,7 +106,7 @@ def place(photo: Picture, studio: Studio, box: str | None) -> Face:
     if studio.card.traits.get("faces") == "aligned" and not box:
         found = faces.find(to_srgb(photo.pixels, photo.source))
         if not found:
-            name = photo.name or "the picture"
+            name = photo.source.name or "the picture"
             raise Failure(f"{name}: no face found; name it by --box X,Y,SIZE")
         return found[0]
     if not box:
