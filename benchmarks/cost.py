@@ -37,7 +37,7 @@ OPERATIONS: dict[str, dict[str, Any]] = {
     "translate --to winter": {"to": "winter", "experimental": True},
     "translate --to monet": {"to": "monet", "experimental": True},
     "translate --to colour": {"to": "colour", "experimental": True},
-    "translate --to sketch": {"to": "sketch", "experimental": True},
+    "translate --to sketch": {"to": "sketch"},
     "stylize --style painting.jpg": {"style": "painting.jpg"},
     "inpaint --box 600,800,100,100": {"box": ["600,800,100,100"]},
     "upscale x2": {"scale": 2},

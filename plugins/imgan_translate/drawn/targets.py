@@ -9,6 +9,7 @@ from imgan.images.tensors import Bytes
 from imgan.kept import Kept
 from imgan.operations import Meter
 from imgan_translate.drawn import painters
+from imgan_translate.drawn.pencil import pencil
 from imgan_translate.drawn.winter import Winter
 
 
@@ -28,6 +29,7 @@ TARGETS: Mapping[str, Target] = {
     "van-gogh": Target(painters.VAN_GOGH, "long swirling strokes of thick paint", Kept(1, 5)),
     "cezanne": Target(painters.CEZANNE, "short parallel strokes, slanted", Kept(2, 6)),
     "hokusai": Target(painters.HOKUSAI, "a print from wood blocks, with contours", Kept(1, 11)),
+    "sketch": Target(pencil, "lines and hatches in pencil on white paper", Kept(0, 0)),
     "winter": Target(
         Winter(), "snow on grass and on what faces up in trees, in a cold light", Kept(1, 24)
     ),
