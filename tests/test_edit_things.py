@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from imgan.errors import Failure
 from imgan.images.fields import blurred
 from imgan_edit.regions import strands
-from imgan_edit.regions.bangs import STYLES, add_bangs
+from imgan_edit.regions.bangs import add_bangs
 from imgan_edit.regions.beard import add_beard, add_goatee, add_moustache, add_stubble
 from imgan_edit.regions.finish import grain, softness
 from imgan_edit.regions.glasses import (
@@ -19,6 +19,7 @@ from imgan_edit.regions.glasses import (
     add_sunglasses,
 )
 from imgan_edit.regions.pose import POINTS, Pose
+from imgan_edit.regions.tracks import Hair
 from imgan_edit.regions.view import Change, Masks, View
 from imgan_parse import CLASSES
 
@@ -181,11 +182,12 @@ def test_softness_and_grain_are_those_of_the_photo() -> None:
 HAIR = np.float32([0.25, 0.15, 0.1])
 
 
-def haired(yaw: float = 0.0, long: bool = True) -> View:
-    """A face below dark hair, which hangs beside it if it is long, with brows and lips."""
+def haired(yaw: float = 0.0, long: bool = True, parted: bool = True) -> View:
+    """A face below dark hair, parted in the middle or combed back, which hangs beside it if it is
+    long, with brows and lips."""
     bald = plain(yaw)
     y, x = np.mgrid[:SIZE, :SIZE] + 0.5
-    beside = (np.abs(x - 120) > 80) & (np.abs(x - 120) < 105)
+    beside = (bald.parts["skin"] < 0.5) & (np.abs(x - 120) < 105) & (y < 200)
     hair = ((y < 52) & (np.abs(x - 120) < 85)) | (beside & long)
     brows = (np.abs(y - 84) < 3) & (np.abs(np.abs(x - 120) - 30) < 16)
     lips = (np.abs(y - 163) < 6) & (np.abs(x - 120) < 24)
@@ -194,34 +196,55 @@ def haired(yaw: float = 0.0, long: bool = True) -> View:
     masks = {name: np.float32(mask) for name, mask in parts.items()}
     masks["skin"] = bald.parts["skin"] * np.float32(~(hair | brows | lips))
     rng = np.random.default_rng(1)
-    strand = HAIR * (1 + 0.3 * rng.normal(size=(1, SIZE, 1)))
+    # Strands of one colour each, down, or on both sides of a parting down and out.
+    tone = 1 + 0.3 * rng.normal(size=2 * SIZE)
+    strand = HAIR * tone[np.int32(np.abs(x - 120) - np.minimum(y, 52) * parted), None]
     pixels = np.where((hair | brows)[..., None], strand, bald.pixels).clip(0, 1)
     return View(pixels.astype(np.float32), bald.points, Masks({**bald.parts, **masks}), bald.box)
 
 
-@pytest.mark.parametrize("style", STYLES)
-def test_bangs_cover_the_forehead_in_the_hairs_colour_and_not_the_eyes(style: str) -> None:
+def test_bangs_fall_over_both_sides_of_the_forehead_in_the_hairs_colour() -> None:
     view = haired()
-    pixels = worn(view, add_bangs(view, 1, np.random.default_rng(0), style))
-    for x in (-0.4, 0.4):
-        forehead = at(pixels, x, -0.68)
-        assert forehead < 0.5 * at(view.pixels, x, -0.68)
-        assert forehead == pytest.approx(float(HAIR.mean()), abs=0.1)
-    for eye in (-0.45, 0.45):
-        assert at(pixels, eye, 0.05) == pytest.approx(at(view.pixels, eye, 0.05), abs=0.08)
-    assert (pixels[150:] == view.pixels[150:]).all()
+    pixels = worn(view, add_bangs(view, 1, np.random.default_rng(0)))
+    for x in (-0.8, 0.8):
+        side = at(pixels, x, -0.6)
+        assert side < 0.5 * at(view.pixels, x, -0.6)
+        assert side == pytest.approx(float(HAIR.mean()), abs=0.1)
+    # Not in the middle, nor over the eyes.
+    for place in ((0.0, -0.4), (-0.45, 0.05), (0.45, 0.05)):
+        assert at(pixels, *place) == pytest.approx(at(view.pixels, *place), abs=0.08)
+    assert (pixels[170:] == view.pixels[170:]).all()
 
 
-def test_bangs_are_as_long_as_asked_for() -> None:
+def test_bangs_part_where_the_hair_does_and_differ_by_seed() -> None:
+    view = haired()
+    one, other = (add_bangs(view, 1, np.random.default_rng(seed)).pixels for seed in (0, 1))
+    assert np.abs(one - other).max() > 0.2
+    with pytest.raises(Failure, match="combed back"):
+        add_bangs(haired(parted=False), 1, np.random.default_rng(0))
+
+
+def test_bangs_cover_as_much_as_asked_for() -> None:
     view = haired()
     covered = [
-        np.abs(
-            add_bangs(view, amount, np.random.default_rng(0), "straight").pixels - view.pixels
-        ).sum()
+        np.abs(add_bangs(view, amount, np.random.default_rng(0)).pixels - view.pixels).sum()
         for amount in (0.0, 0.5, 1.0)
     ]
     assert covered[0] == 0
     assert covered == sorted(covered)
+
+
+def test_strands_of_ones_own_hair_are_followed() -> None:
+    view = haired()
+    hair = Hair.of(view, view.parts["hair"])
+    seeds = np.array([[80.0, 30.0], [160.0, 30.0], [25.0, 150.0]])
+    ways = np.array([[-1, 1], [1, 1], [0, 1]]) / np.array([[2**0.5], [2**0.5], [1]])
+    assert hair.directions(seeds) == pytest.approx(ways, abs=0.1)
+    places, inside = hair.followed(seeds, 6)
+    assert inside.all()
+    assert places[:, 6] == pytest.approx(seeds)
+    # Two pixels a step, this way and that.
+    assert places[:, -1] - places[:, 0] == pytest.approx(24 * ways, abs=1.5)
 
 
 def test_bangs_need_hair_a_bare_forehead_and_no_hat() -> None:
@@ -235,6 +258,11 @@ def test_bangs_need_hair_a_bare_forehead_and_no_hat() -> None:
     red = np.where(hat["hat"][..., None] > 0, np.float32([0.8, 0.1, 0.1]), view.pixels)
     with pytest.raises(Failure, match="hat"):
         add_bangs(View(red.astype(np.float32), view.points, Masks(hat), view.box), 1, rng)
+    glasses = {**view.parts, "glasses": view.parts["left_brow"]}
+    with pytest.raises(Failure, match="glasses"):
+        add_bangs(View(view.pixels, view.points, Masks(glasses), view.box), 1, rng)
+    with pytest.raises(Failure, match="too small"):
+        add_bangs(view.at(30), 1, rng)
     # The parser takes the dark top of a head for a hat.
     assert add_bangs(View(view.pixels, view.points, Masks(hat), view.box), 1, rng).where.any()
     with pytest.raises(Failure, match="short"):

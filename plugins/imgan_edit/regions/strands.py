@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from imgan.images.fields import Floats
 
 LAYERS = 6
-"""Strands lie on each other in so many layers; within one they mix."""
+"""Single hairs lie on each other in so many layers; within one they mix."""
 
 
 def drawn(
@@ -22,8 +22,8 @@ def drawn(
     """Strands over each other, [height, width, 4]: colour times coverage, and coverage.
 
     `places` [n, k, 2] are points x, y along n strands, at most a pixel apart; `colours` [n, k, 3];
-    `weights` [n, k]: how much of a pixel a point covers; `layer` [n]: 0..`LAYERS` - 1, the last is
-    in front. Every point is shared by the four pixels around it, in proportion, so strands are
+    `weights` [n, k]: how much of a pixel a point covers; `layer` [n]: from 0 on, the last is in
+    front. Every point is shared by the four pixels around it, in proportion, so strands are
     antialiased; where those of a layer meet, coverage is 1 - exp(-sum), as of many thin things.
     """
     made = np.zeros((height, width, 4), np.float32)
@@ -36,7 +36,7 @@ def drawn(
     top, bottom = (int(np.clip(y, 0, height)) for y in (top, bottom))
     places, height, width = places - np.array([left, top], np.float32), bottom - top, right - left
     total = np.zeros((height * width, 4), np.float32)
-    for number in range(LAYERS):
+    for number in range(int(layer.max(initial=-1)) + 1):
         chosen = layer == number
         if not chosen.any():
             continue
