@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +31,9 @@ from imgan.models.cards import Description
 from imgan.models.store import Models
 from imgan.operations import Runtime
 from imgan.plugins import registry
+from imgan.training import faces
 from imgan_edit import Along, Edit, Engine, directions, evaluate
-from imgan_edit.attributes import SLUGS
+from imgan_edit.attributes import NAMES, SLUGS
 from imgan_edit.engines import open_editor
 from imgan_edit.style_directions import find as directions_of
 from imgan_edit.stylegan import StyleEditor
@@ -115,7 +117,7 @@ MADE: dict[Along, tuple[bytes, str]] = {}
 
 def found(folder: Path, along: Along = Along.means) -> str:
     """Find directions by the command, and add them: what it prints."""
-    target = folder / "edit-stylegan.onnx"
+    target = folder / "moves.onnx"
     if along not in MADE:
         options = ["--along", along, "--count", "400", "--device", "cpu"]
         told = CliRunner().invoke(
@@ -132,14 +134,14 @@ def found(folder: Path, along: Along = Along.means) -> str:
 
 
 def editor() -> StyleEditor:
-    card = store.find(store.installed(), "edit-stylegan")
+    card = store.find(store.installed(), "moves")
     opened = open_editor(card, Runtime("cpu", Models.installed()))
     assert isinstance(opened, StyleEditor)
     return opened
 
 
 def wish(**settings: object) -> Edit:
-    return Edit(**{"engine": Engine.stylegan, "aligned": True, **settings})  # type: ignore[arg-type]
+    return Edit(**{"model": "moves", "aligned": True, **settings})  # type: ignore[arg-type]
 
 
 def moved(photo: Path, **settings: object) -> NDArray[np.int64]:
@@ -169,6 +171,45 @@ def test_directions_are_found_and_told(tmp_path: Path, along: Along) -> None:
     assert direction(one, MALE) @ np.array([0.5**0.5, 0.5**0.5, 0]) > 0.98
 
 
+def test_directions_of_real_faces_and_their_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(faces, "HELD_OUT", 2)
+    listing = ["62", " ".join(NAMES)]
+    for number in range(62):
+        smiles, name = number % 2, f"{number:06}.png"
+        Image.new("RGB", (64, 64), (200 if smiles else 60, 100, 100)).save(tmp_path / name)
+        has = [1 if smiles and slug == "smiling" else -1 for slug in SLUGS]
+        listing.append(" ".join(map(str, [name, *has])))
+    target = tmp_path / "moves.onnx"
+    given = Along.means, 100, 0, False, "cpu"
+    with pytest.raises(Failure, match=r"no list_attr_celeba\.txt"):
+        directions_of("faces", target, tmp_path, *given)
+    (tmp_path / "list_attr_celeba.txt").write_text("\n".join(listing))
+    _, rows = directions_of("faces", target, tmp_path, *given)
+    assert rows == [["smiling", "30", "1.00", "yes"]]
+    described = store.embedded_description(target)
+    assert described
+    store.add(target, described)
+    assert direction(editor(), SMILING) @ (1, 0, 0) > 0.99
+    store.remove("faces-encoder")
+    with pytest.raises(Failure, match="no encoder for faces is installed"):
+        directions_of("faces", target, tmp_path, *given)
+
+
+def test_what_no_eye_keeps_has_to_be_asked_for(photo: Path, tmp_path: Path) -> None:
+    found(tmp_path)
+    described = store.embedded_description(tmp_path / "moves.onnx")
+    assert described
+    judged = replace(described, traits={**described.traits, "judged": 12, "kept": 0})
+    store.add(tmp_path / "moves.onnx", judged, replace=True)
+    with pytest.raises(Misuse, match="moves is experimental: of 12 results 0 were kept by eye"):
+        moved(photo, add=["smiling"])
+    assert moved(photo, add=["smiling"], experimental=True)[0] > 15
+    shown = invoke(str(photo), "--model", "moves", "--list").output
+    assert "kept by eye: 0 of 12, experimental" in " ".join(shown.split())
+
+
 def test_what_is_kept_is_not_moved(tmp_path: Path) -> None:
     found(tmp_path)
     held = editor().keeping(["male"])
@@ -194,27 +235,23 @@ def test_a_face_is_moved_and_the_difference_is_pasted(photo: Path, tmp_path: Pat
 def test_a_receipt_names_every_network(photo: Path, tmp_path: Path) -> None:
     found(tmp_path)
     names = [card.name for card in wish(add=["smiling"]).cards(Models.installed())]
-    assert names[:3] == ["edit-stylegan", "faces", "faces-encoder"]
+    assert names[:3] == ["moves", "faces", "faces-encoder"]
     receipt = tmp_path / "receipt.json"
     execute(job(photo, receipt=receipt), wish(add=["smiling"]))
-    assert json.loads(receipt.read_text())["model"] == "edit-stylegan"
+    assert json.loads(receipt.read_text())["model"] == "moves"
 
 
-def test_the_evaluation_has_a_column(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_evaluation_has_a_column(tmp_path: Path) -> None:
     found(tmp_path)
     (tmp_path / "data").mkdir()
     Image.new("RGB", (64, 64), (120, 120, 120)).save(tmp_path / "data" / "face.png")
-    monkeypatch.setattr(evaluate, "Engine", [Engine.stylegan])
-    header, rows = evaluate.evaluate(tmp_path / "data", None, "cpu")
-    assert header[2] == "stylegan"
+    header, rows = evaluate.evaluate(tmp_path / "data", "moves", "cpu")
+    assert header[2] == "moves"
     figures = {name: cells for name, *cells in rows}
     assert figures["smiling added"][:2] == ["1", "1.00"]
 
 
 def test_what_is_missing_is_one_line(photo: Path, tmp_path: Path) -> None:
-    with pytest.raises(Misuse, match="--engine stylegan: none is installed"):
-        moved(photo, add=["smiling"])
-    assert "imgan directions" in str(invoke(str(photo), "--engine", "stylegan", "--list").exception)
     found(tmp_path)
     with pytest.raises(Misuse, match="does not edit young, only male, smiling"):
         moved(photo, add=["young"])
@@ -225,7 +262,7 @@ def test_what_is_missing_is_one_line(photo: Path, tmp_path: Path) -> None:
     with pytest.raises(Misuse, match="--keep is for --engine stylegan"):
         Edit(add=["bangs"], keep=["male"]).check()
     with pytest.raises(Misuse, match="the engine vector can't"):
-        moved(photo, add=["smiling"], keep=["male"], engine=Engine.vector)
+        moved(photo, add=["smiling"], keep=["male"], model=None, engine=Engine.vector)
     store.remove("faces-encoder")
     with pytest.raises(Failure, match="no encoder for faces is installed"):
         moved(photo, add=["smiling"])
@@ -238,8 +275,8 @@ def test_a_generator_of_something_else_has_no_directions(home: Path, tmp_path: P
     write_classifier(home / "blind.onnx")
     store.remove("tiny-classifier")
     store.add(home / "blind.onnx", Description(name="tiny-classifier", operation="evaluate"))
-    with pytest.raises(Failure, match="in no attribute: is it a generator of aligned faces"):
-        directions_of("faces", tmp_path / "d.onnx", Along.means, 100, 0, False, "cpu")
+    with pytest.raises(Failure, match="for no attribute: is it a generator of aligned faces"):
+        directions_of("faces", tmp_path / "d.onnx", None, Along.means, 100, 0, False, "cpu")
     assert not (tmp_path / "d.onnx").exists()
     with pytest.raises(Misuse, match=r"end it with \.onnx"):
         directions("faces", tmp_path / "d.npz")

@@ -146,7 +146,7 @@ def test_vector_encodes_a_face_once_for_all_its_changes() -> None:
 def test_the_evaluation_has_columns_for_every_engine(tmp_path: Path) -> None:
     Image.fromarray(skimage.data.astronaut()[:260, 110:340]).save(tmp_path / "1.png")
     header, rows = evaluate.evaluate(tmp_path, None, "cpu")
-    assert header[2::2] == ("regions", "vector", "icgan", "real")
+    assert header[2::2] == ("regions", "vector", "icgan", "stylegan", "real")
     figures = {name: cells for name, *cells in rows}
     # Nothing draws large lips, and the astronaut's hair covers her forehead already.
     assert figures["big-lips added"][1] == "-"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -158,7 +158,11 @@ def distance(features: Features, a: Tensor, b: Tensor) -> Tensor:
     `a` and `b` are [N, 3, H, W] RGB in 0..1. At every place of a layer the channels are brought to
     unit length; their squared difference is averaged over the places, and then over `SCALES`.
     """
-    one, other = features(a, SCALES), features(b, SCALES)
+    return between(features(a, SCALES), features(b, SCALES))
+
+
+def between(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> Tensor:
+    """`distance`, [N], of pictures whose activations at `SCALES` are known."""
     return torch.stack([layer_distance(one[scale], other[scale]) for scale in SCALES]).mean(0)
 
 

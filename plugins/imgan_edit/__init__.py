@@ -14,6 +14,7 @@ from typer import Argument, Option
 
 from imgan.errors import Misuse
 from imgan.hookspecs import hookimpl
+from imgan.kept import Kept
 from imgan.models.cards import ModelCard, read_cards
 from imgan.operations import COMPOSITE, Listing, Operation, Process, Runtime
 from imgan.recipes import Evaluation, Recipe, Settings, resolve
@@ -178,8 +179,8 @@ class Edit(Operation):
         Engine,
         Option(
             help="How faces are edited: regions draws at the photo's own size; vector and icgan "
-            "are networks that see 64 pixels and know 40 attributes and 18; stylegan is a "
-            "generator of your own with its directions."
+            "are networks that see 64 pixels and know 40 attributes and 18; stylegan shows, at 64 "
+            "pixels, what directions of a generator do (experimental)."
         ),
     ] = Engine.regions
     keep: Annotated[
@@ -303,12 +304,6 @@ class Edit(Operation):
     def editor(self, models: Models) -> ModelCard:
         """The card of the network that edits, or finds the parts that are drawn. Raises Misuse when
         there is none of that name."""
-        own = self.model is None and self.engine is Engine.stylegan
-        if own and Engine.stylegan.model not in {card.name for card in models.cards}:
-            raise Misuse(
-                f"--engine {self.engine}: none is installed. It takes a StyleGAN of faces, an "
-                "encoder (`imgan train stylegan-encoder`) and directions (`imgan directions`)"
-            )
         return models.find(self.model or self.engine.model, PARSER if self.draws else "edit")
 
     def painter(self, models: Models) -> ModelCard | None:
@@ -321,6 +316,9 @@ class Edit(Operation):
     def open(self, runtime: Runtime) -> Process:
         from imgan_edit import run, sheet
 
+        if not self.draws:
+            card = self.editor(runtime.models)
+            kept_of(card).allow(card.name, self.experimental)
         return (run.open_editing if self.sheet is None else sheet.open_sheet)(self, runtime)
 
     @classmethod
@@ -331,6 +329,11 @@ class Edit(Operation):
         from imgan_edit.run import list_attributes
 
         return list_attributes(self, models)
+
+
+def kept_of(card: ModelCard) -> Kept:
+    """How often an eye kept what a network edits, as its card says."""
+    return Kept(int(card.number("kept", 0)), int(card.number("judged", 0)))
 
 
 def _style_networks(models: Models, editor: ModelCard) -> list[ModelCard | None]:
@@ -345,8 +348,16 @@ def directions(
     along: Annotated[
         Along, Option(help="Difference of means, or the normal of the plane between.")
     ] = Along.means,
+    data: Annotated[
+        Path | None,
+        Option(
+            metavar="CELEBA",
+            help="Instead of generated pictures, faces with CelebA's list, by the encoder.",
+            show_default=False,
+        ),
+    ] = None,
     count: Annotated[
-        int, Option(min=100, help="Pictures that are generated and classified.")
+        int, Option(min=100, help="Pictures that are generated and classified, or encoded.")
     ] = 4000,
     seed: Annotated[int, Option(min=0, help="Same seed, same directions.")] = 0,
     overwrite: Annotated[bool, Option("--overwrite", help="Replace a file that exists.")] = False,
@@ -354,14 +365,15 @@ def directions(
 ) -> None:
     """Find where the styles of a generator of faces move for each attribute.
 
-    imgan directions my-faces -o edit-stylegan.onnx
+    imgan directions my-faces -o my-directions.onnx
 
-    Once it is added (`imgan models add edit-stylegan.onnx`), `imgan edit --engine stylegan` edits.
+    Once it is added (`imgan models add my-directions.onnx`), `imgan edit --model my-directions`
+    edits.
     """
     if output.suffix.lower() != ".onnx":
         raise Misuse(f"-o {output}: end it with .onnx")
     find = resolve("imgan_edit.style_directions:find")
-    show(*find(model, output, along, count, seed, overwrite, device))
+    show(*find(model, output, data, along, count, seed, overwrite, device))
 
 
 @hookimpl

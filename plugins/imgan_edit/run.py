@@ -14,7 +14,7 @@ from imgan.images.tensors import Floats
 from imgan.models.cards import ModelCard
 from imgan.models.store import Models
 from imgan.operations import Listing, Meter, Result, Runtime
-from imgan_edit import Edit, attribute_classifier, occlusion, receipt
+from imgan_edit import Edit, attribute_classifier, kept_of, occlusion, receipt
 from imgan_edit.artists import Artist, Mark, open_artist
 from imgan_edit.attributes import HAIR_COLOURS, NAMED, SEEN_AS
 from imgan_edit.engines import open_editor
@@ -75,7 +75,8 @@ def list_attributes(operation: Edit, models: Models) -> Listing:
         added, removed = (card.figures.get(key(slug)) for key in (added_figure, removed_figure))
         rows.append([slug, _percent(added), _percent(removed)])
         records.append({"attribute": slug, "added": added, "removed": removed})
-    return Listing(["attribute", "seen once added", "gone once removed"], rows, records, PERCENT)
+    note = f"{PERCENT}; kept by eye: {kept}" if (kept := str(kept_of(card))) else PERCENT
+    return Listing(["attribute", "seen once added", "gone once removed"], rows, records, note)
 
 
 def _kept() -> Listing:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import avg_pool2d
 
+from imgan.metrics.perceptual import SCALES
 from imgan.training import perceptual
 from imgan_invert import Inversion
 from imgan_invert.network import Network
@@ -41,16 +43,26 @@ class Losses:
     mask: Tensor | None = None
     features: perceptual.Features | None = None
 
+    @cached_property
+    def _where(self) -> Tensor:
+        return torch.ones_like(self.target[:, :1]) if self.mask is None else self.mask
+
+    @cached_property
+    def _seen(self) -> dict[str, Tensor]:
+        """What the features see in the target."""
+        assert self.features is not None
+        with torch.no_grad():
+            return self.features(self.target * self._where / 2 + 0.5, SCALES)
+
     def __call__(self, picture: Tensor) -> Tensor:
         """A scalar: mean absolute and squared differences, and the perceptual distance."""
-        mask = torch.ones_like(self.target[:, :1]) if self.mask is None else self.mask
-        share = mask.mean()
+        mask, share = self._where, self._where.mean()
         difference = (picture - self.target) * mask
         loss = self.weights.l1 * difference.abs().mean() / share
         loss = loss + self.weights.l2 * difference.square().mean() / share
         if self.features is not None and self.weights.perceptual:
-            pair = (picture * mask / 2 + 0.5, self.target * mask / 2 + 0.5)
-            distance = perceptual.distance(self.features, *pair).mean()
+            seen = self.features(picture * mask / 2 + 0.5, SCALES)
+            distance = perceptual.between(seen, self._seen).mean()
             loss = loss + self.weights.perceptual * distance / share
         return loss
 
@@ -143,29 +155,31 @@ def _search(
     else:
         optimizer = torch.optim.Adam(variables, settings.lr)
 
-    def closure() -> Tensor:
+    def look() -> tuple[Tensor, Tensor, Tensor]:
+        """The picture of the state, its loss, and what is brought down, with its gradients."""
         optimizer.zero_grad()
         picture = network.picture(network.full(settings.space, code), noise)
-        loss = losses(picture) + settings.reg * _length(code - first)
+        loss = objective = losses(picture) + settings.reg * _length(code - first)
         if noise.requires_grad:
-            loss = loss + NOISE_WEIGHT * _alike(network, noise)
-        loss.backward()
-        return loss
+            objective = loss + NOISE_WEIGHT * _alike(network, noise)
+        objective.backward()
+        return picture.detach(), loss.detach(), objective
 
     for step in range(settings.steps + 1):
+        picture, loss, _ = look()
         with torch.no_grad():
             full = network.full(settings.space, code).clone()
-            kept = noise.detach().clone()
-            picture = network.picture(full, kept)
-            loss = float(losses(picture) + settings.reg * _length(code - first))
         if watch:
             watch(picture)
-        yield full, kept, loss
+        yield full, noise.detach().clone(), float(loss)
         if step == settings.steps:
             return
-        if settings.optimizer == "adam":
+        if isinstance(optimizer, torch.optim.LBFGS):
+            optimizer.step(lambda: look()[2])
+        else:
+            # The gradients are there already.
             optimizer.param_groups[0]["lr"] = _rate(settings, step)
-        optimizer.step(closure)
+            optimizer.step()
         if noise.requires_grad:
             with torch.no_grad():
                 noise.copy_((noise - noise.mean()) / noise.std())
