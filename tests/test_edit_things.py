@@ -261,6 +261,9 @@ def test_bangs_need_hair_a_bare_forehead_and_no_hat() -> None:
     glasses = {**view.parts, "glasses": view.parts["left_brow"]}
     with pytest.raises(Failure, match="glasses"):
         add_bangs(View(view.pixels, view.points, Masks(glasses), view.box), 1, rng)
+    band = {**view.parts, "hair": hair * (np.float32(np.arange(SIZE)[:, None] > 40))}
+    with pytest.raises(Failure, match="band"):
+        add_bangs(View(view.pixels, view.points, Masks(band), view.box), 1, rng)
     with pytest.raises(Failure, match="too small"):
         add_bangs(view.at(30), 1, rng)
     # The parser takes the dark top of a head for a hat.

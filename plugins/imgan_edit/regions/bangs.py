@@ -41,6 +41,9 @@ CURLY = 0.5
 SHORT = 0.15
 """Of hair that hangs lower than the eyes there is more than this, in squared distances of those."""
 
+ABOVE = 0.6
+"""How much of what lies just above the hairline is hair, at least."""
+
 PARTED = 0.4
 """How far strands have to run aside from the parting, in the mean, or they are combed back."""
 
@@ -195,7 +198,10 @@ def _parting(view: View, pose: Pose, line: Callable[[Points], Points], hair: Hai
     vx, vy = hair.directions(flat).T
     roll = np.radians(view.roll)
     aside = (vx * np.cos(roll) + vy * np.sin(roll)).reshape(x.shape)
-    weight = taken(np.stack([hair.deep, hair.agreement], -1), places).clip(0, 1).prod(-1)
+    deep, agreement = np.moveaxis(taken(np.stack([hair.deep, hair.agreement], -1), places), -1, 0)
+    if deep.mean() < ABOVE:
+        raise Failure("bangs are not drawn well below a band in the hair")
+    weight = deep.clip(0, 1) * agreement.clip(0, 1)
     parts = np.linspace(-0.6, 0.6, 49)
     apart = [(weight * np.sign(x - part) * aside).sum() for part in parts]
     if max(apart) < PARTED * weight.sum():
