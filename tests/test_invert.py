@@ -238,7 +238,12 @@ def test_a_vanilla_generator_has_z_alone(
 
 
 def test_the_study_is_a_picture_and_a_table(
-    studio: run.Studio, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path,
+    files: dict[str, Path],
+    studio: run.Studio,
+    photo: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(run, "STUDIED", (("l1", 1, 0, 0), ("l2", 0, 1, 0)))
     target = tmp_path / "study.png"
@@ -247,6 +252,14 @@ def test_the_study_is_a_picture_and_a_table(
     assert lines[0] == "model,space,losses,L2,perceptual,seconds"
     assert len(lines) == 7
     assert _pixels(target).shape == (18 + 3 * 96, 40 + 3 * 96, 3)
+    store.add(files["vanilla"], Description(name="vanilla", operation="generate"))
+    run.study(photo, target, replace(FAST, steps=1), "vanilla,tiny", None, True, "cpu")
+    lines = (tmp_path / "study.csv").read_text().splitlines()
+    assert [line.split(",")[:2] for line in lines[1::2]] == [
+        ["vanilla", "z"],
+        *(["tiny", space] for space in Space),
+    ]
+    assert len(_pixels(target)) == 18 + 4 * 96
 
 
 def test_an_encoder_learns_and_answers_without_a_search(

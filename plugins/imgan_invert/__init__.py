@@ -141,7 +141,11 @@ def invert(
     ] = None,
     study: Annotated[
         bool,
-        Option("--study", help="A table of spaces and losses: -o is a picture; a .csv beside it."),
+        Option(
+            "--study",
+            help="A table of spaces and losses: -o is a picture; a .csv beside it. Of several "
+            "generators with --model dcgan-cats,stylegan-cats.",
+        ),
     ] = False,
     overwrite: _Overwrite = False,
     device: _Device = "auto",

@@ -200,29 +200,31 @@ def study(
     overwrite: bool,
     device: str,
 ) -> None:
-    """Write a table of spaces and losses as a picture, and its figures as CSV beside it."""
+    """Write a table of spaces and losses as a picture, and its figures as CSV beside it; of several
+    models, with commas between, one below the other."""
     table = output.with_suffix(".csv")
     free([output, table], overwrite)
-    studio = open_studio(model, device)
-    target = aligned(open_picture(photo), studio, box)
-    spaces = list(Space) if is_style_based(studio.session) else [Space.z]
-    features = open_features(device)
+    studios = [open_studio(name, device) for name in (model or GENERATOR).split(",")]
+    opened, features = open_picture(photo), open_features(device)
     rows: list[tuple[object, ...]] = [("model", "space", "losses", "L2", "perceptual", "seconds")]
-    cells = []
-    for space in spaces:
-        line = [target]
-        for name, l1, l2, deep in STUDIED:
-            began = time.perf_counter()
-            wanted = replace(settings, space=space, l1=l1, l2=l2, perceptual=deep)
-            made = render(studio.session, find(studio, target, wanted))
-            seconds = time.perf_counter() - began
-            line.append(made)
-            squared = float(np.square((made / 255.0) - (target / 255.0)).mean())
-            distance = features.distance(target, made)
-            figures = (f"{squared:.4f}", f"{distance:.4f}", f"{seconds:.1f}")
-            rows.append((studio.card.name, str(space), name, *figures))
-        cells.append(line)
-    save_made(labelled(cells, ["photo", *(s[0] for s in STUDIED)], spaces), output, overwrite)
+    names, cells = [], []
+    for studio in studios:
+        target = aligned(opened, studio, box)
+        for space in Space if is_style_based(studio.session) else [Space.z]:
+            line = [target]
+            for name, l1, l2, deep in STUDIED:
+                began = time.perf_counter()
+                wanted = replace(settings, space=space, l1=l1, l2=l2, perceptual=deep)
+                made = render(studio.session, find(studio, target, wanted))
+                seconds = time.perf_counter() - began
+                line.append(made)
+                squared = float(np.square((made / 255.0) - (target / 255.0)).mean())
+                distance = features.distance(target, made)
+                figures = (f"{squared:.4f}", f"{distance:.4f}", f"{seconds:.1f}")
+                rows.append((studio.card.name, str(space), name, *figures))
+            names.append(str(space) if len(studios) == 1 else f"{studio.card.name} {space}")
+            cells.append(line)
+    save_made(labelled(cells, ["photo", *(s[0] for s in STUDIED)], names), output, overwrite)
     text = io.StringIO()
     csv.writer(text).writerows(rows)
     write(lambda file: file.write(text.getvalue().encode()), table, overwrite)
@@ -232,8 +234,8 @@ def labelled(
     cells: Sequence[Sequence[Bytes]], columns: Sequence[str], rows: Sequence[str], least: int = 96
 ) -> Bytes:
     """Pictures as a table with words above and at the left; small ones are enlarged to be seen."""
-    side = max(least, len(cells[0][0]))
-    left, top = 40, 18
+    side = max(least, *(len(line[0]) for line in cells))
+    left, top = max(40, 10 + 6 * max(len(str(row)) for row in rows)), 18
     shape = (left + side * len(columns), top + side * len(rows))
     sheet = Image.new("RGB", shape, "white")
     pen = ImageDraw.Draw(sheet)
