@@ -49,6 +49,25 @@ def test_lines_are_drawn_in_light_and_in_shadow_and_even_ground_is_paper() -> No
     assert made[98:105, 220:280].min(0).mean() < shadow.mean() - 30
 
 
+def test_lips_are_darker_than_skin_of_the_same_luma() -> None:
+    photo = np.full((200, 300, 3), (215, 160, 130), np.uint8)
+    photo[80:120, 100:200] = (250, 137, 160)
+    luma = photo @ (0.299, 0.587, 0.114)
+    assert abs(luma[100, 150] - luma[20, 20]) < 2
+    made = _drawn(photo)
+    assert made[85:115, 110:190].mean() < made[20:60].mean() - 15
+
+
+def test_leaves_are_marks_that_each_are_weaker_than_a_line_alone() -> None:
+    photo = np.full((240, 240, 3), 200, np.uint8)
+    photo[40:42, 20:220] = 90
+    photo[100:, ::8] = photo[100:, 1::8] = 90
+    made = _drawn(photo)
+    alone = made[38:44, 60:180].min(0).mean()
+    among = made[140:220, 60:180].reshape(80, -1, 8).min(2).mean()
+    assert among > alone + 8
+
+
 def test_a_border_gets_no_lines_from_the_other_side() -> None:
     photo = np.full((200, 300, 3), 235, np.uint8)
     photo[190:] = 20

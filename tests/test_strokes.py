@@ -18,7 +18,7 @@ from imgan.models.store import Models
 from imgan.operations import COMPOSITE, Meter, Runtime
 from imgan_translate import Translate
 from imgan_translate.drawn.canvas import render
-from imgan_translate.drawn.fields import simplified, softened
+from imgan_translate.drawn.fields import simplified, softened, without_texture
 from imgan_translate.drawn.painters import HOKUSAI, MONET, VAN_GOGH
 from imgan_translate.drawn.palettes import Palette, Repaint
 from imgan_translate.drawn.strokes import Layer, Strokes, Touch, plan
@@ -207,6 +207,45 @@ def test_a_print_has_whole_lines_and_a_sky_wiped_darker_above() -> None:
     rows = lab[..., 0].mean(1)
     assert rows[8] < 0.55
     assert rows[120] > rows[40] + 0.05 > rows[8] + 0.1
+
+
+def test_a_print_bridges_the_gaps_of_lines() -> None:
+    photo = np.full((240, 320, 3), (190, 150, 110), np.uint8)
+    photo[100:103, 10:310] = (30, 30, 30)
+    photo[100:103, 150:152] = (190, 150, 110)
+    lab = _lab(HOKUSAI(photo, Meter()))
+    ink = np.linalg.norm(lab - np.array(HOKUSAI.contour), axis=2) < 0.15
+    assert ink[95:108, 20:300].any(0).all()
+
+
+def test_what_varies_little_is_evened_and_edges_stay() -> None:
+    rng = np.random.default_rng(0)
+    plane = 0.5 + rng.normal(0, 0.02, (80, 100)).astype(np.float32)
+    plane[:, 50:] += 0.4
+    even = without_texture(plane, 6, 0.07**2)
+    assert even[:, 10:40].std() < 0.3 * plane[:, 10:40].std()
+    assert (even[:, 51] - even[:, 48]).mean() > 0.35
+
+
+def test_the_finest_brush_draws_only_what_the_others_could_not() -> None:
+    photo = np.full((300, 400, 3), (150, 170, 120), np.uint8)
+    photo[::9, 200:, :] = photo[1::9, 200:, :] = (40, 40, 60)
+    finest = plan(_lab(photo), MONET.touch, np.random.default_rng(0))[-1]
+    assert len(finest) > 50
+    assert (finest.x > 190).mean() > 0.95
+
+
+def test_what_is_plain_follows_the_form_that_it_lies_in() -> None:
+    lab = np.zeros((300, 300, 3), np.float32)
+    lab[..., 0] = 0.6
+    lab[:, :120] = lab[:, 180:] = (0.3, 0, 0)
+    layers = (Layer(10, 3, 2),)
+    upright = [
+        np.abs(strokes.sine[np.abs(strokes.x - 150) < 12]).mean()
+        for form in (0, 0.6)
+        for strokes in plan(lab, Touch(layers, calm=0.05, form=form), np.random.default_rng(0))
+    ]
+    assert upright[1] > upright[0] + 0.1
 
 
 def test_to_finds_what_is_drawn_unless_a_network_is_asked_for() -> None:

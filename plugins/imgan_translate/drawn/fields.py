@@ -52,6 +52,15 @@ def simplified(lab: Floats, sigma: float) -> Floats:
     return total / weight
 
 
+def without_texture(plane: Floats, radius: int, variance: float) -> Floats:
+    """[H, W] through a guided filter by itself (He et al. 2013): what varies less than `variance`
+    within `radius` pixels is evened, and edges stay."""
+    mean = boxed(plane, radius)
+    own = (boxed(plane**2, radius) - mean**2).clip(min=0)
+    slope = own / (own + np.float32(variance))
+    return boxed(slope, radius) * plane + boxed(mean - slope * mean, radius)
+
+
 def noise(height: int, width: int, part: float, rng: Generator) -> Floats:
     """[H, W]: smooth noise of deviation 1 at its points, so far apart, in parts of the longer
     side."""

@@ -57,9 +57,10 @@ MONET = Painter(
             Layer(7.5, 2.8, 1.5, 0.026),
             Layer(5, 2.8, 1.5, 0.042),
             Layer(3, 6, 2.5, 0.032, lines=True),
+            Layer(2.6, 2.5, 1.6, 0.045),
         )
     ),
-    Repaint(light=0.8, colour=0.75, shade=(0.01, -0.05)),
+    Repaint(light=0.8, colour=0.75, lighter=0.17, shade=(0.01, -0.05)),
 )
 """Of 240 paintings: short dabs of mixed colours, the sky in broad level strokes."""
 
@@ -77,6 +78,7 @@ VAN_GOGH = Painter(
             Layer(8, 5, 1.5, 0.022),
             Layer(5, 4.5, 1.4, 0.038),
             Layer(3, 6, 2.5, 0.032, lines=True),
+            Layer(2.6, 2.5, 1.6, 0.045),
         ),
         light=0.03,
         hue=0.017,
@@ -105,13 +107,14 @@ CEZANNE = Painter(
             Layer(9, 2.4, 1.5, 0.028),
             Layer(5.5, 2.6, 1.5, 0.045),
             Layer(3, 6, 2.5, 0.032, lines=True),
+            Layer(2.6, 2.5, 1.6, 0.045),
         ),
         light=0.022,
         streak=0.02,
         impasto=0.16,
         tolerance=0.09,
         flow=Flow.SLANT,
-        calm=0.3,
+        calm=0.16,
         wander=0.08,
     ),
     Repaint(light=0.6, colour=0.85, gain=(0.9, 1.8), shade=(0, -0.06)),

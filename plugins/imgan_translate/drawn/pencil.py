@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from imgan.images.fields import Floats, blurred, boxed, smoothstep
+from imgan.images.fields import Floats, blurred, smoothstep
 from imgan.images.tensors import Bytes
 from imgan.operations import Meter
-from imgan_translate.drawn.fields import Generator, slopes, softened
+from imgan_translate.drawn.fields import Generator, noise, slopes, softened, without_texture
 
 SIDES = 1400, 2400
 """Longer side, in pixels, of what is drawn, at least and at most; then it is resized. A picture is
@@ -21,6 +21,9 @@ drawn twice as large as it is at most."""
 
 GRAPHITE, PAPER = 33.0, 252.0
 """Levels of the darkest pencil and of the paper."""
+
+GRAY = 0.1, 0.75, 0.15, 0.0
+"""Of red, green and blue: less red than luma has, so that lips are darker than skin."""
 
 LINES = (0.65, 1.0), (1.7, 0.7)
 """Widths of lines, in thousandths of the longer side, and how strong they are."""
@@ -57,14 +60,14 @@ def pencil(photo: Bytes, meter: Meter) -> Bytes:
     longer = max(height, width)
     scale = min(max(longer, min(SIDES[0], 2 * longer)), SIDES[1]) / longer
     sides = max(1, round(width * scale)), max(1, round(height * scale))
-    gray = Image.fromarray(photo).convert("L").resize(sides, Image.Resampling.LANCZOS)
+    gray = Image.fromarray(photo).convert("L", GRAY).resize(sides, Image.Resampling.LANCZOS)
     light = np.asarray(gray, np.float32) / 255
     unit = max(sides) / 1000
     lines = _lines(light, unit)
     meter(0.4)
     tone = _tone(light, unit)
     meter(0.5)
-    hatches, grain = _texture(_directions(light, unit), tone, unit, rng)
+    hatches, grain = _texture(_directions(light, unit, rng), tone, unit, rng)
     # Where there are lines hatches are even, so as not to hide them.
     hatches *= 1 - 0.6 * smoothstep(softened(lines, 2.5 * unit), 0.03, 0.2)
     # Their T = H^beta, where H is the texture, of a mean logarithm of -1: so beta = -log tone.
@@ -84,6 +87,8 @@ def _lines(light: Floats, unit: float) -> Floats:
     # What is out of focus has no outline.
     sharp = smoothstep(softened(fine, 3 * unit), 0.01, 0.08)
     marks = np.maximum(fine, weight * sharp * broad)
+    # Leaves are many marks, each of which is weak.
+    marks *= 1 - 0.3 * smoothstep(softened(marks, 8 * unit), 0.12, 0.4)
     reach = max(1, round(STROKE * unit))
     padded = np.pad(marks, reach)
     angles = np.arange(DIRECTIONS) * np.pi / DIRECTIONS
@@ -132,7 +137,7 @@ def _tone(light: Floats, unit: float) -> Floats:
         np.exp(-((levels - DARK[0]) ** 2) / (2 * DARK[1] ** 2)),
     )
     wanted = sum(share * tone / tone.sum() for share, tone in zip(SHARES, tones, strict=True))
-    soft = _without_texture(light, max(1, round(3 * unit))).clip(0, 1)
+    soft = without_texture(light, max(1, round(3 * unit)), 6e-4).clip(0, 1)
     counts = np.histogram(soft, 256, (0, 1))[0]
     shares = np.cumsum(counts) / counts.sum()
     matched = np.interp(shares, np.cumsum(wanted) / np.sum(wanted), levels / 255)
@@ -143,27 +148,18 @@ def _tone(light: Floats, unit: float) -> Floats:
     )
 
 
-def _without_texture(light: Floats, radius: int) -> Floats:
-    """A guided filter of a plane by itself (He et al. 2013)."""
-    mean = boxed(light, radius)
-    variance = (boxed(light**2, radius) - mean**2).clip(min=0)
-    slope = variance / (variance + np.float32(6e-4))
-    return boxed(slope, radius) * light + boxed(mean - slope * mean, radius)
-
-
-def _directions(light: Floats, unit: float) -> Floats:
+def _directions(light: Floats, unit: float, rng: Generator) -> Floats:
     """[H, W]: the angles of hatches: along hair and edges, and slanted elsewhere."""
     down, across = slopes(softened(light, 2 * unit))
     tensor = np.stack([across**2, across * down, down**2], 2)
     strength = tensor[..., :1] + tensor[..., 2:]
     tensor = softened(tensor / (strength + np.float32((0.02 / unit) ** 2)), 6 * unit)
     xx, xy, yy = np.moveaxis(tensor, 2, 0)
-    # The tensor of edges that have the slant, with the weight 0.4.
-    xx, xy, yy = (
-        xx + 0.4 * np.sin(SLANT) ** 2,
-        xy - 0.4 * np.sin(SLANT) * np.cos(SLANT),
-        yy + 0.4 * np.cos(SLANT) ** 2,
-    )
+    # The tensor of edges that have the slant, which drifts, with the weight 0.4.
+    height, width = light.shape
+    slant = SLANT + 0.2 * noise(height, width, 0.25, rng)
+    sine, cosine = np.sin(slant), np.cos(slant)
+    xx, xy, yy = xx + 0.4 * sine**2, xy - 0.4 * sine * cosine, yy + 0.4 * cosine**2
     return (0.5 * np.arctan2(2 * xy, xx - yy) + np.pi / 2).astype(np.float32)
 
 
@@ -191,13 +187,15 @@ def _texture(angle: Floats, tone: Floats, unit: float, rng: Generator) -> tuple[
     pale = smoothstep(-np.log(tone), 0.0, 0.25)
     # The same noise elsewhere: the two hatches are not to meet.
     crossed = paved(np.roll(drawn[CROSS], TILE // 3, 0))
-    hatches *= 0.12 + 0.18 * pale + 0.08 * deep
-    return hatches + 0.17 * deep * crossed, paved(_tile(0.45 * unit, rng))
+    hatches = (0.12 + 0.18 * pale + 0.08 * deep) * hatches + 0.17 * deep * crossed
+    # A pencil leaves dark lines: light ones look like rain.
+    hatches = np.maximum(hatches, 0.5 * hatches)
+    return hatches, paved(_tile(0.45 * unit, rng))
 
 
 def _tile(sigma: float, rng: Generator) -> Floats:
     """[TILE, TILE]: noise through a Gaussian of `sigma` pixels, with deviation 1; it wraps."""
     down, across = np.fft.fftfreq(TILE)[:, None], np.fft.rfftfreq(TILE)
     gaussian = np.exp(-2 * (np.pi * sigma) ** 2 * (down**2 + across**2))
-    noise = np.fft.irfft2(gaussian * np.fft.rfft2(rng.standard_normal((TILE, TILE), np.float32)))
-    return (noise / noise.std()).astype(np.float32)
+    soft = np.fft.irfft2(gaussian * np.fft.rfft2(rng.standard_normal((TILE, TILE), np.float32)))
+    return (soft / soft.std()).astype(np.float32)

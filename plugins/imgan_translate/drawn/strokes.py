@@ -56,7 +56,7 @@ class Touch:
     those between the bristles of one stroke. `impasto`: how strongly the relief is lit.
     `tolerance`: the difference of colour that ends a stroke. `flow`, and how much it weighs
     against the picture's own directions (1 is a clean edge). `wander`: deviation of the
-    angle, in radians, where there is no edge.
+    angle, in radians, where there is no edge. `form`: how much edges further away lead strokes.
     """
 
     layers: tuple[Layer, ...]
@@ -68,6 +68,7 @@ class Touch:
     flow: Flow = Flow.LEVEL
     calm: float = 0.12
     wander: float = 0.12
+    form: float = 0.15
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,8 @@ def plan(lab: Floats, touch: Touch, rng: Generator) -> list[Strokes]:
         if layer.detail and coarser is not None:
             error = softened(np.linalg.norm(seen - coarser, axis=2), 0.4 * width)
         layers.append(_layer(seen, layer, width, error, touch, rng))
-        coarser = seen
+        if not layer.lines:
+            coarser = seen
     return layers
 
 
@@ -262,8 +264,10 @@ def _directions(light: Floats, width: float, touch: Touch, rng: Generator) -> tu
     tensor = np.stack([dx * dx, dx * dy, dy * dy], 2)
     strength = tensor[..., :1] + tensor[..., 2:]
     tensor = tensor / (strength + np.float32(NOISE**2 / max(1, 0.2 * width)))
-    tensor = softened(tensor, 0.7 * width) + 0.2 * softened(tensor, 2.5 * width)
-    xx, xy, yy = np.moveaxis(tensor / 1.2, 2, 0)
+    near, around = softened(tensor, 0.7 * width), softened(tensor, 2.5 * width)
+    # What is plain follows the form that it lies in, a little.
+    tensor = near + 0.2 * around + touch.form * softened(around, 7 * width)
+    xx, xy, yy = np.moveaxis(tensor / (1.2 + touch.form), 2, 0)
     coherence = np.hypot(xx - yy, 2 * xy)
     height, columns = light.shape
     flow = _flow(touch.flow, height, columns, rng)

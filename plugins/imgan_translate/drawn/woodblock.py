@@ -18,7 +18,14 @@ from imgan.images.oklab import from_oklab, to_oklab
 from imgan.images.tensors import Bytes
 from imgan.images.upsampling import reduced
 from imgan.operations import Meter
-from imgan_translate.drawn.fields import Enlarged, Generator, simplified, slopes, softened
+from imgan_translate.drawn.fields import (
+    Enlarged,
+    Generator,
+    simplified,
+    slopes,
+    softened,
+    without_texture,
+)
 from imgan_translate.drawn.palettes import Palette, Repaint
 from imgan_translate.drawn.skies import sky, steepness
 
@@ -28,7 +35,7 @@ SIZE = 1300
 SIDE, LARGER = 2000, 2
 """Longer side up to which a picture is printed larger than it is, and how many times at most."""
 
-AREA = 2.4
+AREAS = 2.4, 2.4, 4.8
 """In thousandths of the longer side: what is smaller is not printed."""
 
 HUE = np.array([1, 3, 3], np.float32)
@@ -40,7 +47,7 @@ BLEND = 0.005
 DARKER = 0.004, 0.012
 """How much darker (in L) than around a line is that begins to be drawn, and that is."""
 
-WHOLE = 0.35, 0.6
+WHOLE = 0.45, 0.7
 """The part of a line, along its direction, that is to be there for it to begin to be drawn, and to
 be drawn: shorter ones are crumbs."""
 
@@ -50,6 +57,15 @@ thousandths of the longer side."""
 
 BAND = 0.3
 """The part of the height over which the sky is wiped darker towards the upper border (bokashi)."""
+
+EVEN = 12
+"""In thousandths of the longer side, how far what varies less than `SPREAD` (in L, a and b) goes
+over into one another, as colours on wet paper do: or it would be blots."""
+
+SPREAD = 0.07, 0.03, 0.03
+
+BRIDGE = 10
+"""How far from a line's end it goes on over a gap, in thousandths of the longer side."""
 
 STEP = 1.5
 """Pixels between places along a line."""
@@ -79,12 +95,15 @@ class Woodblock:
         unit = max(small.shape) / 1000
         own = to_oklab(small / np.float32(255))
         lab = self.repaint(own, self.palette)
-        flat = simplified(simplified(lab, AREA * unit), AREA * unit)
-        areas = flat + self.purity * (self._inked(flat) - flat)
+        flat = lab
+        for size in AREAS:
+            flat = simplified(flat, size * unit)
+        even = _evened(flat, EVEN * unit)
+        areas = even + self.purity * (self._inked(even) - even)
         wiped = 0.85 * _upper_sky(small / np.float32(255), own, unit)
         areas += wiped[..., None] * (np.array(self.heaven, np.float32) - areas)
         colours = 255 * from_oklab(areas)
-        contours = _contours(simplified(lab, AREA / 3 * unit)[..., 0], unit)
+        contours = _contours(simplified(lab, AREAS[0] / 3 * unit)[..., 0], unit)
         meter(0.4)
         line = 255 * from_oklab(np.array(self.contour, np.float32))
 
@@ -127,6 +146,13 @@ class Woodblock:
         return mixed / total[..., None]
 
 
+def _evened(lab: Floats, radius: float) -> Floats:
+    """Colours [H, W, 3] that run into one another where they differ by less than `SPREAD`."""
+    planes = zip(np.moveaxis(lab, 2, 0), SPREAD, strict=True)
+    window = max(1, round(radius))
+    return np.stack([without_texture(plane, window, spread**2) for plane, spread in planes], 2)
+
+
 def _upper_sky(small: Floats, lab: Floats, unit: float) -> Floats:
     """[H, W], 0..1: the sky, less and less downwards; what has not its colour stays out, such as
     white domes and clouds."""
@@ -140,7 +166,8 @@ def _upper_sky(small: Floats, lab: Floats, unit: float) -> Floats:
 
 def _contours(light: Floats, unit: float) -> Floats:
     """[H, W], 0..1: lines that are darker than what is around them, averaged along their own
-    direction (flow-based difference of Gaussians, Kang et al. 2007), and of those the long ones."""
+    direction (flow-based difference of Gaussians, Kang et al. 2007); of those the long ones, their
+    gaps bridged."""
     sigma = max(0.7, 1.25 * unit)
     fine = blurred(light, sigma)
     darker = blurred(light, 1.6 * sigma) - fine
@@ -148,7 +175,8 @@ def _contours(light: Floats, unit: float) -> Floats:
     xx, xy, yy = np.moveaxis(softened(np.stack([dx * dx, dx * dy, dy * dy], 2), 3 * sigma), 2, 0)
     angle = 0.5 * np.arctan2(2 * xy, xx - yy) + np.float32(np.pi / 2)
     lines = smoothstep(_along(darker, angle, REACH[0] * unit), *DARKER)
-    return lines * smoothstep(_along(lines, angle, REACH[1] * unit), *WHOLE)
+    whole = lines * smoothstep(_along(lines, angle, REACH[1] * unit), *WHOLE)
+    return np.maximum(whole, smoothstep(_along(whole, angle, BRIDGE * unit), 0.35, 0.6))
 
 
 def _along(plane: Floats, angle: Floats, reach: float) -> Floats:
