@@ -16,6 +16,7 @@ from imgan.images.fields import blurred, guided, resized, warped
 from imgan.images.oklab import from_oklab, to_oklab
 from imgan_edit.attributes import PAINTED
 from imgan_edit.regions import engine, mouth, warp
+from imgan_edit.regions.clusters import share_of
 from imgan_edit.regions.effects import EFFECTS, chained
 from imgan_edit.regions.hair_color import DYES, SLOPE, Dye, Tone, dyed, hair_color
 from imgan_edit.regions.matte import hair_matte
@@ -179,9 +180,17 @@ def half_blue() -> View:
     return View(np.where(left, blue.pixels, view.pixels), view.points, view.parts, view.box)
 
 
+def unsure() -> View:
+    """The drawn face of which the parser knows only about where its hair ends."""
+    view = drawn()
+    hair = blurred(view.parts["hair"], 0.12 * UNIT)
+    return View(view.pixels, view.points, Masks({**view.parts, "hair": hair}), view.box)
+
+
 @pytest.mark.parametrize(
     ("view", "color", "why"),
     [
+        (unsure(), "brown", "is not sure"),
         (painted("hair", (0.04, 0.03, 0.03)), "blond", "so dark"),
         (painted("hair", (0.05, 0.045, 0.04), 0.3), "black", "that colour already"),
         (painted("background", COLOURS["hair"]), "brown", "looks so much like"),
@@ -221,6 +230,31 @@ def test_hair_that_is_mixed_with_the_wall_gives_the_wall_back() -> None:
     assert view.pixels[border].mean() > matte.hair[border].mean() + 0.05
     assert matte.alpha[view.part("hair") > 0.999].mean() > 0.97
     assert matte.alpha[view.part("skin") > 0.999].mean() < 0.02
+
+
+def test_a_hand_that_the_parser_took_for_hair_keeps_its_colour() -> None:
+    view = drawn()
+    x, y = view.frame
+    away = np.hypot(x + 1.1, y - 0.6)
+    hand = np.where((away < 0.22)[..., None], np.array(COLOURS["skin"], np.float32), view.pixels)
+    held = View(hand, view.points, view.parts, view.box)
+    change = np.abs(moved(held, EFFECTS["black-hair", True])).sum(2)
+    assert change[away < 0.15].max() < 0.1
+    hair = view.part("hair") > 0.99
+    assert change[hair & (away > 0.4)].mean() > 0.2
+
+
+def test_clusters_tell_what_has_the_colours_of_a_part() -> None:
+    view = drawn()
+    near = np.ones(view.shape, bool)
+    near[:10] = False
+    # Where the part is not known it is found by its colour.
+    known = view.part("hair") * (view.frame[0] < 1.2)
+    share = share_of(known, view, near)
+    assert share[(view.part("hair") > 0.99) & near].mean() > 0.85
+    assert share[view.part("skin", "background") > 0.99].mean() < 0.06
+    assert not share[:10].any()
+    np.testing.assert_array_equal(share, share_of(known, view, near))
 
 
 def test_who_has_no_hair_gets_no_colour() -> None:

@@ -27,6 +27,10 @@ CRUSHED, FLAT = 0.17, 0.16
 """Hair whose lightness has less than the first as its median is not lightened, nor hair whose dark
 and light strands would be less than the second apart."""
 
+FALL = 0.3
+"""By how much hair may become darker: of what is much lighter, each strand that was not found
+stands out."""
+
 ROOTS = 0.3
 """The part of being lightened that hair has not where it meets the skin."""
 
@@ -116,6 +120,8 @@ def hair_color(view: View, amount: float, rng: np.random.Generator, dye: Dye) ->
     # Near its border the hair's own colour is known least: that of its inside goes on there.
     weights = resized(matte.alpha, *small.shape) ** 3 + np.float32(1e-6)
     tone = Tone.of(lab[..., 0], weights, dye, lit.exposure)
+    if tone.middle - tone.goal > FALL:
+        raise Failure("this hair is so light that what is not found of it would stand out")
 
     coarse = weighted_mean(lab, weights, SHADE * small.eye_distance)
     mean = _mean(lab, weights)

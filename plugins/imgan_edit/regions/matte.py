@@ -16,6 +16,7 @@ from imgan.images.fields import (
     weighted_mean,
 )
 from imgan.images.oklab import to_oklab
+from imgan_edit.regions.clusters import share_of
 from imgan_edit.regions.matting import alpha_matte, layers
 from imgan_edit.regions.view import View, bounds
 
@@ -57,6 +58,22 @@ HUES = 0.035
 ALIKE, CONFUSED = 3.0, 0.45
 """How near to the hair's colours, squared and in their variance, what is around it looks like hair;
 and which part of it may."""
+
+VOTED = 0.5
+"""How far around hair, in distances of the eyes, colours are clustered."""
+
+NOT_HAIR, HAIR = (0.05, 0.2), (0.35, 0.6)
+"""Of what has a pixel's colour so much is hair, where the pixel is none, and where it surely is."""
+
+VEIL = 0.12, 0.4
+"""Skin that looks as if it were hair by less than this is skin."""
+
+BLUR = 0.082
+"""How wide the parser's own border may be on the average, in distances of the eyes: where it is
+wider, hair is often found that is none, or missed."""
+
+MIXED = 0.3
+"""The part of the hair that may have colours of what is no hair."""
 
 FEATURES = (
     "left_eye", "right_eye", "left_brow", "right_brow", "nose", "mouth", "glasses", "hat", "earring"
@@ -111,8 +128,17 @@ def check_hair(view: View) -> None:
     """Raises Failure for hair that cannot be told well from what is around it, or has no one
     colour."""
     small = view.at(FINE)
-    alpha = _solved(small)
     unit = small.eye_distance
+    hair, share = small.part("hair"), _share(small)
+    if hair.sum() >= LEAST * (2 * unit) ** 2:
+        down, across = np.gradient(blurred(hair, 0.04 * unit))
+        if (4 * hair * (1 - hair)).sum() > BLUR * unit * np.hypot(down, across).sum():
+            raise Failure("where this hair ends is not sure: it is soft, thin, covered or cut off")
+        if (hair * (1 - share)).sum() > MIXED * hair.sum():
+            raise Failure(
+                "this hair looks so much like what is around it that its edge is not found"
+            )
+    alpha = _solved(small)
     lab = to_oklab(small.pixels)
     hues = lab[alpha > 0.95][:, 1:]
     if len(hues) and np.sqrt(((hues - np.median(hues, 0)) ** 2).sum(1).mean()) > HUES:
@@ -155,12 +181,24 @@ def _solved(view: View) -> Floats:
         known = np.maximum(sure, outside)
         wanted = np.where(known > 0.05, sure > outside, guess).astype(np.float32)
         weights = np.where(known > 0.05, SURE * known, trust).astype(np.float32)
-        view.mattes[key] = _decided(alpha_matte(view.pixels, wanted, weights))
+        alpha = _decided(alpha_matte(view.pixels, wanted, weights))
+        skin = smoothstep(view.part("skin", "nose"), 0.2, 0.7)
+        view.mattes[key] = alpha * (1 - skin * (1 - smoothstep(alpha, *VEIL)))
     return view.mattes[key]
 
 
 def _decided(alpha: Floats) -> Floats:
     return ((alpha - FLOOR) / (1 - 2 * FLOOR)).clip(0, 1).astype(np.float32)
+
+
+def _share(view: View) -> Floats:
+    """Which part of what has a pixel's colour thereabouts the parser takes for hair, [h, w]."""
+    key = "share", *view.shape
+    if key not in view.mattes:
+        hair = view.part("hair", "hat") if dark_cap(view) else view.part("hair")
+        near = blurred(hair, VOTED * view.eye_distance) > 0.02
+        view.mattes[key] = share_of(hair, view, near & (view.part(*FEATURES) < 0.3))
+    return view.mattes[key]
 
 
 def _parsed(view: View) -> tuple[Floats, Floats]:
@@ -184,11 +222,14 @@ def _trimap(view: View, hair: Floats, never: Floats) -> tuple[Floats, Floats, Fl
     lab = to_oklab(view.pixels)
     face = view.part("skin", "nose", "left_ear", "right_ear", "neck")
     bare = smoothstep(blurred(face * (1 - hair), 0.05 * unit), 0.85, 0.97)
+    share = blurred(_share(view), 0.02 * unit)
     sure = smoothstep(blurred(hair, INSIDE * unit), 0.85, 0.97) * (1 - never)
+    sure *= smoothstep(share, *HAIR)
     far = 1 - smoothstep(blurred(hair, BEYOND * unit), 0.0, 0.08)
     outside = np.maximum(far, bare)
     like_hair, spread = _distance(lab, sure, 0.3 * unit)
     like_rest, other = _distance(lab, outside, 0.2 * unit)
+    never = np.maximum(never, 1 - smoothstep(share, *NOT_HAIR))
     outside = np.maximum(outside, never * (1 - sure))
     odds = (like_rest - like_hair) / 2 + 0.75 * np.log(other / spread)
     likely = 1 / (1 + np.exp(-odds.clip(-20, 20)))
