@@ -22,7 +22,7 @@ from imgan_edit.regions.finish import grain, softness
 from imgan_edit.regions.matte import dark_cap, own_hair
 from imgan_edit.regions.pose import Pose
 from imgan_edit.regions.tracks import Hair, Points, taken
-from imgan_edit.regions.view import Change, View, frontal
+from imgan_edit.regions.view import Change, View, bounds, frontal
 
 MOST_TURNED = 20.0
 
@@ -128,28 +128,48 @@ def add_bangs(view: View, amount: float, rng: np.random.Generator) -> Change:
         raise Failure("bangs are not drawn well in curls")
     hair = Hair.of(small, matte)
     head = _head(small, hairline, hair, matte)
-    skin = view.part("skin", "nose", "left_brow", "right_brow")
     layer = _drawn(small, head, hair, _curtain(head, small.eye_distance, amount, rng), rng)
     other = 1 - small.part(*FACE, *(("hat",) if dark_cap(view.at(60)) else ()))
     if (layer[..., 3] * other).sum() > IN_FRONT * layer[..., 3].sum():
         raise Failure("bangs would fall over what is in front of the face")
 
-    soft = 0.25 + 0.4 * max(0.0, softness(view.pixels.mean(2)) - 0.6)
-    layer = blurred(resized(layer, *view.shape), soft).clip(0, 1)
+    place = _around(layer[..., 3], 0.3 * small.eye_distance)
+    rows, columns = (
+        slice(int(part.start * full / side), min(full, int(part.stop * full / side) + 1))
+        for part, side, full in zip(place, small.shape, view.shape, strict=True)
+    )
+    pixels = view.pixels.copy()
+    cut = view.cut((rows, columns))
+    pixels[rows, columns] = _laid(cut, resized(layer, *view.shape)[rows, columns], rng)
+    return Change(pixels, (pixels != view.pixels).any(2).astype(np.float32))
+
+
+def _around(cover: Floats, margin: float) -> tuple[slice, slice]:
+    """Rows and columns of all that is covered [h, w], and so many pixels around it."""
+    (top, bottom), (left, right) = (
+        (max(0, int(side.start - margin)), min(length, int(side.stop + margin) + 1))
+        for side, length in zip(bounds(cover > 0), cover.shape, strict=True)
+    )
+    return slice(top, bottom), slice(left, right)
+
+
+def _laid(view: View, layer: Floats, rng: np.random.Generator) -> Floats:
+    """The pixels [h, w, 3] of a view under a layer [h, w, 4] of strands, with their shadow."""
+    unit, skin = view.eye_distance, view.part("skin", "nose", "left_brow", "right_brow")
+    grey = view.pixels.mean(2)
+    layer = blurred(layer, 0.25 + 0.4 * max(0.0, softness(grey) - 0.6)).clip(0, 1)
     cover = layer[..., 3]
     # A soft shadow on the skin below, warm, for skin lets light through.
-    unit = view.eye_distance
     shade = 0.32 * _below(cover, 0.04 * unit, 0.035 * unit)
     shade = 1 - skin * (shade + 0.16 * _below(cover, 0.09 * unit, 0.09 * unit))
     after = view.pixels * shade[..., None] ** np.array([0.85, 1.05, 1.15], np.float32)
     after = after * (1 - cover)[..., None] + layer[..., :3]
-    noise = grain(view.pixels.mean(2), skin)
+    noise = grain(grey, skin)
     after += (noise * cover)[..., None] * rng.standard_normal((*view.shape, 1), np.float32)
     if np.ptp(view.pixels, axis=2).max() < 1 / 255:
         after = np.repeat(after.mean(2, keepdims=True), 3, 2)
     changed = np.abs(after - view.pixels).max(2) > 1 / 1024
-    pixels = np.where(changed[..., None], after.clip(0, 1), view.pixels).astype(np.float32)
-    return Change(pixels, changed.astype(np.float32))
+    return np.where(changed[..., None], after.clip(0, 1), view.pixels).astype(np.float32)
 
 
 def _below(cover: Floats, drop: float, sigma: float) -> Floats:
