@@ -25,7 +25,7 @@ from imgan.models.cards import Description
 from imgan.plugins import registry
 from imgan.training.celeba import ATTRIBUTES_FILE, held_out, read_faces
 from imgan_edit import Edit, Sheet, attribute_classifier, evaluate, occlusion, run, sheet
-from imgan_edit.attributes import NAMES, SLUGS, parse
+from imgan_edit.attributes import NAMES, SLUGS, changes, parse
 
 BANGS, SMILING, MALE = SLUGS.index("bangs"), SLUGS.index("smiling"), SLUGS.index("male")
 
@@ -224,11 +224,25 @@ def test_what_goes_together_is_not(photo: Path, added: str, removed: str) -> Non
 
 @pytest.mark.parametrize(
     ("typed", "meant"),
-    [("bang", "bangs"), ("smilling", "smiling"), ("hat", "wearing-hat"), ("glasses", "eyeglasses")],
+    [
+        ("bang", "bangs"),
+        ("smilling", "smiling"),
+        ("hat", "wearing-hat"),
+    ],
 )
 def test_a_near_miss_gets_did_you_mean(typed: str, meant: str) -> None:
     with pytest.raises(Misuse, match=f"{typed}.*did you mean.*{meant}"):
         parse([typed])
+
+
+def test_people_say_beard_and_glasses() -> None:
+    added, removed = changes(["beard=0.5,glasses"], ["old"])
+    assert (added, removed) == ({"eyeglasses": 1, "young": 1}, {"no-beard": 0.5})
+    assert changes([], ["beard"]) == ({"no-beard": 1}, {})
+    named = Edit(add=["beard", "smile"], remove=["lipstick"])
+    assert named.suffix == "smiling-beard-no-wearing-lipstick"
+    with pytest.raises(Misuse, match="--add mustache and --add no-beard contradict"):
+        Edit(add=["moustache"], remove=["beard"]).check()
 
 
 def test_a_far_miss_names_the_list() -> None:

@@ -79,7 +79,7 @@ def test_any_colour_dyes_and_what_cannot_be_done_is_said(
         (("--hair-color", "#7a3b2e", "--auto-strength"), "leave one out"),
         (
             ("--remove", "black-hair"),
-            "does not take away black-hair; --remove takes pale-skin",
+            "has no --remove black-hair; --remove takes pale-skin",
         ),
     ],
 )

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from imgan.errors import Failure
-from imgan.images.fields import blurred
+from imgan.images.fields import blurred, resized
 from imgan_edit.regions import strands
 from imgan_edit.regions.bangs import add_bangs
 from imgan_edit.regions.beard import add_beard, add_goatee, add_moustache, add_stubble
@@ -290,6 +290,25 @@ def test_beards_grow_where_they_belong() -> None:
         # Lips, eyes and forehead stay.
         for place in ((0.0, 1.05), (-0.5, 0.0), (0.0, -0.5)):
             assert at(pixels, *place) == pytest.approx(at(view.pixels, *place), abs=0.03)
+
+
+def test_a_small_face_has_the_beard_of_a_large_one() -> None:
+    large = haired()
+    height, width = (side // 3 for side in large.shape)
+    third = np.array([width / large.shape[1], height / large.shape[0]])
+    small = View(
+        resized(large.pixels, height, width),
+        large.points * third,
+        Masks(large.parts.at(height, width)),
+        (0, 0, width, height),
+    )
+    drawn = [
+        add_beard(view, 1, np.random.default_rng(0)).pixels - view.pixels for view in (large, small)
+    ]
+    chin = [-resized(change, height, width)[50:58, 34:46] for change in drawn]
+    assert chin[1].mean() == pytest.approx(chin[0].mean(), rel=0.15)
+    # No hair is as wide as a pixel: what is seen is a dense dark tone.
+    assert chin[1].std() < 0.25 * chin[1].mean()
 
 
 def test_stubble_is_fainter_than_a_beard() -> None:

@@ -19,7 +19,17 @@ from imgan.models.cards import ModelCard, read_cards
 from imgan.operations import COMPOSITE, Listing, Operation, Process, Runtime
 from imgan.recipes import Evaluation, Recipe, Settings, resolve
 from imgan.tables import show
-from imgan_edit.attributes import HAIR_COLOURS, MOST, NAMED, PAINTED, check, parse
+from imgan_edit.attributes import (
+    HAIR_COLOURS,
+    MOST,
+    NAMED,
+    OPPOSITES,
+    PAINTED,
+    changes,
+    check,
+    parse,
+    spoken,
+)
 from imgan_generate import labelled_generator_of
 from imgan_inpaint import FillingSettings
 from imgan_invert import encoder_of, style_generator_of
@@ -224,17 +234,17 @@ class Edit(Operation):
     @property
     def added(self) -> Mapping[str, float]:
         """What to add, and how much of it. Raises Misuse for what is no attribute."""
-        return parse(self.add or [])
+        return changes(self.add or [], self.remove or [])[0]
 
     @property
     def removed(self) -> Mapping[str, float]:
         """What to take away, likewise."""
-        return parse(self.remove or [])
+        return changes(self.add or [], self.remove or [])[1]
 
     @property
     def kept(self) -> tuple[str, ...]:
         """What is to stay as it is, likewise."""
-        return tuple(parse(self.keep or []))
+        return tuple(OPPOSITES.get(slug, slug) for slug in parse(self.keep or []))
 
     @property
     def draws(self) -> bool:
@@ -246,7 +256,10 @@ class Edit(Operation):
         if self.sheet is not None:
             return f"{self.sheet}-sheet"
         dyed = [] if self.hair_color is None else [f"hair-{self.hair_color.strip('#')}"]
-        return "-".join([*self.added, *(f"no-{slug}" for slug in self.removed), *dyed])
+        named = [spoken(slug, True) for slug in self.added]
+        named += [spoken(slug, False) for slug in self.removed]
+        words = [word if option == "--add" else f"no-{word}" for option, word in named]
+        return "-".join([*words, *dyed])
 
     def check(self) -> None:
         check(self.added, self.removed)

@@ -18,7 +18,7 @@ from imgan.images import Picture
 from imgan.images.tensors import Floats
 from imgan.operations import Runtime
 from imgan_edit import Edit, Engine
-from imgan_edit.attributes import NAMED, SLUGS
+from imgan_edit.attributes import NAMED, SLUGS, spoken
 from imgan_edit.engines import Editor, open_editor
 from imgan_edit.patch import patches
 from imgan_edit.regions.effects import EFFECTS, dyeing
@@ -123,20 +123,17 @@ class RegionsArtist(Artist):
         return [edit for edit in EFFECTS if self.experimental or not experimental(edit)]
 
     def check(self, added: Collection[str], removed: Collection[str]) -> None:
-        for verb, option, slugs, there in (
-            ("add", "--add", added, True),
-            ("take away", "--remove", removed, False),
-        ):
-            unknown = [slug for slug in slugs if (slug, there) not in EFFECTS]
-            known = [slug for slug, direction in self.edits if direction == there]
-            if unknown:
+        for slug, there in [*((s, True) for s in added), *((s, False) for s in removed)]:
+            option, word = spoken(slug, there)
+            if (slug, there) not in EFFECTS:
+                named = [spoken(*edit) for edit in self.edits]
+                known = [one for side, one in named if side == option]
                 raise Misuse(
-                    f"the engine regions does not {verb} {', '.join(unknown)}; {option} takes "
+                    f"the engine regions has no {option} {word}; {option} takes "
                     f"{', '.join(known)}; --engine {Engine.vector} knows all {len(SLUGS)}"
                 )
-            for slug in slugs:
-                if slug not in known:
-                    KEPT[slug, there].allow(f"{option} {slug}", self.experimental)
+            if (slug, there) not in self.edits:
+                KEPT[slug, there].allow(f"{option} {word}", self.experimental)
 
     def __call__(
         self, picture: Picture, face: Face, change: Floats, hidden: Floats, part: float = 1

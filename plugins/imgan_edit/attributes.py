@@ -54,6 +54,15 @@ _FOLLOWS: dict[tuple[str, bool], dict[str, bool]] = {
 }
 
 
+OPPOSITES = {"beard": "no-beard", "old": "young"}
+"""What people say, and the attribute of which it is the lack."""
+
+_COMMON = {
+    "glasses": "eyeglasses", "lipstick": "wearing-lipstick", "makeup": "heavy-makeup",
+    "moustache": "mustache", "smile": "smiling", "stubble": "5-o-clock-shadow",
+}  # fmt: skip
+"""What else people say."""
+
 PAINTED = frozenset({"eyeglasses", "mustache"})
 """What is taken away by a network that paints the skin under it."""
 
@@ -75,7 +84,7 @@ def parse(words: Iterable[str]) -> dict[str, float]:
     A word may hold several names between commas, each with a number: `bangs=0.7,young`; 1 is meant
     without. Case, `-`, `_` and spaces do not matter. Raises Misuse for a name that is none, with
     the nearest ones, for a number that is not above 0 or over `MOST`, and for two numbers of one
-    name.
+    name. An opposite comes as itself: `changes` knows what it lacks.
     """
     amounts: dict[str, float] = {}
     for typed in (part for word in words for part in word.split(",") if part.strip()):
@@ -84,6 +93,30 @@ def parse(words: Iterable[str]) -> dict[str, float]:
         if amounts.setdefault(slug, amount) != amount:
             raise Misuse(f"{slug} has two numbers, {amounts[slug]:g} and {amount:g}: leave one out")
     return amounts
+
+
+def changes(
+    add: Iterable[str], remove: Iterable[str]
+) -> tuple[Mapping[str, float], Mapping[str, float]]:
+    """What to add and what to take away, and how much: to add a beard is to remove no-beard.
+
+    Raises what `parse` raises.
+    """
+    named = {True: parse(add), False: parse(remove)}
+    sides: dict[bool, dict[str, float]] = {True: {}, False: {}}
+    for there, amounts in named.items():
+        for slug, amount in amounts.items():
+            opposite = OPPOSITES.get(slug)
+            sides[there ^ (opposite is not None)].setdefault(opposite or slug, amount)
+    return sides[True], sides[False]
+
+
+def spoken(slug: str, added: bool) -> tuple[str, str]:
+    """The option and the word by which people ask for an attribute, or for its lack."""
+    for word, lacked in OPPOSITES.items():
+        if slug == lacked and not added:
+            return "--add", word
+    return "--add" if added else "--remove", slug
 
 
 def check(added: Iterable[str], removed: Iterable[str]) -> None:
@@ -96,14 +129,10 @@ def check(added: Iterable[str], removed: Iterable[str]) -> None:
                 or follows(slug, there).get(other, other_there) != other_there
                 or follows(other, other_there).get(slug, there) != there
             ):
-                raise Misuse(
-                    f"{_option(there)} {slug} and {_option(other_there)} {other} contradict each "
-                    "other: leave one out"
+                both = " and ".join(
+                    " ".join(spoken(*one)) for one in ((slug, there), (other, other_there))
                 )
-
-
-def _option(there: bool) -> str:
-    return "--add" if there else "--remove"
+                raise Misuse(f"{both} contradict each other: leave one out")
 
 
 def _amount(typed: str, number: str) -> float:
@@ -132,4 +161,4 @@ def _bare(name: str) -> str:
     return "".join(filter(str.isalnum, american(name.lower())))
 
 
-_BY_BARE_NAME = {_bare(slug): slug for slug in NAMED}
+_BY_BARE_NAME = {_bare(slug): slug for slug in (*NAMED, *OPPOSITES)} | _COMMON

@@ -16,7 +16,7 @@ from imgan.models.store import Models
 from imgan.operations import Listing, Meter, Result, Runtime
 from imgan_edit import Edit, attribute_classifier, kept_of, occlusion, receipt
 from imgan_edit.artists import Artist, Mark, open_artist
-from imgan_edit.attributes import HAIR_COLOURS, NAMED, SEEN_AS
+from imgan_edit.attributes import HAIR_COLOURS, NAMED, SEEN_AS, spoken
 from imgan_edit.engines import open_editor
 from imgan_edit.occlusion import Finder
 from imgan_edit.receipt import EditMetrics
@@ -83,10 +83,10 @@ def _kept() -> Listing:
     rows, records = [], []
     for slug, there in EFFECTS:
         figure = KEPT.get((slug, there))
-        option = "--add" if there else "--remove"
+        option, word = spoken(slug, there)
         share = "not judged yet" if figure is None else str(figure)
-        rows.append([option, slug, share, figure.beware if figure else ""])
-        record: dict[str, object] = {"attribute": slug, "direction": option.removeprefix("--")}
+        rows.append([option, word, share, figure.beware if figure else ""])
+        record: dict[str, object] = {"attribute": slug, "direction": "add" if there else "remove"}
         if figure:
             record |= {"kept": figure.kept, "of": figure.of, "beware": figure.beware}
         records.append(record)

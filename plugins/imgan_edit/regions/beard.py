@@ -18,7 +18,11 @@ from imgan_edit.regions.view import Change, View, frontal
 MOST_TURNED = 30.0
 
 FINE = 240.0
-"""Hairs are drawn for eyes so many pixels apart at most, and enlarged for larger faces."""
+"""Hairs are drawn for eyes some so many pixels apart, and made as large or small as the face: on
+a small one each hair would else be as wide as a pixel."""
+
+BROWN = np.array([0.1, -0.02, -0.1], np.float32)
+"""How brown hair differs from a grey of its lightness."""
 
 DARKER = 0.8
 """Beards against the hair of the head, which is out of doors more."""
@@ -63,11 +67,14 @@ def _grown(
     colour = _colour(small)
     hairs = _hairs(small, density * min(amount, 1.2), colour, short, rng)
     soft = max(0.0, softness(small.pixels.mean(2)) - 0.5)
-    hairs = resized(blurred(hairs, 0.3 + 0.6 * soft), *view.shape).clip(0, 1)
+    # Photos of small faces are looked at enlarged, and hold nothing as sharp as one pixel.
+    soft = 0.3 + soft + (0.1 if 2 * small.eye_distance < FINE else 0.0)
+    hairs = resized(blurred(hairs, soft), *view.shape).clip(0, 1)
     # Under the hairs the skin is darker and takes their hue: roots, and their shadows.
     under = resized(blurred(density, 0.03 * small.eye_distance), *view.shape).clip(0, 1)
     deep = (0.30 if short else 0.62) * min(amount, 1.0) * under
     tinted = view.pixels * (0.35 + 0.65 * colour / max(float(colour.max()), 0.05)) * 0.62
+    tinted = (tinted + (tinted @ LUMA)[..., None]) / 2  # skin under stubble is less red
     after = view.pixels + deep[..., None] * (tinted - view.pixels)
     after = after * (1 - hairs[..., 3:]) + hairs[..., :3]
     noise = grain(view.pixels.mean(2), view.part("skin"))
@@ -143,7 +150,10 @@ def _colour(view: View) -> Floats:
         raise Failure("no hair is seen that a beard could take its colour from")
     hair = view.pixels[where]
     bright = hair @ LUMA
-    dark = hair[bright <= np.quantile(bright, 0.45)].mean(0) * DARKER
+    dark = hair[bright <= np.quantile(bright, 0.6)].mean(0) * DARKER
+    # Hair is grey or more or less brown, whatever the light and the glasses at the brows add.
+    light = float(dark @ LUMA)
+    dark = light + max(0.0, float((dark - light) @ BROWN) / float(BROWN @ BROWN)) * BROWN
     # Never lighter than skin allows to see.
     limit = 0.6 * float((skin @ LUMA).mean())
     return (dark * min(1.0, limit / max(float(dark @ LUMA), 1e-3))).astype(np.float32)
@@ -155,7 +165,9 @@ def _hairs(
     """Short curved hairs [h, w, 4], as `strands.drawn` gives."""
     unit = view.eye_distance
     x, y = _mouth(view)
-    count = int((0.16 if short else 0.26) * density.sum() * min(1.0, 110 / unit) + 50)
+    zoom = max(1, round(FINE / unit))
+    wide = zoom * unit / 110
+    count = int((0.16 if short else 0.26) * density.sum() * zoom**2 * min(1.0, 1 / wide) + 50)
     flat = density.ravel().astype(np.float64)
     chosen = rng.choice(flat.size, count, p=flat / flat.sum())
     row, column = np.divmod(chosen, view.shape[1])
@@ -167,7 +179,7 @@ def _hairs(
     angle = np.arctan2(np.ones(count), outward) + rng.normal(0, 0.28, count)
     length = unit * (0.035 if short else 0.105) * rng.uniform(0.5, 1.2, count)
     length = length * (0.4 + 0.6 * density[row, column]) * (1 - 0.35 * above)
-    k = max(5, int(length.max() / 0.7))
+    k = max(5, int(zoom * length.max() / 0.7))
     t = np.linspace(0, 1, k)[None, :, None]
     roll = np.radians(view.roll)
     bend = rng.normal(0, 0.35, count)
@@ -185,14 +197,17 @@ def _hairs(
     light = (bright[row, column] / max(mean, 1e-3)).clip(0.4, 1.8)[:, None]
     shine = 1 + 0.25 * np.sin(np.pi * t)
     colours = (base * light)[:, None] * shine
-    step = (length / (k - 1))[:, None]
-    thick = 0.85 * max(1.0, unit / 110) ** 0.5
+    step = (zoom * length / (k - 1))[:, None]
+    thick = 0.85 * max(1.0, wide) ** 0.5
     weights = thick * step * (1 - t[..., 0] ** 2 * 0.8) * rng.uniform(0.5, 1.0, count)[:, None]
     layer = rng.integers(0, strands.LAYERS, count)
-    return strands.drawn(
-        places.astype(np.float32),
+    height, width = view.shape
+    made = strands.drawn(
+        (zoom * places).astype(np.float32),
         colours.clip(0, 1).astype(np.float32),
         weights.astype(np.float32),
         layer,
-        *view.shape,
+        zoom * height,
+        zoom * width,
     )
+    return made.reshape(height, zoom, width, zoom, 4).mean((1, 3))
