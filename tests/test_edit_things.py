@@ -305,10 +305,10 @@ def test_a_small_face_has_the_beard_of_a_large_one() -> None:
     drawn = [
         add_beard(view, 1, np.random.default_rng(0)).pixels - view.pixels for view in (large, small)
     ]
-    chin = [-resized(change, height, width)[50:58, 34:46] for change in drawn]
+    chin = [-resized(change, height, width)[58:64, 36:44].mean(2) for change in drawn]
     assert chin[1].mean() == pytest.approx(chin[0].mean(), rel=0.15)
     # No hair is as wide as a pixel: what is seen is a dense dark tone.
-    assert chin[1].std() < 0.25 * chin[1].mean()
+    assert chin[1].std() < 0.2 * chin[1].mean()
 
 
 def test_stubble_is_fainter_than_a_beard() -> None:
