@@ -191,6 +191,7 @@ def unsure() -> View:
     ("view", "color", "why"),
     [
         (unsure(), "brown", "is not sure"),
+        (painted("hair", (0.7, 0.6, 0.42), 0.5), "black", "so light"),
         (painted("hair", (0.04, 0.03, 0.03)), "blond", "so dark"),
         (painted("hair", (0.05, 0.045, 0.04), 0.3), "black", "that colour already"),
         (painted("background", COLOURS["hair"]), "brown", "looks so much like"),
