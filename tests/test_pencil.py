@@ -58,16 +58,6 @@ def test_lips_are_darker_than_skin_of_the_same_luma() -> None:
     assert made[85:115, 110:190].mean() < made[20:60].mean() - 15
 
 
-def test_leaves_are_marks_that_each_are_weaker_than_a_line_alone() -> None:
-    photo = np.full((240, 240, 3), 200, np.uint8)
-    photo[40:42, 20:220] = 90
-    photo[100:, ::8] = photo[100:, 1::8] = 90
-    made = _drawn(photo)
-    alone = made[38:44, 60:180].min(0).mean()
-    among = made[140:220, 60:180].reshape(80, -1, 8).min(2).mean()
-    assert among > alone + 8
-
-
 def test_a_border_gets_no_lines_from_the_other_side() -> None:
     photo = np.full((200, 300, 3), 235, np.uint8)
     photo[190:] = 20
