@@ -270,6 +270,9 @@ def test_bangs_need_hair_a_bare_forehead_and_no_hat() -> None:
     assert add_bangs(View(view.pixels, view.points, Masks(hat), view.box), 1, rng).where.any()
     with pytest.raises(Failure, match="short"):
         add_bangs(haired(long=False), 1, rng)
+    pale = View(view.pixels**0.2, view.points, Masks(view.parts), view.box)
+    with pytest.raises(Failure, match="light hair"):
+        add_bangs(pale, 1, rng)
     with pytest.raises(Failure, match="turned by"):
         add_bangs(haired(40), 1, rng)
 

@@ -41,6 +41,9 @@ CURLY = 0.5
 SHORT = 0.15
 """Of hair that hangs lower than the eyes there is more than this, in squared distances of those."""
 
+LIGHT = 0.48
+"""Hair lighter than this share of the skin has colours that followed strands do not show."""
+
 ABOVE = 0.6
 """How much of what lies just above the hairline is hair, at least."""
 
@@ -124,6 +127,8 @@ def add_bangs(view: View, amount: float, rng: np.random.Generator) -> Change:
         raise Failure(
             "bangs are not drawn well where the hair is short: none hangs beside the face"
         )
+    if _median(small, matte) > LIGHT * _median(small, small.part("skin")):
+        raise Failure("bangs are not drawn well on light hair")
     if _agreement(view.at(100)) < CURLY:
         raise Failure("bangs are not drawn well in curls")
     hair = Hair.of(small, matte)
@@ -142,6 +147,12 @@ def add_bangs(view: View, amount: float, rng: np.random.Generator) -> Change:
     cut = view.cut((rows, columns))
     pixels[rows, columns] = _laid(cut, resized(layer, *view.shape)[rows, columns], rng)
     return Change(pixels, (pixels != view.pixels).any(2).astype(np.float32))
+
+
+def _median(view: View, where: Floats) -> float:
+    """The lightness of a part of a view; 0 where there is none."""
+    inside = view.pixels[where > 0.8] @ LUMA
+    return float(np.median(inside)) if inside.size else 0.0
 
 
 def _around(cover: Floats, margin: float) -> tuple[slice, slice]:

@@ -7,6 +7,7 @@ from imgan.kept import Kept
 KEPT = {
     ("pale-skin", False): Kept(8, 14, "faces before an orange edge, very dark skin"),
     ("wearing-lipstick", True): Kept(7, 12, "open smiles"),
+    ("bangs", True): Kept(7, 11, "sharp close-ups; always curtain bangs; bands, curls"),
     ("rosy-cheeks", True): Kept(7, 12, "dark skin"),
     ("sunglasses", True): Kept(6, 12, "faces close to the camera, short arms"),
     ("brown-hair", True): Kept(6, 14, "scarves, bands and hands in the hair"),
@@ -29,7 +30,6 @@ KEPT = {
     ("eyeglasses", False): Kept(0, 6, "nearly always"),
     ("mustache", False): Kept(0, 7, "nearly always"),
     ("mouth-slightly-open", False): Kept(0, 5, "nearly always"),
-    ("bangs", True): Kept(0, 11, "nearly always"),
 }
 """By attribute and whether it was added; portraits that no network was trained on, two thirds of
 them sharp ones of 600 pixels and more, the others of CelebAMask-HQ."""
