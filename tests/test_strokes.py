@@ -19,7 +19,7 @@ from imgan.operations import COMPOSITE, Meter, Runtime
 from imgan_translate import Translate
 from imgan_translate.drawn.canvas import render
 from imgan_translate.drawn.fields import simplified, softened, without_texture
-from imgan_translate.drawn.painters import HOKUSAI, MONET, VAN_GOGH
+from imgan_translate.drawn.painters import MONET, VAN_GOGH
 from imgan_translate.drawn.palettes import Palette, Repaint
 from imgan_translate.drawn.strokes import Layer, Strokes, Touch, plan
 from imgan_translate.drawn.targets import TARGETS
@@ -43,9 +43,7 @@ def test_every_target_keeps_the_scene_and_changes_the_surface(name: str) -> None
     assert made.shape == photo.shape
     assert made.dtype == np.uint8
     coarse = [softened(_lab(picture), 8)[..., 0] for picture in (photo, made)]
-    # A print's sky is wiped darker above.
-    least = 0.8 if name == "hokusai" else 0.9
-    assert np.corrcoef(coarse[0].ravel(), coarse[1].ravel())[0, 1] > least
+    assert np.corrcoef(coarse[0].ravel(), coarse[1].ravel())[0, 1] > 0.9
     assert np.abs(made.astype(int) - photo).mean() > 8
 
 
@@ -57,7 +55,7 @@ def test_no_picture_is_too_small(name: str, shape: tuple[int, int]) -> None:
     assert draw(photo, Meter()).shape == photo.shape
 
 
-@pytest.mark.parametrize("name", ["monet", "hokusai"])
+@pytest.mark.parametrize("name", ["monet", "sketch"])
 def test_it_looks_the_same_at_every_size_and_each_time(name: str) -> None:
     def draw(photo: Bytes) -> Bytes:
         return TARGETS[name].draw(photo, Meter())
@@ -191,31 +189,6 @@ def test_no_photo_is_seen_through_paint() -> None:
     for painter in (MONET, VAN_GOGH):
         made = _lab(painter(noise, Meter()))[..., 0]
         assert abs(np.corrcoef(made.ravel(), _lab(noise)[..., 0].ravel())[0, 1]) < 0.4
-
-
-def test_a_print_has_whole_lines_and_a_sky_wiped_darker_above() -> None:
-    photo = np.full((240, 320, 3), (170, 200, 235), np.uint8)
-    photo[150:] = (120, 150, 80)
-    photo[150:153] = (30, 30, 30)
-    crumbs = np.random.default_rng(0).integers([170, 10], [230, 310], (50, 2))
-    for y, x in crumbs:
-        photo[y : y + 2, x : x + 4] = (60, 80, 40)
-    lab = _lab(HOKUSAI(photo, Meter()))
-    ink = np.linalg.norm(lab - np.array(HOKUSAI.contour), axis=2) < 0.12
-    assert ink[146:157].any(0).mean() > 0.95
-    assert ink[165:].mean() < 0.01
-    rows = lab[..., 0].mean(1)
-    assert rows[8] < 0.55
-    assert rows[120] > rows[40] + 0.05 > rows[8] + 0.1
-
-
-def test_a_print_bridges_the_gaps_of_lines() -> None:
-    photo = np.full((240, 320, 3), (190, 150, 110), np.uint8)
-    photo[100:103, 10:310] = (30, 30, 30)
-    photo[100:103, 150:152] = (190, 150, 110)
-    lab = _lab(HOKUSAI(photo, Meter()))
-    ink = np.linalg.norm(lab - np.array(HOKUSAI.contour), axis=2) < 0.15
-    assert ink[95:108, 20:300].any(0).all()
 
 
 def test_what_varies_little_is_evened_and_edges_stay() -> None:

@@ -25,7 +25,7 @@ PUBLIC = ("net", "ports")
 STEP = 4
 """Sides that networks for pictures of any size take are multiples of this."""
 
-DRAWN = ("monet", "van-gogh", "cezanne", "hokusai", "sketch", "winter")
+DRAWN = ("monet", "van-gogh", "cezanne", "sketch", "winter")
 """What is drawn without a network (`imgan_translate.drawn.targets`)."""
 
 

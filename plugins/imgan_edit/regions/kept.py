@@ -10,29 +10,29 @@ KEPT = {
     ("bangs", True): Kept(7, 11, "sharp close-ups; always curtain bangs; bands, curls"),
     ("rosy-cheeks", True): Kept(7, 12, "dark skin"),
     ("sunglasses", True): Kept(6, 12, "faces close to the camera, short arms"),
-    ("brown-hair", True): Kept(6, 14, "scarves, bands and hands in the hair"),
+    ("brown-hair", True): Kept(6, 14, "black and very light hair: rims of the old colour"),
     ("pale-skin", True): Kept(6, 14, "dark skin, bright light"),
     ("eyeglasses", True): Kept(5, 12, "faces close to the camera, short arms"),
-    ("mustache", True): Kept(4, 11, "smooth lips; women and children"),
-    ("5-o-clock-shadow", True): Kept(4, 11, "smooth chins; women and children"),
+    ("mustache", True): Kept(6, 17, "open mouths, turned heads; women and children"),
+    ("5-o-clock-shadow", True): Kept(9, 17, "open mouths, grey men; women and children"),
     ("smiling", True): Kept(5, 14, "eyes that do not smile; teeth are never added"),
-    ("black-hair", True): Kept(5, 14, "light fringes, scarves and bands in the hair"),
+    ("black-hair", True): Kept(7, 14, "fair and grey hair: locks and rims of the old colour"),
     ("young", True): Kept(5, 14, "faces that are young already"),
     ("heavy-makeup", True): Kept(4, 12, "open smiles, dark skin"),
     ("bushy-eyebrows", True): Kept(4, 13, "thin brows"),
     ("arched-eyebrows", True): Kept(3, 10, "brows near the lids"),
-    ("no-beard", False): Kept(3, 11, "smooth chins; women and children"),
-    ("goatee", True): Kept(2, 11, "smooth chins; women and children"),
+    ("no-beard", False): Kept(9, 17, "open mouths, turned heads; women and children"),
+    ("goatee", True): Kept(7, 17, "open mouths, turned heads; women and children"),
     ("smiling", False): Kept(2, 14, "smiles that show teeth"),
     ("young", False): Kept(2, 14, "hair and ground turn grey"),
-    ("gray-hair", True): Kept(2, 14, "a grey veil on skin, flat grey"),
-    ("blond-hair", True): Kept(1, 14, "dark hair, skin and things beside hair"),
+    ("gray-hair", True): Kept(2, 12, "dark, long and curly hair: rims of the old colour"),
+    ("blond-hair", True): Kept(1, 12, "dark, long and curly hair: locks of the old colour"),
     ("eyeglasses", False): Kept(0, 6, "nearly always"),
     ("mustache", False): Kept(0, 7, "nearly always"),
     ("mouth-slightly-open", False): Kept(0, 5, "nearly always"),
 }
-"""By attribute and whether it was added; portraits that no network was trained on, two thirds of
-them sharp ones of 600 pixels and more, the others of CelebAMask-HQ."""
+"""By attribute and whether it was added; portraits that no network was trained on, sharp ones
+of 500 pixels and more and small ones of CelebAMask-HQ, FFHQ and LFW; beards of men."""
 
 
 def experimental(edit: tuple[str, bool]) -> bool:

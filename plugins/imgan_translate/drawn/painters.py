@@ -14,7 +14,6 @@ from imgan_translate.drawn.canvas import render
 from imgan_translate.drawn.fields import simplified
 from imgan_translate.drawn.palettes import Palette, Repaint
 from imgan_translate.drawn.strokes import Flow, Layer, Touch, plan
-from imgan_translate.drawn.woodblock import Woodblock
 
 SIZE = 1000
 """Longer side, in pixels, of the copy on which strokes are planned, at most."""
@@ -120,35 +119,3 @@ CEZANNE = Painter(
     Repaint(light=0.6, colour=0.85, gain=(0.9, 1.8), shade=(0, -0.06)),
 )
 """Of 20 paintings: his constructive stroke, short, parallel and slanted, over nearly everything."""
-
-HOKUSAI = Woodblock(
-    Palette(
-        (0.324, 0.518, 0.635, 0.712, 0.764, 0.796, 0.845, 0.879, 0.917),
-        (0.00692, 0.0331),
-        (0.000328, 0.000192, 0.00066),
-        0.0921,
-    ),
-    inks=(
-        (0.907, 0.005, 0.032),  # paper, in three tones
-        (0.86, 0.009, 0.043),
-        (0.79, 0.001, 0.039),
-        (0.84, 0.01, 0.09),  # ochre
-        (0.74, 0.035, 0.06),  # safflower and vermilion
-        (0.64, 0.08, 0.075),
-        (0.53, 0.11, 0.08),
-        (0.43, 0.035, 0.045),  # brown
-        (0.32, -0.008, -0.04),  # Prussian blue
-        (0.42, -0.02, -0.085),
-        (0.58, -0.025, -0.075),
-        (0.74, -0.025, -0.05),
-        (0.7, -0.03, 0.045),  # greens
-        (0.54, -0.045, 0.035),
-        (0.42, -0.03, 0.01),
-        (0.62, 0.0, 0.008),  # diluted and full black
-        (0.28, 0.005, 0),
-    ),
-    contour=(0.29, -0.01, -0.045),
-    heaven=(0.42, -0.02, -0.085),
-    repaint=Repaint(light=0.75, colour=0.8, gain=(0.7, 1.4), darker=1, lighter=1),
-)
-"""Of 8 prints: flat areas, lines in dark blue; the inks are those of his time."""

@@ -25,11 +25,10 @@ class Target:
 
 
 TARGETS: Mapping[str, Target] = {
-    "monet": Target(painters.MONET, "short dabs of mixed colours", Kept(2, 9)),
-    "van-gogh": Target(painters.VAN_GOGH, "long swirling strokes of thick paint", Kept(1, 5)),
-    "cezanne": Target(painters.CEZANNE, "short parallel strokes, slanted", Kept(2, 6)),
-    "hokusai": Target(painters.HOKUSAI, "a print from wood blocks, with contours", Kept(1, 11)),
-    "sketch": Target(pencil, "lines and hatches in pencil on white paper", Kept(0, 0)),
+    "monet": Target(painters.MONET, "short dabs of mixed colours", Kept(3, 12)),
+    "van-gogh": Target(painters.VAN_GOGH, "long swirling strokes of thick paint", Kept(5, 12)),
+    "cezanne": Target(painters.CEZANNE, "short parallel strokes, slanted", Kept(4, 12)),
+    "sketch": Target(pencil, "lines and hatches in pencil on white paper", Kept(7, 12)),
     "winter": Target(
         Winter(), "snow on grass and on what faces up in trees, in a cold light", Kept(1, 24)
     ),
