@@ -34,7 +34,7 @@ OPERATIONS: dict[str, dict[str, Any]] = {
     "parse --part hair": {"part": "hair"},
     "edit --add smiling": {"add": ["smiling"]},
     "edit --add eyeglasses": {"add": ["eyeglasses"]},
-    "translate --to winter": {"to": "winter", "experimental": True},
+    "translate --to winter": {"to": "winter", "snowfall": 0.5, "experimental": True},
     "translate --to monet": {"to": "monet", "experimental": True},
     "translate --to colour": {"to": "colour", "experimental": True},
     "translate --to sketch": {"to": "sketch"},

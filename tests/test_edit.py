@@ -241,7 +241,7 @@ def test_people_say_beard_and_glasses() -> None:
     assert changes([], ["beard"]) == ({"no-beard": 1}, {})
     named = Edit(add=["beard", "smile"], remove=["lipstick"])
     assert named.suffix == "smiling-beard-no-wearing-lipstick"
-    with pytest.raises(Misuse, match="--add mustache and --add no-beard contradict"):
+    with pytest.raises(Misuse, match="--add mustache and --remove beard contradict"):
         Edit(add=["moustache"], remove=["beard"]).check()
 
 

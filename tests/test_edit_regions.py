@@ -19,7 +19,7 @@ from imgan_edit.regions import engine, mouth, warp
 from imgan_edit.regions.clusters import share_of
 from imgan_edit.regions.effects import EFFECTS, chained
 from imgan_edit.regions.hair_color import DYES, SLOPE, Dye, Tone, dyed, hair_color
-from imgan_edit.regions.matte import hair_matte
+from imgan_edit.regions.matte import hair_alpha, hair_matte
 from imgan_edit.regions.skin import skin_matte
 from imgan_edit.regions.view import Effect, Masks, View
 from imgan_parse import CLASSES
@@ -91,8 +91,8 @@ def drawn(gap: float = 0.0, scale: float = 1.0, grey: bool = False, smiling: boo
     return View(pixels, points * unit + middle, masks, (0, 0, width, height))
 
 
-DRAWN = [edit for edit in EFFECTS if edit[1] or edit[0] not in PAINTED]
-"""What needs no painter."""
+DRAWN = [edit for edit in EFFECTS if edit[1] or edit[0] not in PAINTED if edit[0] != "bangs"]
+"""What needs no painter, nor, as bangs do, strands and a parting: test_edit_things.py has these."""
 
 
 def moved(view: View, effect: Effect, amount: float = 1.0) -> NDArray[np.floating]:
@@ -337,6 +337,18 @@ def test_effects_in_a_row_each_count_and_one_that_cannot_be_done_does_not_stop_t
     assert np.array_equal(both.where > 0, black(view, 1.0, rng).where > 0)
     with pytest.raises(Skip, match="closed already"):  # a batch goes on
         chained(view, [(shut, 1.0)], rng)
+
+
+def test_a_highlight_deep_in_the_hair_is_hair() -> None:
+    view = drawn()
+    lit = view.pixels.copy()
+    rows, columns = slice(31, 35), slice(77, 85)
+    assert (view.parts["hair"][rows, columns] > 0.9).all()
+    wall = np.float32(COLOURS["hair"]) * 1.6
+    lit[view.parts["background"] > 0.5] = wall
+    lit[rows, columns] = wall
+    alpha = hair_alpha(View(lit, view.points, view.parts, view.box))
+    assert alpha[rows, columns].mean() > 0.9
 
 
 class Drawn:

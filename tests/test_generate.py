@@ -70,7 +70,7 @@ def test_a_face_depends_on_its_seed_and_number_alone(model: str) -> None:
 def test_several_faces_are_a_file_each(model: str, tmp_path: Path) -> None:
     generate(str(tmp_path / "faces"), count=3, seed=1, model=model)
     names = sorted(file.name for file in (tmp_path / "faces").iterdir())
-    assert names == ["face-1-1.png", "face-1-2.png", "face-1-3.png"]
+    assert names == [f"{model}-1-{number}.png" for number in (1, 2, 3)]
 
 
 def test_a_grid_is_one_sheet_row_by_row(model: str, tmp_path: Path) -> None:

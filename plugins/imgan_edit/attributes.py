@@ -114,8 +114,8 @@ def changes(
 def spoken(slug: str, added: bool) -> tuple[str, str]:
     """The option and the word by which people ask for an attribute, or for its lack."""
     for word, lacked in OPPOSITES.items():
-        if slug == lacked and not added:
-            return "--add", word
+        if slug == lacked and (not added or slug.startswith("no-")):
+            return "--remove" if added else "--add", word
     return "--add" if added else "--remove", slug
 
 

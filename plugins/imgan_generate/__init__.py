@@ -223,9 +223,10 @@ class Generate(Operation):
     def results(self) -> list[str]:
         if self.swap:
             return ["faces-swapped"]
+        stem = f"{'face' if self.model == GENERATOR else self.model}-{self.seed}"
         if self.grid or self.count == 1:
-            return [f"face-{self.seed}"]
-        return [f"face-{self.seed}-{number}" for number in range(1, self.count + 1)]
+            return [stem]
+        return [f"{stem}-{number}" for number in range(1, self.count + 1)]
 
     def cards(self, models: Models) -> list[ModelCard]:
         generator = models.find(self.model, self.name)

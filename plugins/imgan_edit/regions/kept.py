@@ -10,7 +10,7 @@ KEPT = {
     ("bangs", True): Kept(7, 11, "sharp close-ups; always curtain bangs; bands, curls"),
     ("rosy-cheeks", True): Kept(7, 12, "dark skin"),
     ("sunglasses", True): Kept(6, 12, "faces close to the camera, short arms"),
-    ("brown-hair", True): Kept(6, 14, "black and very light hair: rims of the old colour"),
+    ("brown-hair", True): Kept(8, 14, "black and very light hair: rims of the old colour"),
     ("pale-skin", True): Kept(6, 14, "dark skin, bright light"),
     ("eyeglasses", True): Kept(5, 12, "faces close to the camera, short arms"),
     ("mustache", True): Kept(6, 17, "open mouths, turned heads; women and children"),

@@ -65,6 +65,10 @@ VOTED = 0.5
 NOT_HAIR, HAIR = (0.05, 0.2), (0.35, 0.6)
 """Of what has a pixel's colour so much is hair, where the pixel is none, and where it surely is."""
 
+DEEP = 0.1
+"""How far around a pixel all has to be the parser's hair for it to be deep in it, in distances of
+the eyes."""
+
 VEIL = 0.12, 0.4
 """Skin that looks as if it were hair by less than this is skin."""
 
@@ -223,6 +227,9 @@ def _trimap(view: View, hair: Floats, never: Floats) -> tuple[Floats, Floats, Fl
     face = view.part("skin", "nose", "left_ear", "right_ear", "neck")
     bare = smoothstep(blurred(face * (1 - hair), 0.05 * unit), 0.85, 0.97)
     share = blurred(_share(view), 0.02 * unit)
+    # What has another colour deep in the hair, and is small, is a highlight.
+    deep = smoothstep(blurred(hair, DEEP * unit), 0.9, 0.98)
+    share = np.maximum(share, deep * smoothstep(blurred(share, DEEP * unit), 0.3, 0.6))
     sure = smoothstep(blurred(hair, INSIDE * unit), 0.85, 0.97) * (1 - never)
     sure *= smoothstep(share, *HAIR)
     far = 1 - smoothstep(blurred(hair, BEYOND * unit), 0.0, 0.08)
@@ -241,6 +248,7 @@ def _trimap(view: View, hair: Floats, never: Floats) -> tuple[Floats, Floats, Fl
     # colour to the ground's tells, if these are far apart (Gastal and Oliveira 2010).
     ground = outside * (1 - face)
     through = smoothstep(blurred(ground, 0.3 * unit), 0.02, 0.15) * (1 - smoothstep(face, 0.2, 0.5))
+    through *= 1 - deep
     fore = weighted_mean(lab, sure * (1 - 0.99 * through), 0.25 * unit)
     apart = weighted_mean(lab, ground, 0.15 * unit) - fore
     power = (apart**2).sum(2)
