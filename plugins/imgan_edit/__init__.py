@@ -234,12 +234,16 @@ class Edit(Operation):
     @property
     def added(self) -> Mapping[str, float]:
         """What to add, and how much of it. Raises Misuse for what is no attribute."""
-        return changes(self.add or [], self.remove or [])[0]
+        return self._changes[0]
 
     @property
     def removed(self) -> Mapping[str, float]:
         """What to take away, likewise."""
-        return changes(self.add or [], self.remove or [])[1]
+        return self._changes[1]
+
+    @property
+    def _changes(self) -> tuple[Mapping[str, float], Mapping[str, float]]:
+        return changes(self.add or [], self.remove or [])
 
     @property
     def kept(self) -> tuple[str, ...]:

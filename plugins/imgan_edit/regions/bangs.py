@@ -18,7 +18,7 @@ from imgan.errors import Failure
 from imgan.images.fields import Floats, blurred, resized, smoothstep, weighted_mean
 from imgan.images.upsampling import LUMA
 from imgan_edit.regions import strands
-from imgan_edit.regions.finish import grain, softness
+from imgan_edit.regions.finish import settled, softness
 from imgan_edit.regions.matte import dark_cap, own_hair
 from imgan_edit.regions.pose import Pose
 from imgan_edit.regions.tracks import Hair, Points, taken
@@ -167,20 +167,15 @@ def _around(cover: Floats, margin: float) -> tuple[slice, slice]:
 def _laid(view: View, layer: Floats, rng: np.random.Generator) -> Floats:
     """The pixels [h, w, 3] of a view under a layer [h, w, 4] of strands, with their shadow."""
     unit, skin = view.eye_distance, view.part("skin", "nose", "left_brow", "right_brow")
-    grey = view.pixels.mean(2)
-    layer = blurred(layer, 0.25 + 0.4 * max(0.0, softness(grey) - 0.6)).clip(0, 1)
+    soft = softness(view.pixels.mean(2))
+    layer = blurred(layer, 0.25 + 0.4 * max(0.0, soft - 0.6)).clip(0, 1)
     cover = layer[..., 3]
     # A soft shadow on the skin below, warm, for skin lets light through.
     shade = 0.32 * _below(cover, 0.04 * unit, 0.035 * unit)
     shade = 1 - skin * (shade + 0.16 * _below(cover, 0.09 * unit, 0.09 * unit))
     after = view.pixels * shade[..., None] ** np.array([0.85, 1.05, 1.15], np.float32)
     after = after * (1 - cover)[..., None] + layer[..., :3]
-    noise = grain(grey, skin)
-    after += (noise * cover)[..., None] * rng.standard_normal((*view.shape, 1), np.float32)
-    if np.ptp(view.pixels, axis=2).max() < 1 / 255:
-        after = np.repeat(after.mean(2, keepdims=True), 3, 2)
-    changed = np.abs(after - view.pixels).max(2) > 1 / 1024
-    return np.where(changed[..., None], after.clip(0, 1), view.pixels).astype(np.float32)
+    return settled(view.pixels, after, cover, skin, rng)[0]
 
 
 def _below(cover: Floats, drop: float, sigma: float) -> Floats:
@@ -405,7 +400,7 @@ def _hairline(view: View) -> NDArray[np.floating]:
     x, y = np.meshgrid(np.linspace(-REACH, REACH, 41), np.arange(-1.9, -0.1, 0.02))
     places = pose.project(_on_forehead(x, y)).astype(int)
     height, width = view.shape
-    inside = (places >= 0).all(-1) & (places[..., 0] < width) & (places[..., 1] < height)
+    inside = _within(view, places)
     column, row = places[..., 0].clip(0, width - 1), places[..., 1].clip(0, height - 1)
     cap = dark_cap(view)
     if not cap and view.part("hat").sum() > 0.1 * view.eye_distance**2:
@@ -419,7 +414,7 @@ def _hairline(view: View) -> NDArray[np.floating]:
     # How much of what lies just above it is hair; beyond the photo nothing is.
     over = (y < line) & (y > line - 0.3)
     above = (hair & over).sum(0) / np.maximum(over.sum(0), 1)
-    if above[middle].mean() < 0.6:
+    if above[middle].mean() < ABOVE:
         raise Failure("no hair above the forehead that bangs could fall from")
     if np.nanmedian(line[middle]) > -0.65:
         raise Failure("hair covers the forehead already")

@@ -12,7 +12,7 @@ from imgan.errors import Failure
 from imgan.images.fields import Floats, blurred, resized, smoothstep
 from imgan.images.upsampling import LUMA
 from imgan_edit.regions import strands
-from imgan_edit.regions.finish import grain, softness
+from imgan_edit.regions.finish import settled, softness
 from imgan_edit.regions.view import Change, View, frontal
 
 MOST_TURNED = 30.0
@@ -77,12 +77,7 @@ def _grown(
     tinted = (tinted + (tinted @ LUMA)[..., None]) / 2  # skin under stubble is less red
     after = view.pixels + deep[..., None] * (tinted - view.pixels)
     after = after * (1 - hairs[..., 3:]) + hairs[..., :3]
-    noise = grain(view.pixels.mean(2), view.part("skin"))
-    after += (noise * hairs[..., 3])[..., None] * rng.standard_normal((*view.shape, 1), np.float32)
-    if np.ptp(view.pixels, axis=2).max() < 1 / 255:
-        after = np.repeat(after.mean(2, keepdims=True), 3, 2)
-    changed = np.abs(after - view.pixels).max(2) > 1 / 1024
-    pixels = np.where(changed[..., None], after.clip(0, 1), view.pixels).astype(np.float32)
+    pixels, changed = settled(view.pixels, after, hairs[..., 3], view.part("skin"), rng)
     return Change(pixels, changed.astype(np.float32))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 
 from imgan.images.fields import Floats, blurred
 
@@ -43,3 +44,25 @@ def grain(grey: Floats, where: Floats) -> float:
 def _slope(grey: Floats) -> Floats:
     down, across = np.gradient(grey)
     return np.hypot(down, across)
+
+
+def greyed(photo: Floats, drawn: Floats) -> Floats:
+    """What is drawn [h, w, 3], without colour if the photo [H, W, 3] has none."""
+    if np.ptp(photo, axis=2).max() >= 1 / 255:
+        return drawn
+    return np.repeat(drawn.mean(2, keepdims=True), 3, 2)
+
+
+def settled(
+    photo: Floats, drawn: Floats, cover: Floats, skin: Floats, rng: np.random.Generator
+) -> tuple[Floats, NDArray[np.bool_]]:
+    """A photo [h, w, 3] with what is drawn on it, and where that is seen, [h, w].
+
+    What covers the photo, by `cover` [h, w], gets the grain that its `skin` [h, w] has.
+    """
+    noise = grain(photo.mean(2), skin) * cover
+    drawn = drawn + noise[..., None] * rng.standard_normal((*cover.shape, 1), np.float32)
+    drawn = greyed(photo, drawn)
+    changed = np.abs(drawn - photo).max(2) > 1 / 1024
+    pixels = np.where(changed[..., None], drawn.clip(0, 1), photo).astype(np.float32)
+    return pixels, changed

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from imgan.errors import Failure
 from imgan.images.fields import Floats, blurred, resized, smoothstep, weighted_mean
 from imgan.images.oklab import from_linear, to_linear
-from imgan_edit.regions.finish import grain, softness
+from imgan_edit.regions.finish import grain, greyed, softness
 from imgan_edit.regions.matte import hair_alpha
 from imgan_edit.regions.pose import Pose
 from imgan_edit.regions.view import Change, View
@@ -218,8 +218,7 @@ def _worn(
         cover = np.maximum(cover, 0.8 * front.lens)
     noise = grain(view.pixels.mean(2), view.part("skin"))
     after += (noise * cover)[..., None] * _grains(rng, cover.shape)
-    if np.ptp(view.pixels, axis=2).max() < 1 / 255:
-        after = np.repeat(after.mean(2, keepdims=True), 3, 2)
+    after = greyed(view.pixels, after)
     pixels, where = view.pixels.copy(), np.zeros(view.shape, np.float32)
     changed = np.abs(from_linear(before) - after).max(2) > 1 / 1024
     pixels[window] = np.where(changed[..., None], after.clip(0, 1), pixels[window])

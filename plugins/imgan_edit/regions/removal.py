@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from imgan.errors import Failure
 from imgan.images.fields import Floats, blurred, grown, resized, smoothstep, weighted_mean
 from imgan.images.oklab import to_oklab
+from imgan_edit.regions.finish import greyed
 from imgan_edit.regions.painter import SIZE, with_detail
 from imgan_edit.regions.view import Change, View, frontal
 from imgan_edit.regions.zones import FRAMES, Frame, Zone
@@ -82,8 +83,7 @@ def _bare(
     skin = view.part("skin") * (1 - grown(hole, 0.04 * unit))
     pixel = frame.side * unit / SIZE
     painted = with_detail(view, painted, where, skin, pixel, rng)
-    if np.ptp(view.pixels, axis=2).max() < 1 / 255:
-        painted = np.repeat(painted.mean(2, keepdims=True), 3, 2)
+    painted = greyed(view.pixels, painted)
     return Change(painted.clip(0, 1), min(amount, 1.0) * where)
 
 

@@ -42,6 +42,9 @@ class Painter:
         return render(strokes, ground, height, width, impasto, rng, meter.part(0.2, 1))
 
 
+FINEST = Layer(3, 6, 2.5, 0.032, lines=True), Layer(2.6, 2.5, 1.6, 0.045)
+"""The last layers of every painter: lines, and what no broader brush could show."""
+
 MONET = Painter(
     Palette(
         (0.254, 0.404, 0.489, 0.56, 0.623, 0.68, 0.741, 0.808, 0.91),
@@ -55,8 +58,7 @@ MONET = Painter(
             Layer(12, 2.8, 1.5, 0.012),
             Layer(7.5, 2.8, 1.5, 0.026),
             Layer(5, 2.8, 1.5, 0.042),
-            Layer(3, 6, 2.5, 0.032, lines=True),
-            Layer(2.6, 2.5, 1.6, 0.045),
+            *FINEST,
         )
     ),
     Repaint(light=0.8, colour=0.75, lighter=0.17, shade=(0.01, -0.05)),
@@ -76,8 +78,7 @@ VAN_GOGH = Painter(
             Layer(13, 5.5, 1.8, 0.008),
             Layer(8, 5, 1.5, 0.022),
             Layer(5, 4.5, 1.4, 0.038),
-            Layer(3, 6, 2.5, 0.032, lines=True),
-            Layer(2.6, 2.5, 1.6, 0.045),
+            *FINEST,
         ),
         light=0.03,
         hue=0.017,
@@ -105,8 +106,7 @@ CEZANNE = Painter(
             Layer(15, 2.2, 1.6, 0.01),
             Layer(9, 2.4, 1.5, 0.028),
             Layer(5.5, 2.6, 1.5, 0.045),
-            Layer(3, 6, 2.5, 0.032, lines=True),
-            Layer(2.6, 2.5, 1.6, 0.045),
+            *FINEST,
         ),
         light=0.022,
         streak=0.02,
