@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from imgan.errors import Failure, Skip
 from imgan.faces import Face
 from imgan.images import Picture, Source, to_srgb
-from imgan.images.fields import blurred, guided, resized, warped
+from imgan.images.fields import Place, blurred, boxed, guided, reached, resized, warped
 from imgan.images.oklab import from_oklab, to_oklab
 from imgan_edit.attributes import PAINTED
 from imgan_edit.regions import engine, mouth, warp
@@ -97,7 +97,7 @@ DRAWN = [edit for edit in EFFECTS if edit[1] or edit[0] not in PAINTED if edit[0
 
 def moved(view: View, effect: Effect, amount: float = 1.0) -> NDArray[np.floating]:
     """What an effect adds to a view."""
-    made = effect(view, amount, np.random.default_rng(0))
+    made = effect(view, amount, np.random.default_rng(0)).whole(view)
     assert made.pixels.shape == view.pixels.shape
     assert made.pixels.min() >= 0
     assert made.pixels.max() <= 1
@@ -212,6 +212,17 @@ def test_a_cut_of_a_view_shows_the_same_parts_where_they_are() -> None:
     assert part.box == (30, 20, 100, 100)
     whole = view.at(20).part("skin")[10:60, 15:65]
     np.testing.assert_allclose(part.at(20).part("skin"), whole, atol=0.06)
+
+
+def test_a_change_of_a_part_of_a_view_is_one_of_the_whole() -> None:
+    view = drawn()
+    made = EFFECTS["black-hair", True](view, 1.0, np.random.default_rng(0))
+    rows, columns = made.trimmed().box
+    whole = made.whole(view)
+    assert rows.stop - rows.start < view.shape[0]
+    assert np.array_equal(whole.trimmed().pixels, made.trimmed().pixels)
+    assert (whole.pixels[whole.where == 0] == view.pixels[whole.where == 0]).all()
+    assert not whole.where[:, : columns.start].any()
 
 
 def test_a_free_colour_dyes_to_that_colour() -> None:
@@ -334,7 +345,8 @@ def test_effects_in_a_row_each_count_and_one_that_cannot_be_done_does_not_stop_t
     shut, black = EFFECTS["mouth-slightly-open", False], EFFECTS["black-hair", True]
     both, reasons = chained(view, [(shut, 1.0), (black, 1.0)], rng)
     assert reasons == ("the mouth is closed already",)
-    assert np.array_equal(both.where > 0, black(view, 1.0, rng).where > 0)
+    alone = black(view, 1.0, rng)
+    assert np.array_equal(both.whole(view).where > 0, alone.whole(view).where > 0)
     with pytest.raises(Skip, match="closed already"):  # a batch goes on
         chained(view, [(shut, 1.0)], rng)
 
@@ -364,6 +376,9 @@ class Drawn:
 
     def __getitem__(self, name: str) -> NDArray[np.floating]:
         return self.view.parts[name]
+
+    def piece(self, name: str, place: Place) -> NDArray[np.floating]:
+        return self.view.parts[name][place]
 
     def at(self, height: int, width: int) -> dict[str, NDArray[np.floating]]:
         return self.view.parts.at(height, width)
@@ -431,6 +446,21 @@ def test_fields_are_smooth_within_range_and_of_any_size() -> None:
     soft = blurred(step, 3.0)
     sharp = guided(guide, soft, 4, 1e-4)
     assert np.abs(np.diff(sharp)).max() > 3 * np.abs(np.diff(soft)).max()
+
+
+def test_windows_are_means_and_a_part_of_an_enlargement_is_that_of_the_whole() -> None:
+    plane = np.random.default_rng(0).random((30, 40)).astype(np.float32)
+    for radius in (2, 11):
+        window = plane[8 - min(radius, 8) : 9 + radius, 20 - radius : 21 + radius]
+        assert boxed(plane, radius)[8, 20] == pytest.approx(window.mean(), abs=1e-5)
+    dot = np.zeros((21, 21), np.float32)
+    dot[10, 10] = 1
+    x = np.arange(21) - 10
+    assert (boxed(dot, 1.4).sum(0) * x**2).sum() == pytest.approx(0.6 * 2 / 3 + 0.4 * 2, rel=1e-3)
+    place = reached((slice(5, 9), slice(20, 40)), plane.shape, (75, 100))
+    assert place == (slice(7, 28), slice(45, 100))
+    part = resized(plane, 75, 100, place)
+    assert np.abs(part - resized(plane, 75, 100)[place]).max() < 1e-4
 
 
 def test_a_field_goes_through_its_points_and_pixels_go_with_it() -> None:

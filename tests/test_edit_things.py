@@ -20,7 +20,7 @@ from imgan_edit.regions.glasses import (
 )
 from imgan_edit.regions.pose import POINTS, Pose
 from imgan_edit.regions.tracks import Hair
-from imgan_edit.regions.view import Change, Masks, View
+from imgan_edit.regions.view import Change, Effect, Masks, View
 from imgan_parse import CLASSES
 
 SIZE, UNIT = 240, 60.0
@@ -47,7 +47,12 @@ def plain(yaw: float = 0.0, **parts: NDArray[np.float32]) -> View:
     return View(pixels, turned(yaw), Masks(masks), (0, 0, SIZE, SIZE))
 
 
+def made(effect: Effect, view: View, amount: float = 1, seed: int = 0) -> NDArray[np.floating]:
+    return effect(view, amount, np.random.default_rng(seed)).whole(view).pixels
+
+
 def worn(view: View, change: Change) -> NDArray[np.float32]:
+    change = change.whole(view)
     assert change.pixels.dtype == np.float32
     assert change.pixels.min() >= 0
     assert change.pixels.max() <= 1
@@ -218,7 +223,7 @@ def test_bangs_fall_over_both_sides_of_the_forehead_in_the_hairs_colour() -> Non
 
 def test_bangs_part_where_the_hair_does_and_differ_by_seed() -> None:
     view = haired()
-    one, other = (add_bangs(view, 1, np.random.default_rng(seed)).pixels for seed in (0, 1))
+    one, other = (made(add_bangs, view, 1, seed) for seed in (0, 1))
     assert np.abs(one - other).max() > 0.2
     with pytest.raises(Failure, match="combed back"):
         add_bangs(haired(parted=False), 1, np.random.default_rng(0))
@@ -227,8 +232,7 @@ def test_bangs_part_where_the_hair_does_and_differ_by_seed() -> None:
 def test_bangs_cover_as_much_as_asked_for() -> None:
     view = haired()
     covered = [
-        np.abs(add_bangs(view, amount, np.random.default_rng(0)).pixels - view.pixels).sum()
-        for amount in (0.0, 0.5, 1.0)
+        np.abs(made(add_bangs, view, amount, 0) - view.pixels).sum() for amount in (0.0, 0.5, 1.0)
     ]
     assert covered[0] == 0
     assert covered == sorted(covered)
@@ -305,9 +309,7 @@ def test_a_small_face_has_the_beard_of_a_large_one() -> None:
         Masks(large.parts.at(height, width)),
         (0, 0, width, height),
     )
-    drawn = [
-        add_beard(view, 1, np.random.default_rng(0)).pixels - view.pixels for view in (large, small)
-    ]
+    drawn = [made(add_beard, view) - view.pixels for view in (large, small)]
     chin = [-resized(change, height, width)[58:64, 36:44].mean(2) for change in drawn]
     assert chin[1].mean() == pytest.approx(chin[0].mean(), rel=0.15)
     # No hair is as wide as a pixel: what is seen is a dense dark tone.
@@ -317,8 +319,7 @@ def test_a_small_face_has_the_beard_of_a_large_one() -> None:
 def test_stubble_is_fainter_than_a_beard() -> None:
     view = haired()
     faint, full = (
-        np.abs(effect(view, 1, np.random.default_rng(0)).pixels - view.pixels).sum()
-        for effect in (add_stubble, add_beard)
+        np.abs(made(effect, view) - view.pixels).sum() for effect in (add_stubble, add_beard)
     )
     assert 0 < faint < 0.8 * full
 

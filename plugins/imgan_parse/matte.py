@@ -48,22 +48,32 @@ class Matte:
             affine[:3] = np.einsum("hwij,jhw->ihw", inverse, together)
             affine[3] = value - (affine[:3] * colour).sum(0)
 
-    def plane(self, index: int, picture: Bytes) -> Floats:
-        """A plane at the size of a picture [H, W, 3], which shows the same as the small one."""
+    def plane(self, index: int, picture: Bytes, place: tuple[slice, slice] | None = None) -> Floats:
+        """A plane at the size of a picture [H, W, 3], which shows the same as the small one; of
+        that only the rows and columns of a `place`, if one is given."""
         height, width = picture.shape[:2]
-        planes = [Image.fromarray(plane) for plane in self._affine[index]]
-        down = planes[0].height / height
+        lines, columns = place or (slice(0, height), slice(0, width))
+        affine = self._affine[index] / np.float32(1 - 2 * HAZE)
+        affine[:3] /= 255
+        affine[3] -= HAZE / (1 - 2 * HAZE)
+        planes = [Image.fromarray(plane) for plane in affine]
+        down, across = planes[0].height / height, planes[0].width / width
+        left, right = columns.start * across, min(columns.stop * across, planes[0].width)
+        picture = picture[lines, columns]
+        height, width = picture.shape[:2]
         result = np.empty((height, width), np.float32)
         for band in rows(height, width):
-            box = (0, band.start * down, planes[0].width, min(band.stop * down, planes[0].height))
+            top, bottom = (down * (lines.start + edge) for edge in (band.start, band.stop))
+            box = left, top, right, min(bottom, planes[0].height)
             size = width, band.stop - band.start
             *slopes, offset = (
                 np.asarray(plane.resize(size, Image.Resampling.BILINEAR, box)) for plane in planes
             )
-            total = offset.copy()
+            total = result[band]
+            total[:] = offset
             for channel, slope in enumerate(slopes):
-                total += slope * np.divide(picture[band][..., channel], 255, dtype=np.float32)
-            result[band] = ((total - HAZE) / (1 - 2 * HAZE)).clip(0, 1)
+                total += slope * picture[band][..., channel]
+            total.clip(0, 1, out=total)
         return result
 
 

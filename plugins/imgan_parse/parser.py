@@ -82,6 +82,13 @@ class Parts(Mapping[str, Floats]):
     def __len__(self) -> int:
         return len(CLASSES)
 
+    def piece(self, name: str, place: tuple[slice, slice]) -> Floats:
+        """Rows and columns of a mask, which alone are made."""
+        index = CLASSES.index(name)
+        if name in self._made or index not in self._there:
+            return self[name][place]
+        return self._matte.plane(self._there.index(index), self.pixels, place)
+
     def _mask(self, index: int, pixels: Bytes) -> Floats:
         if index not in self._there:
             return np.zeros(pixels.shape[:2], np.float32)
@@ -135,11 +142,14 @@ class Parser:
         masks[0] = 1
         for look, share in LOOKS:
             matrix = placement(face, look.size, look.margin) @ to_photo
+            left, top, across, down = _within(bounds(matrix, look.size), masks.shape[1:])
+            seen = masks[:, top : top + down, left : left + across]
+            matrix, size = matrix @ shift(left, top), (across, down)
             part = share * _rim(look.size)
-            masks *= 1 - _moved(part, matrix, shape)
-            for mask, chances in zip(masks, self.chances(small, small_face, look), strict=True):
+            seen *= 1 - _moved(part, matrix, size)
+            for mask, chances in zip(seen, self.chances(small, small_face, look), strict=True):
                 if chances.max() > FAINT:
-                    mask += _moved(part * chances, matrix, shape)
+                    mask += _moved(part * chances, matrix, size)
         masks **= DECIDED
         masks /= masks.sum(0)
         return Parts((x, y, width, height), np.ascontiguousarray(pixels), masks)

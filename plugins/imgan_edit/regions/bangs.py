@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from imgan.errors import Failure
-from imgan.images.fields import Floats, blurred, resized, smoothstep, weighted_mean
+from imgan.images.fields import Floats, blurred, reached, resized, smoothstep, weighted_mean
 from imgan.images.upsampling import LUMA
 from imgan_edit.regions import strands
 from imgan_edit.regions.finish import settled, softness
@@ -139,14 +139,10 @@ def add_bangs(view: View, amount: float, rng: np.random.Generator) -> Change:
         raise Failure("bangs would fall over what is in front of the face")
 
     place = _around(layer[..., 3], 0.3 * small.eye_distance)
-    rows, columns = (
-        slice(int(part.start * full / side), min(full, int(part.stop * full / side) + 1))
-        for part, side, full in zip(place, small.shape, view.shape, strict=True)
-    )
-    pixels = view.pixels.copy()
-    cut = view.cut((rows, columns))
-    pixels[rows, columns] = _laid(cut, resized(layer, *view.shape)[rows, columns], rng)
-    return Change(pixels, (pixels != view.pixels).any(2).astype(np.float32))
+    place = reached(place, small.shape, view.shape)
+    cut = view.cut(place)
+    pixels = _laid(cut, resized(layer, *view.shape, place), rng)
+    return Change(pixels, (pixels != cut.pixels).any(2).astype(np.float32), place)
 
 
 def _median(view: View, where: Floats) -> float:

@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 from imgan.errors import Failure
-from imgan.images.fields import Floats, blurred, resized, smoothstep
+from imgan.images.fields import Floats, Place, blurred, reached, resized, smoothstep
 from imgan.images.upsampling import LUMA
 from imgan_edit.regions import strands
 from imgan_edit.regions.finish import settled, softness
-from imgan_edit.regions.view import Change, View, frontal
+from imgan_edit.regions.view import Change, View, bounds, frontal, within
 
 MOST_TURNED = 30.0
 
@@ -23,6 +23,12 @@ a small one each hair would else be as wide as a pixel."""
 
 BROWN = np.array([0.1, -0.02, -0.1], np.float32)
 """How brown hair differs from a grey of its lightness."""
+
+FACE = (1.7, -0.8, 2.3)
+"""How far the face reaches to both sides, up and down from the eyes: only that is looked at."""
+
+PALETTE = 60.0
+"""Distance of the eyes, in pixels, at which the colour of hair is looked for."""
 
 DARKER = 0.8
 """Beards against the hair of the head, which is out of doors more."""
@@ -60,25 +66,43 @@ def _grown(
     frontal(view, MOST_TURNED, "a beard")
     if amount <= 0:
         return Change(view.pixels, np.zeros(view.shape, np.float32))
+    whole, face = view, _face(view)
+    view = whole.cut(face)
     small = view.at(FINE)
     density = _density(small, rng, moustache, chin, cheeks)
     if density.sum() < 0.02 * small.eye_distance**2:
         raise Failure("too little skin around the mouth to grow a beard on")
-    colour = _colour(small)
+    colour = _colour(whole.at(PALETTE))
     hairs = _hairs(small, density * min(amount, 1.2), colour, short, rng)
     soft = max(0.0, softness(small.pixels.mean(2)) - 0.5)
     # Photos of small faces are looked at enlarged, and hold nothing as sharp as one pixel.
     soft = 0.3 + soft + (0.1 if 2 * small.eye_distance < FINE else 0.0)
-    hairs = resized(blurred(hairs, soft), *view.shape).clip(0, 1)
+    hairs = blurred(hairs, soft)
+    under = blurred(density, 0.03 * small.eye_distance)
+    place = reached(bounds(hairs[..., 3] + under > 1e-4), small.shape, view.shape)
+    hairs = resized(hairs, *view.shape, place).clip(0, 1)
     # Under the hairs the skin is darker and takes their hue: roots, and their shadows.
-    under = resized(blurred(density, 0.03 * small.eye_distance), *view.shape).clip(0, 1)
+    under = resized(under, *view.shape, place).clip(0, 1)
+    view = view.cut(place)
     deep = (0.30 if short else 0.62) * min(amount, 1.0) * under
     tinted = view.pixels * (0.35 + 0.65 * colour / max(float(colour.max()), 0.05)) * 0.62
     tinted = (tinted + (tinted @ LUMA)[..., None]) / 2  # skin under stubble is less red
     after = view.pixels + deep[..., None] * (tinted - view.pixels)
     after = after * (1 - hairs[..., 3:]) + hairs[..., :3]
     pixels, changed = settled(view.pixels, after, hairs[..., 3], view.part("skin"), rng)
-    return Change(pixels, changed.astype(np.float32))
+    return Change(pixels, changed.astype(np.float32), within(face, place))
+
+
+def _face(view: View) -> Place:
+    """Rows and columns of the view that hold the face, however it leans."""
+    side, top, bottom = FACE
+    cos, sin = np.cos(np.radians(view.roll)), np.sin(np.radians(view.roll))
+    corners = np.array([(x, y) for x in (-side, side) for y in (top, bottom)])
+    corners = view.points[:2].mean(0) + view.eye_distance * corners @ [[cos, sin], [-sin, cos]]
+    (left, top), (right, bottom) = np.floor(corners.min(0)), np.ceil(corners.max(0))
+    height, width = view.shape
+    rows = slice(int(max(0, top)), int(min(height, bottom)))
+    return rows, slice(int(max(0, left)), int(min(width, right)))
 
 
 def _mouth(view: View) -> tuple[Floats, Floats]:

@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from imgan.errors import Failure, Skip
-from imgan.images.fields import resized
+from imgan.images.fields import reached, resized
 from imgan_edit.regions.age import older, younger
 from imgan_edit.regions.bangs import add_bangs
 from imgan_edit.regions.beard import add_beard, add_goatee, add_moustache, add_stubble
@@ -21,7 +21,7 @@ from imgan_edit.regions.matte import hair_box
 from imgan_edit.regions.mouth import close_mouth, no_smile, smile
 from imgan_edit.regions.removal import remove_eyeglasses, remove_moustache
 from imgan_edit.regions.skin import pale_skin, tanned_skin
-from imgan_edit.regions.view import Change, Effect, View, bounds
+from imgan_edit.regions.view import Change, Effect, View, bounds, within
 
 
 def heavy_makeup(view: View, amount: float, rng: np.random.Generator) -> Change:
@@ -46,9 +46,13 @@ def smooth(effect: Effect, eye_distance: float = SMOOTH) -> Effect:
         change = effect(small, amount, rng)
         if small is view:
             return change
-        added = resized(change.where[..., None] * (change.pixels - small.pixels), *view.shape)
-        where = (resized(change.where, *view.shape) > 1 / 256).astype(np.float32)
-        return Change((view.pixels + added).clip(0, 1), where)
+        change = change.whole(small)
+        added = change.where[..., None] * (change.pixels - small.pixels)
+        place = reached(bounds(change.where > 0), small.shape, view.shape)
+        pixels = resized(added, *view.shape, place)
+        pixels += view.pixels[place]
+        where = resized(change.where, *view.shape, place) > 1 / 256
+        return Change(pixels.clip(0, 1, out=pixels), where.astype(np.float32), place)
 
     return enlarged
 
@@ -58,11 +62,9 @@ def dyeing(dye: Dye) -> Effect:
     dyes = smooth(partial(hair_color, dye=dye), STRANDS)
 
     def around(view: View, amount: float, rng: np.random.Generator) -> Change:
-        place = hair_box(view)
-        change = dyes(view.cut(place), amount, rng)
-        pixels, where = view.pixels.copy(), np.zeros(view.shape, np.float32)
-        pixels[place], where[place] = change.pixels, change.where
-        return Change(pixels, where)
+        box = hair_box(view)
+        change = dyes(view.cut(box), amount, rng)
+        return replace(change, place=within(box, change.box))
 
     return around
 
@@ -102,20 +104,32 @@ def chained(
 
     Raises Skip, for the last one's reason, when none can be done.
     """
-    where = np.zeros(view.shape, np.float32)
-    pixels, reasons = view.pixels, []
+    nothing = slice(0, 0), slice(0, 0)
+    done = Change(view.pixels[nothing], np.zeros((0, 0), np.float32), nothing)
+    seen, reasons = view, []
     for effect, amount in effects:
-        seen = replace(view, pixels=pixels)
+        if done.where.size:
+            seen = replace(view, pixels=done.whole(view).pixels)
         try:
-            change = effect(seen, amount, rng)
+            change = effect(seen, amount, rng).trimmed()
         except Failure as failure:
             reasons.append(failure)
             continue
-        place = bounds(change.where > 0)
-        pixels = pixels.copy()
-        before = pixels[place]
-        pixels[place] = before + change.where[place][..., None] * (change.pixels[place] - before)
-        where = np.maximum(where, change.where > 0)
+        before = seen.pixels[change.box]
+        pixels = change.pixels - before
+        pixels *= change.where[..., None]
+        pixels += before
+        change = Change(pixels, (change.where > 0).astype(np.float32), change.box)
+        done = _both(seen, done, change) if done.where.size else change
     if reasons and len(reasons) == len(effects):
         raise Skip(str(reasons[-1]), code="face-unfit")
-    return Change(pixels, where), tuple(map(str, reasons))
+    return done, tuple(map(str, reasons))
+
+
+def _both(view: View, first: Change, second: Change) -> Change:
+    """A change, and a second one, of the view that shows the first already."""
+    where = first.whole(view).where
+    where[second.box] = np.maximum(where[second.box], second.where)
+    pixels = view.pixels.copy()
+    pixels[second.box] = second.pixels
+    return Change(pixels, where).trimmed()

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from imgan import faces
 from imgan.faces import Face
 from imgan.images import Picture, from_srgb, to_srgb
-from imgan.images.fields import Floats
+from imgan.images.fields import Floats, Place
 from imgan.images.upsampling import LUMA
 from imgan_edit.regions.effects import chained
-from imgan_edit.regions.view import Effect, Painter, View, bounds
+from imgan_edit.regions.view import Effect, Painter, Photo, View, within
 from imgan_parse import parser
 from imgan_parse.parser import Parser
 
@@ -93,6 +93,16 @@ class Seat:
         """And turned back."""
         return np.rot90(plane, -self.turns)
 
+    def box(self, place: Place, shape: tuple[int, int]) -> Place:
+        """Rows and columns of what lies turned, and is of that shape, in the box."""
+        rows, columns = place
+        height, width = shape
+        for _ in range(self.turns):
+            # np.rot90 backwards takes the top to the right edge.
+            rows, columns = columns, slice(height - rows.stop, height - rows.start)
+            height, width = width, height
+        return rows, columns
+
     def points(self, points: Floats) -> Floats:
         """Points of the photo [n, 2] in the turned box."""
         rows, columns = self.place
@@ -125,7 +135,8 @@ def see(picture: Picture, face: Face, networks: Parser, painter: Painter | None 
     height, width = crop.pixels.shape[:2]
     parts = networks.parse(crop, upright, (0, 0, width, height))
     box = seat.place[1].start, seat.place[0].start, width, height
-    view = View(parts.pixels.astype(np.float32) / 255, points, parts, box, painter)
+    pixels = np.multiply(parts.pixels, 1 / 255, dtype=np.float32)
+    view = View(pixels, points, parts, box, painter, photo=Photo(pixels, parts.pixels))
     return Sight(picture, face, view, seat)
 
 
@@ -139,14 +150,11 @@ def draw(
     `faces.align` gives. Raises Skip when none of them can be done well."""
     picture, face, view, seat = sight
     made, reasons = chained(view, effects, rng)
+    change = made.pixels - view.pixels[made.box]
+    change *= 255
+    change = seat.back(change)
     where = seat.back(made.where > 0)
-    box = bounds(where)
-    before, after = seat.back(view.pixels)[box], seat.back(made.pixels)[box]
-    change, where = 255 * (after - before), where[box]
-    place = tuple(
-        slice(side.start + part.start, side.start + part.stop)
-        for side, part in zip(seat.place, box, strict=True)
-    )
+    place = within(seat.place, seat.box(made.box, view.shape))
     if picture.source.grey:
         change = np.repeat((change @ LUMA)[..., None], 3, 2)
     if hidden is not None and hidden.any():
@@ -154,4 +162,4 @@ def draw(
         covered, weights = faces.spread(picture, face, hidden)
         free[covered] -= weights
         change, where = change * free[place][..., None], where & (free[place] > 0)
-    return Drawing((place[0], place[1]), np.rint(change).astype(np.int16), where, reasons)
+    return Drawing(place, np.rint(change).astype(np.int16), where, reasons)

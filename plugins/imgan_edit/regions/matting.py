@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from imgan.images.fields import Floats, blurred, resized
+from imgan.images.fields import Floats, blurred, inverted, resized
 
 RADIUS = 2
 """Of the windows in which all colours are taken to lie on one line for each layer, in pixels."""
@@ -32,12 +32,11 @@ class Laplacian:
         self.mean = _sums(planes) / self.count
         pairs = np.stack([planes[i] * planes[j] for i in range(3) for j in range(i, 3)])
         products = _sums(pairs) / self.count
-        full = np.empty((height, width, 3, 3), np.float32)
+        variance = np.empty((3, 3, height, width), np.float32)
         places = [(i, j) for i in range(3) for j in range(i, 3)]
         for (i, j), product in zip(places, products, strict=True):
-            full[..., i, j] = full[..., j, i] = product - self.mean[i] * self.mean[j]
-        inverse = np.linalg.inv(full + EPS * np.eye(3, dtype=np.float32))
-        self.inverse = np.ascontiguousarray(np.moveaxis(inverse, (2, 3), (0, 1)))
+            variance[i, j] = variance[j, i] = product - self.mean[i] * self.mean[j]
+        self.inverse = inverted(variance, EPS)
 
     def __call__(self, plane: Floats) -> Floats:
         """The Laplacian times a plane [h, w], for windows that weigh 1 in all."""
@@ -98,13 +97,13 @@ def layers(pixels: Floats, alpha: Floats, radii: tuple[float, ...]) -> tuple[Flo
 def _sums(planes: Floats) -> Floats:
     """Over windows of 2 `RADIUS` + 1 pixels a side, as far as they lie in the planes [C, h, w]."""
     for axis in (1, 2):
-        pads = [(0, 0)] * 3
-        pads[axis] = (RADIUS, RADIUS)
-        padded = np.pad(planes, pads)
-        count = planes.shape[axis]
-        shifts = (
-            padded[:, k : k + count] if axis == 1 else padded[:, :, k : k + count]
-            for k in range(2 * RADIUS + 1)
-        )
-        planes = np.add.reduce(list(shifts))
+        sums = planes.copy()
+        for step in range(1, RADIUS + 1):
+            if axis == 1:
+                sums[:, step:] += planes[:, :-step]
+                sums[:, :-step] += planes[:, step:]
+            else:
+                sums[:, :, step:] += planes[:, :, :-step]
+                sums[:, :, :-step] += planes[:, :, step:]
+        planes = sums
     return planes

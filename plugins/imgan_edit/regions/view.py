@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from imgan.errors import Failure
-from imgan.images.fields import Floats, resized
+from imgan.images.fields import REDUCED, Floats, Place, resized
 from imgan_edit.regions.zones import Frame
 
 
@@ -32,6 +33,9 @@ class PartMasks(Protocol):
     def at(self, height: int, width: int) -> PartMasks:
         """All of them smaller."""
 
+    def piece(self, name: str, place: Place) -> Floats:
+        """Rows and columns of one."""
+
 
 class Masks(dict[str, Floats]):
     """Masks that are there as arrays."""
@@ -39,6 +43,10 @@ class Masks(dict[str, Floats]):
     def at(self, height: int, width: int) -> Masks:
         """All of them at another size."""
         return Masks({name: resized(mask, height, width) for name, mask in self.items()})
+
+    def piece(self, name: str, place: Place) -> Floats:
+        """Rows and columns of one."""
+        return self[name][place]
 
 
 @dataclass(frozen=True)
@@ -48,11 +56,18 @@ class Cut:
     whole: PartMasks
     shape: tuple[int, int]
     """Height and width of the whole."""
-    place: tuple[slice, slice]
+    place: Place
     """Rows and columns of it."""
+    made: dict[str, Floats] = field(default_factory=dict, repr=False)
 
     def __getitem__(self, name: str, /) -> Floats:
-        return self.whole[name][self.place]
+        if name not in self.made:
+            self.made[name] = self.whole.piece(name, self.place)
+        return self.made[name]
+
+    def piece(self, name: str, place: Place) -> Floats:
+        """Rows and columns of a part of it."""
+        return self.whole.piece(name, within(self.place, place))
 
     def at(self, height: int, width: int) -> Cut:
         """The same part of smaller masks, to half a pixel."""
@@ -63,6 +78,15 @@ class Cut:
         left = min(round(columns.start * across), shape[1] - width)
         place = slice(top, top + height), slice(left, left + width)
         return Cut(self.whole.at(*shape), shape, place)
+
+
+class Photo(NamedTuple):
+    """What a view shows as long as nothing is changed in it."""
+
+    pixels: Floats
+    """The view's own."""
+    srgb: NDArray[np.uint8]
+    """[h, w, 3]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,6 +110,9 @@ class View:
     mattes: dict[tuple[str, int, int], Floats] = field(default_factory=dict, repr=False)
     """What was solved already, by name, height and width: its copies share it, and so do the
     effects that change colours, which come after all that moves pixels."""
+    photo: Photo | None = field(default=None, repr=False)
+    """The photo in 8 bits: of that, smaller copies are made faster."""
+    _smaller: dict[tuple[int, int], View] = field(default_factory=dict, init=False, repr=False)
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -132,31 +159,54 @@ class View:
         """The view on a smaller copy whose eyes are so many pixels apart; itself if they are no
         farther apart already."""
         factor = self.eye_distance / eye_distance
-        if factor <= 1:
-            return self
         height, width = (max(1, round(side / factor)) for side in self.shape)
-        scale = np.array([width / self.shape[1], height / self.shape[0]])
-        return replace(
-            self,
-            pixels=resized(self.pixels, height, width),
-            points=self.points * scale,
-            parts=self.parts.at(height, width),
-        )
+        # The sides are whole, so the eyes of a copy are not quite as far apart as was asked for.
+        if max(self.shape[0] - height, self.shape[1] - width) <= 1:
+            return self
+        if (height, width) not in self._smaller:
+            scale = np.array([width / self.shape[1], height / self.shape[0]])
+            self._smaller[height, width] = replace(
+                self,
+                pixels=self._resized(height, width),
+                points=self.points * scale,
+                parts=self.parts.at(height, width),
+            )
+        return self._smaller[height, width]
 
-    def cut(self, place: tuple[slice, slice]) -> View:
+    def _resized(self, height: int, width: int) -> Floats:
+        if self.photo is None or self.photo.pixels is not self.pixels:
+            return resized(self.pixels, height, width)
+        image = Image.fromarray(self.photo.srgb)
+        small = image.resize((width, height), Image.Resampling.BICUBIC, reducing_gap=REDUCED)
+        return np.multiply(np.asarray(small), 1 / 255, dtype=np.float32)
+
+    def cut(self, place: Place) -> View:
         """Rows and columns of the view, as a view of their own."""
         corner = np.array([place[1].start, place[0].start])
         x, y, *_ = self.box
         height, width = (side.stop - side.start for side in place)
+        pixels, photo = self.pixels[place], None
+        if self.photo is not None and self.photo.pixels is self.pixels:
+            photo = Photo(pixels, np.ascontiguousarray(self.photo.srgb[place]))
         return View(
-            self.pixels[place],
+            pixels,
             self.points - corner,
             Cut(self.parts, self.shape, place),
             (x + int(corner[0]), y + int(corner[1]), width, height),
+            photo=photo,
         )
 
 
-def bounds(where: NDArray[np.bool_]) -> tuple[slice, slice]:
+def within(box: Place, place: Place) -> Place:
+    """Rows and columns of a box, as those of what the box is cut out of."""
+    rows, columns = (
+        slice(outer.start + inner.start, outer.start + inner.stop)
+        for outer, inner in zip(box, place, strict=True)
+    )
+    return rows, columns
+
+
+def bounds(where: NDArray[np.bool_]) -> Place:
     """The rows and columns of the smallest box around all that is there, none if nothing is."""
     rows, columns = (np.flatnonzero(where.any(axis)) for axis in (1, 0))
     if not len(rows):
@@ -166,12 +216,32 @@ def bounds(where: NDArray[np.bool_]) -> tuple[slice, slice]:
 
 @dataclass(frozen=True, eq=False)
 class Change:
-    """What an effect makes of a view."""
+    """What an effect makes of a view, or of a part of it."""
 
     pixels: Floats
     """[h, w, 3] sRGB in 0..1."""
     where: Floats
     """[h, w] in 0..1: how much of `pixels` replaces the photo. Where it is 0 the photo stays."""
+    place: Place | None = None
+    """The rows and columns of the view that these are; all if there are none."""
+
+    @property
+    def box(self) -> Place:
+        """Its place in the view, if that is all, too."""
+        return self.place or (slice(0, self.where.shape[0]), slice(0, self.where.shape[1]))
+
+    def trimmed(self) -> Change:
+        """Only the part that changes."""
+        part = bounds(self.where > 0)
+        return Change(self.pixels[part], self.where[part], within(self.box, part))
+
+    def whole(self, view: View) -> Change:
+        """All of the view."""
+        if self.place is None:
+            return self
+        pixels, where = view.pixels.copy(), np.zeros(view.shape, np.float32)
+        pixels[self.place], where[self.place] = self.pixels, self.where
+        return Change(pixels, where)
 
 
 Effect = Callable[[View, float, np.random.Generator], Change]
