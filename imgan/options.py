@@ -14,6 +14,8 @@ from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
+from typer import CallbackParam
+
 from imgan.errors import Misuse
 from imgan.references import Reference
 from imgan.words import spelled
@@ -326,7 +328,18 @@ def _shown(field: Field, panel: str | None) -> Any:
         if hasattr(extra, "metavar"):
             extra.metavar = extra.metavar or field.metavar
             extra.rich_help_panel = extra.rich_help_panel or panel
+            if field.count:
+                extra.callback = _all_there
     return Annotated[(base, *shown)]
+
+
+def _all_there(option: CallbackParam, values: tuple[str, ...] | None) -> Any:
+    """An option of several values takes what follows it, be it the next option's name."""
+    for given, value in enumerate(values or ()):
+        if isinstance(value, str) and len(value) > 1 and value.startswith("-"):
+            name = option.opts[0]
+            raise Misuse(f"{name} takes {option.nargs} values, and {given} came before {value}")
+    return values
 
 
 def _value(field: Field, given: Any) -> Any:

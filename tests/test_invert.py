@@ -150,6 +150,16 @@ def test_a_search_comes_nearer(
     assert run.find(studio, target, settings).facts["losses"]["loss"] < 0.95 * far
 
 
+def test_noise_does_not_mislead_l_bfgs(studio: run.Studio, photo: Path) -> None:
+    target = run.aligned(open_picture(photo), studio, None)
+    settings = replace(FAST, optimizer=Optimizer.lbfgs, steps=8)
+    with_noise, without = (
+        run.find(studio, target, replace(settings, noise=noise)).facts["losses"]["loss"]
+        for noise in (True, False)
+    )
+    assert with_noise == pytest.approx(without, rel=0.05)
+
+
 def test_the_same_seed_gives_the_same_latent_and_a_second_time_it_is_read(
     studio: run.Studio, photo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -164,6 +164,8 @@ def test_two_faces_swap_no_more_and_no_less(tiny: str, tmp_path: Path) -> None:
     with pytest.raises(cli.UsageError) as error:
         _command("--model", tiny, "--swap", "a.png")
     assert cli.usage(error.value).startswith("--swap takes 2 values; ")
+    with pytest.raises(Misuse, match=r"--swap takes 2 values, and 1 came before -o"):
+        _command("--model", tiny, "--swap", "a.png", "-o", "b.png")
     for several in ("a.png", ["a.png"], ["a.png", "b.png", "c.png"]):
         with pytest.raises(Misuse, match=r"swap= takes 2 values, not [13]"):
             imgan.generate(model=tiny, swap=several)

@@ -64,7 +64,7 @@ class Inversion:
     perceptual: Annotated[float, Option(min=0, help="Weight of the perceptual distance.")] = 1.0
     reg: Annotated[float, Option(min=0, help="Weight of the way from the start (L2 norm).")] = 0.002
     optimizer: Annotated[Optimizer, Option(help="What takes the steps.")] = Optimizer.adam
-    lr: Annotated[float, Option(min=1e-6, max=10, help="Learning rate of Adam.")] = 0.05
+    lr: Annotated[float, Option(min=1e-6, max=10, help="Learning rate of Adam.")] = 0.2
     steps: Annotated[int, Option(min=0, help="Steps; 0 is the encoder's answer.")] = 100
     restarts: Annotated[int, Option(min=1, help="Searches, all but the first from random.")] = 1
     init: Annotated[

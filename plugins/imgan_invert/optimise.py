@@ -144,7 +144,8 @@ def _search(
     first = code.clone()
     code.requires_grad_()
     variables = [code]
-    if settings.noise and network.noise:
+    # Noise is made normal again after each step, which L-BFGS would take for a step of its own.
+    if settings.noise and network.noise and settings.optimizer == "adam":
         noise.requires_grad_()
         variables.append(noise)
     optimizer: torch.optim.Optimizer
@@ -166,7 +167,7 @@ def _search(
         return picture.detach(), loss.detach(), objective
 
     for step in range(settings.steps + 1):
-        picture, loss, _ = look()
+        picture, loss, objective = look()
         with torch.no_grad():
             full = network.full(settings.space, code).clone()
         if watch:
@@ -174,10 +175,11 @@ def _search(
         yield full, noise.detach().clone(), float(loss)
         if step == settings.steps:
             return
+        # The gradients are there already.
         if isinstance(optimizer, torch.optim.LBFGS):
-            optimizer.step(lambda: look()[2])
+            seen = [objective]
+            optimizer.step(lambda seen=seen: seen.pop() if seen else look()[2])
         else:
-            # The gradients are there already.
             optimizer.param_groups[0]["lr"] = _rate(settings, step)
             optimizer.step()
         if noise.requires_grad:
