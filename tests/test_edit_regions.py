@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache, partial
 from typing import Any
 
@@ -37,9 +38,15 @@ COLOURS = {
 
 
 @cache
-def drawn(gap: float = 0.0, scale: float = 1.0, grey: bool = False, smiling: bool = False) -> View:
+def drawn(
+    gap: float = 0.0,
+    scale: float = 1.0,
+    grey: bool = False,
+    smiling: bool = False,
+    hair: float = 1.2,
+) -> View:
     """A face of ovals, 4 x 4.4 distances of the eyes, with strands and pores. `gap` opens the
-    mouth by so much of that distance."""
+    mouth by so much of that distance; so far below the eyes `hair` hangs."""
     unit = UNIT * scale
     height, width = round(4.4 * unit) | 1, round(4 * unit) | 1
     middle = width / 2, 2.0 * unit
@@ -50,16 +57,17 @@ def drawn(gap: float = 0.0, scale: float = 1.0, grey: bool = False, smiling: boo
         return ((x - cx) / rx) ** 2 + ((y - cy) / ry) ** 2 < 1
 
     face = oval(0, 0.45, 0.95, 1.35)
+    hairline = -0.55 if hair else -0.75  # short hair leaves more of the forehead
     lips = y + (0.1 * (x / 0.42) ** 2 if smiling else 0)  # from where they are, to y of no smile
 
     def lip(rx: float, ry: float) -> NDArray[np.bool_]:
         return (x / rx) ** 2 + ((lips - 1.05) / ry) ** 2 < 1
 
     shapes = {
-        "hair": oval(0, 0.2, 1.35, 1.65) & (y < 1.2),
+        "hair": oval(0, 0.2, 1.35, 1.65) & (y < hair),
         "neck": (np.abs(x) < 0.5) & (y > 1.2),
         "cloth": (y > 2.1) & (np.abs(x) < 1.7),
-        "skin": face & (y > -0.55 - 0.1 * np.cos(2 * x)),
+        "skin": face & (y > hairline - 0.1 * np.cos(2 * x)),
         "nose": oval(0, 0.45, 0.2, 0.2),
         "left_eye": oval(-0.5, 0, 0.2, 0.08), "right_eye": oval(0.5, 0, 0.2, 0.08),
         "left_brow": oval(-0.5, -0.28, 0.3, 0.06), "right_brow": oval(0.5, -0.28, 0.3, 0.06),
@@ -115,7 +123,8 @@ def opened(slug: str, added: bool, grey: bool = False) -> View:
     gap = 0.08 if slug == "mouth-slightly-open" else 0.0
     # Glasses are for larger faces.
     scale = 1.3 if slug.endswith("glasses") else 1.0
-    return drawn(gap, scale, grey, smiling=(slug, added) == ("smiling", False))
+    hair = {"bald": 0.0, "wavy-hair": 2.0}.get(slug, 1.2)
+    return drawn(gap, scale, grey, (slug, added) == ("smiling", False), hair)
 
 
 @pytest.mark.parametrize(("slug", "added"), DRAWN)
@@ -474,3 +483,65 @@ def test_a_field_goes_through_its_points_and_pixels_go_with_it() -> None:
     assert np.array_equal(warped(picture, still, still), picture)
     right = warped(picture, still + 1, still)
     np.testing.assert_allclose(right[:, :-1], picture[:, 1:], atol=1e-6)
+
+
+def test_a_bald_head_is_of_skin_where_there_was_hair() -> None:
+    view = drawn(hair=0.0)
+    made = EFFECTS["bald", True](view, 1.0, np.random.default_rng(0))
+    after = view.pixels + made.where[..., None] * (made.pixels - view.pixels)
+    x, y = view.frame
+    crown = (np.abs(x) < 0.3) & (np.abs(y + 1.15) < 0.08)
+    assert np.abs(view.pixels[crown].mean(0) - COLOURS["hair"]).max() < 0.1
+    assert np.abs(after[crown].mean(0) - COLOURS["skin"]).max() < 0.1
+    # Beyond the skull there is ground.
+    outside = (np.abs(np.abs(x) - 1.13) < 0.04) & (np.abs(y + 0.5) < 0.1)
+    assert np.abs(after[outside].mean(0) - COLOURS["background"]).max() < 0.12
+
+
+def test_long_hair_does_not_become_bald_nor_short_hair_wavy() -> None:
+    rng = np.random.default_rng(0)
+    with pytest.raises(Failure, match="long hair"):
+        EFFECTS["bald", True](drawn(hair=2.0), 1.0, rng)
+    with pytest.raises(Failure, match="too short to hang"):
+        EFFECTS["wavy-hair", True](drawn(hair=0.0), 1.0, rng)
+
+
+def test_waves_leave_the_face_and_swing_more_further_down() -> None:
+    view = drawn(hair=2.0)
+    change = moved(view, EFFECTS["wavy-hair", True])
+    assert much(view, change, "nose") == 0
+    _, y = view.frame
+    hair = (view.part("hair") > 0.99)[..., None]
+    above, below = (np.abs(change * hair * part[..., None]) for part in (y < -0.5, y > 0.4))
+    assert below.max() > 2 * above.max()
+
+
+def test_a_beard_does_not_become_a_woman_s() -> None:
+    view = drawn()
+    x, y = view.frame
+    beard = (view.part("skin") > 0.5) & (y > 0.85) & (np.abs(x) < 0.6)
+    bearded = replace(view, pixels=view.pixels * np.where(beard, 0.4, 1)[..., None])
+    with pytest.raises(Failure, match="a beard"):
+        EFFECTS["male", False](bearded, 1.0, np.random.default_rng(0))
+
+
+def test_a_man_has_a_darker_chin_and_thicker_brows_and_a_woman_deeper_lips() -> None:
+    view = drawn()
+    change = moved(view, EFFECTS["male", True])
+    x, y = view.frame
+    chin = (np.abs(x) < 0.3) & (np.abs(y - 1.5) < 0.08)
+    assert change[chin].mean() < -0.03
+    below_brows = (np.abs(np.abs(x) - 0.5) < 0.1) & (np.abs(y + 0.2) < 0.015)
+    assert change[below_brows].mean() < -0.03
+    lips = moved(view, EFFECTS["male", False])[view.part("lower_lip") > 0.9]
+    assert lips.mean() < -0.03
+
+
+def test_lines_of_age_are_dark_and_lie_on_the_skin() -> None:
+    view = drawn(scale=1.5)
+    change = moved(view, EFFECTS["young", False]).mean(2)
+    x, y = view.frame
+    forehead = (np.abs(x) < 0.4) & (y > -0.55) & (y < -0.4)
+    rows = change[forehead]
+    assert rows.min() < -0.02
+    assert much(view, change[..., None], "left_eye", "right_eye") < 0.01

@@ -54,12 +54,13 @@ _FOLLOWS: dict[tuple[str, bool], dict[str, bool]] = {
 }
 
 
-OPPOSITES = {"beard": "no-beard", "old": "young"}
+OPPOSITES = {"beard": "no-beard", "old": "young", "woman": "male"}
 """What people say, and the attribute of which it is the lack."""
 
 _COMMON = {
     "glasses": "eyeglasses", "lipstick": "wearing-lipstick", "makeup": "heavy-makeup",
-    "moustache": "mustache", "smile": "smiling", "stubble": "5-o-clock-shadow",
+    "man": "male", "moustache": "mustache", "smile": "smiling", "stubble": "5-o-clock-shadow",
+    "wavy": "wavy-hair",
 }  # fmt: skip
 """What else people say."""
 

@@ -42,27 +42,33 @@ def bushy_brows(view: View, amount: float, rng: np.random.Generator) -> Change:
 
 
 def arched_brows(view: View, amount: float, rng: np.random.Generator) -> Change:
-    """Brows whose outer half rises to a peak, over lids that stay where they are."""
-    small, brows = _located(view)
-    unit = small.eye_distance
-    right, below = small.frame
-    dy = np.zeros(small.shape, np.float32)
-    for side, brow in zip((-1, 1), brows, strict=True):
-        total = brow.sum()
-        middle, height = ((brow * axis).sum() / total for axis in (right, below))
-        along = side * (right - middle)
-        spread = np.sqrt((brow * along**2).sum() / total)
-        # Up at two thirds of its length, a little down at its inner end.
-        peak = np.exp(-(((along - 0.55 * spread) / (0.75 * spread)) ** 2))
-        inner = np.exp(-(((along + 1.9 * spread) / (0.8 * spread)) ** 2))
-        off = below - height
-        fade = np.exp(-((off / np.where(off < 0, 0.2, 0.11)) ** 2))
-        dy += amount * (0.055 * peak - 0.012 * inner) * fade
-    eyes = small.part("left_eye", "right_eye")
-    rise = blurred(dy, 0.03 * unit) * (1 - smoothstep(blurred(eyes, 0.03 * unit), 0.05, 0.4))
-    dx, dy = at_full_size(view, small, 0 * rise, rise)
+    """Brows whose outer half rises to a peak, a little thinner, over lids that stay where they
+    are."""
+    small, _ = _located(view)
+    dy = blurred(amount * lift(small, 0.068, -0.12), 2.0)
+    dx, dy = at_full_size(view, small, 0 * dy, dy)
     where = ((dx != 0) | (dy != 0)).astype(np.float32)
     return Change(warped(view.pixels, dx, dy), where)
+
+
+def lift(view: View, arch: float, thicker: float) -> Floats:
+    """From how much farther down, [h, w] in distances of the eyes, pixels come in brows of another
+    form: arched by so much at two thirds of their length, or all of them lower if below 0, and
+    thicker by such a part."""
+    x, y = view.frame
+    unit = view.eye_distance
+    dy = np.zeros(view.shape, np.float32)
+    for side, name in zip((-1, 1), SIDES, strict=True):
+        brow = view.part(f"{name}_brow")
+        if brow.sum() < 0.01 * unit**2:
+            continue
+        off = y - _middle_line(view, brow)
+        columns = np.repeat(brow.max(0, keepdims=True), len(brow), 0)
+        near = blurred(columns, 0.1 * unit).clip(0, 1) * smoothstep(side * x, 0, 0.2)
+        fade = np.exp(-((off / np.where(off < 0, 0.22, 0.13)) ** 2))
+        peak = np.exp(-(((side * x - 0.68) / 0.24) ** 2)) if arch > 0 else 1.0
+        dy += (arch * peak - thicker * off) * fade * near
+    return dy
 
 
 def _located(view: View) -> tuple[View, list[Floats]]:

@@ -11,9 +11,16 @@ import numpy as np
 from imgan.errors import Failure, Skip
 from imgan.images.fields import reached, resized
 from imgan_edit.regions.age import older, younger
+from imgan_edit.regions.bald import shaven_head
 from imgan_edit.regions.bangs import add_bangs
 from imgan_edit.regions.beard import add_beard, add_goatee, add_moustache, add_stubble
 from imgan_edit.regions.brows import arched_brows, bushy_brows
+from imgan_edit.regions.gender import (
+    plain_lips,
+    softer_form,
+    stronger_form,
+    without_shadow,
+)
 from imgan_edit.regions.glasses import add_eyeglasses, add_sunglasses
 from imgan_edit.regions.hair_color import DYES, Dye, hair_color
 from imgan_edit.regions.makeup import eye_makeup, lipstick, rosy_cheeks
@@ -22,11 +29,16 @@ from imgan_edit.regions.mouth import close_mouth, no_smile, smile
 from imgan_edit.regions.removal import remove_eyeglasses, remove_moustache
 from imgan_edit.regions.skin import pale_skin, tanned_skin
 from imgan_edit.regions.view import Change, Effect, View, bounds, within
+from imgan_edit.regions.waves import add_waves
 
 
 def heavy_makeup(view: View, amount: float, rng: np.random.Generator) -> Change:
     """Lips, eyes and cheeks, as far as each is to be seen."""
-    painted = [(lipstick, amount), (eye_makeup, amount), (rosy_cheeks, amount)]
+    painted = [
+        (lipstick, 0.75 * amount),
+        (eye_makeup, 0.85 * amount),
+        (rosy_cheeks, 0.6 * amount),
+    ]
     return chained(view, painted, rng)[0]
 
 
@@ -69,12 +81,44 @@ def dyeing(dye: Dye) -> Effect:
     return around
 
 
+def woman(view: View, amount: float, rng: np.random.Generator) -> Change:
+    """Smooth skin without the shadow of a beard, a little make-up, a softer form. Raises Failure
+    for a beard, and for a head that is turned far."""
+    shaven = replace(view, pixels=without_shadow(view, amount, rng).pixels)
+    made_up = [
+        (smooth(younger), 0.8 * amount),
+        (smooth(lipstick), 0.38 * amount),
+        (eye_makeup, 0.5 * amount),
+        (smooth(rosy_cheeks), 0.45 * amount),
+    ]
+    painted = replace(view, pixels=chained(shaven, made_up, rng)[0].pixels)
+    # What moves comes last: masks do not move with it.
+    formed = softer_form(painted, amount, rng)
+    changed = (formed.pixels != view.pixels).any(2)
+    return Change(formed.pixels, changed.astype(np.float32))
+
+
+def man(view: View, amount: float, rng: np.random.Generator) -> Change:
+    """Stubble, bushier brows, plain lips, a stronger form. Raises Failure for painted lips, and for
+    a head that is turned far."""
+    plain = replace(view, pixels=plain_lips(view, amount, rng).pixels)
+    grown = [(bushy_brows, 0.6 * amount), (smooth(add_stubble, STRANDS), 0.45 * amount)]
+    painted = replace(view, pixels=chained(plain, grown, rng)[0].pixels)
+    formed = stronger_form(painted, amount, rng)
+    changed = (formed.pixels != view.pixels).any(2)
+    return Change(formed.pixels, changed.astype(np.float32))
+
+
 EFFECTS: Mapping[tuple[str, bool], Effect] = {
     ("eyeglasses", False): remove_eyeglasses,
     ("mustache", False): remove_moustache,
     ("smiling", True): smile,
     ("smiling", False): no_smile,
     ("mouth-slightly-open", False): close_mouth,
+    ("male", True): man,
+    ("male", False): woman,
+    ("wavy-hair", True): add_waves,
+    ("bald", True): shaven_head,
     ("arched-eyebrows", True): arched_brows,
     ("bushy-eyebrows", True): bushy_brows,
     ("young", True): smooth(younger),

@@ -6,12 +6,12 @@ points of the lips, cheeks and lids that move and points of nose, jaw and eyes t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from imgan.errors import Failure
-from imgan.images.fields import Floats, blurred, resized, smoothstep, warped
+from imgan.images.fields import Floats, blurred, resized, smoothstep, warped, weighted_mean
 from imgan.images.oklab import from_oklab, to_oklab
 from imgan_edit.regions.view import Change, View, frontal
 from imgan_edit.regions.warp import at_full_size, thin_plate
@@ -25,8 +25,8 @@ ALONG = np.array([-0.9, -0.65, -0.4, -0.13, 0.13, 0.4, 0.65, 0.9])
 OUTER = 0.7
 """Beyond it, on the way from the middle to a corner, the outer edges of lips are not made out."""
 
-SMILES = 0.02
-"""Corners of closed lips that are so far above their middle smile."""
+SMILES, SMILES_OPEN = 0.035, 0.02
+"""Corners of closed lips that are so far above their middle smile; and of open ones."""
 
 SHUT, INSIDE = 0.03, 0.012
 """Lips less apart than this are closed, as are those between which less than this is to be seen, in
@@ -41,7 +41,7 @@ MEET = 0.6
 CORNERS = 0.1
 """How far a smile lifts the corners, of the mouth's width."""
 
-WIDEST, LAUGH = 0.18, 0.2
+WIDEST, LAUGH = 0.25, 0.43
 """Lips farther apart than this cannot be closed well, too little of them is to be seen; nor those
 whose gap and twice the rise of whose corners add up to more: cheeks and eyes laugh, too."""
 
@@ -159,12 +159,13 @@ def no_smile(view: View, amount: float, rng: np.random.Generator) -> Change:
     Raises Failure for a laugh, too."""
     small, lips = _measured(view, "another mouth")
     _closable(view, lips)
-    if not lips.open and lips.rise < SMILES:
+    if lips.rise < (SMILES_OPEN if lips.open else SMILES):
         raise Failure("the mouth does not smile")
     shut = 1.0 if lips.open else 0.0
     # The corners come down to the lips' middle, and not below it: that would be grief.
-    fall = min(1.0, lips.rise / (2 * lips.half * CORNERS)) * 0.85 * min(amount, 1.3)
-    return _moved(view, small, lips, _curl(lips, -fall), -0.6 * amount, shut)
+    fall = min(1.3, lips.rise / (2 * lips.half * CORNERS)) * 0.85 * min(amount, 1.3)
+    curl = _curl(lips, -fall)
+    return _moved(view, small, lips, replace(curl, out=1.4 * curl.out), -0.6 * amount, shut)
 
 
 def close_mouth(view: View, amount: float, rng: np.random.Generator) -> Change:
@@ -183,6 +184,8 @@ def _measured(view: View, what: str) -> tuple[View, Lips]:
 
 
 def _closable(view: View, lips: Lips) -> None:
+    if lips.open:
+        frontal(view, 13, "a closed mouth")
     if lips.open and (lips.gap > WIDEST or lips.gap + 2 * max(lips.rise, 0.0) > LAUGH):
         raise Failure("a laugh, or a mouth open wide, cannot be closed well: it is left as it is")
 
@@ -229,6 +232,7 @@ def _moved(
         inner = smoothstep(1 - np.abs(right - lips.middle[0]) / (lips.half + curl.out), 0.0, 0.4)
         crease = np.exp(-((under / 0.018) ** 2)) * resized(inner, *view.shape)
         pixels = pixels * (1 - crease[..., None] * np.array(CREASE, np.float32))
+        pixels = _corners_filled(view, small, pixels, lips, curl)
     pixels = _folded(view, small, pixels, lips, folds)
     return Change(pixels.clip(0, 1).astype(np.float32), touched.astype(np.float32))
 
@@ -269,9 +273,34 @@ def _lip_rebuilt(
     return pixels
 
 
+PIT = 0.04
+"""How much darker or lighter than what is around it, in Oklab's lightness, a corner may be."""
+
+
+def _corners_filled(view: View, small: View, pixels: Floats, lips: Lips, curl: Curl) -> Floats:
+    """What is left of the dark between lips, and of teeth, at the corners of a mouth that was
+    closed, as light as what is around it."""
+    right, below = small.frame
+    near = np.zeros(small.shape, np.float32)
+    for side, (x, y) in zip((-1, 1), lips.corners, strict=True):
+        across, down = right - x - side * (curl.out - 0.01), below - y + curl.up
+        near = np.maximum(near, 1 - smoothstep(np.hypot(across, 1.2 * down), 0.06, 0.13))
+    near = resized(near, *view.shape)
+    there = near > 0.004
+    lab = to_oklab(pixels)
+    # The mean of a ring.
+    inside = smoothstep(near, 0.0, 0.5)
+    around = weighted_mean(lab, 1 - inside, 0.06 * view.eye_distance)
+    away = lab[..., 0] - around[..., 0]
+    lab[..., 0] -= near * (away - away.clip(-PIT, PIT))
+    filled = pixels.copy()
+    filled[there] = from_oklab(lab[there])
+    return filled
+
+
 def _upper_edge_moves(lips: Lips, seam: Floats, shut: float) -> Floats:
     """How far down the upper edge of the upper lip comes at `ALONG`."""
-    return 0.5 * shut * (seam - lips.edges[1])
+    return 0.75 * shut * (seam - lips.edges[1])
 
 
 def _points(lips: Lips, curl: Curl, seam: Floats, shut: float, lip: int) -> tuple[Floats, Floats]:
