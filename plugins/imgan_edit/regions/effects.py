@@ -91,7 +91,7 @@ def woman(view: View, amount: float, rng: np.random.Generator) -> Change:
         (eye_makeup, 0.5 * amount),
         (smooth(rosy_cheeks), 0.45 * amount),
     ]
-    painted = replace(view, pixels=chained(shaven, made_up, rng)[0].pixels)
+    painted = replace(view, pixels=chained(shaven, made_up, rng)[0].whole(shaven).pixels)
     # What moves comes last: masks do not move with it.
     formed = softer_form(painted, amount, rng)
     changed = (formed.pixels != view.pixels).any(2)
@@ -103,7 +103,7 @@ def man(view: View, amount: float, rng: np.random.Generator) -> Change:
     a head that is turned far."""
     plain = replace(view, pixels=plain_lips(view, amount, rng).pixels)
     grown = [(bushy_brows, 0.6 * amount), (smooth(add_stubble, STRANDS), 0.45 * amount)]
-    painted = replace(view, pixels=chained(plain, grown, rng)[0].pixels)
+    painted = replace(view, pixels=chained(plain, grown, rng)[0].whole(plain).pixels)
     formed = stronger_form(painted, amount, rng)
     changed = (formed.pixels != view.pixels).any(2)
     return Change(formed.pixels, changed.astype(np.float32))
