@@ -30,7 +30,7 @@ TARGETS: Mapping[str, Target] = {
     "cezanne": Target(painters.CEZANNE, "short parallel strokes, slanted", Kept(4, 12)),
     "sketch": Target(pencil, "lines and hatches in pencil on white paper", Kept(7, 12)),
     "winter": Target(
-        Winter(), "snow on grass and on what faces up in trees, in a cold light", Kept(1, 24)
+        Winter(), "landscapes under snow: on the ground and in trees, in a cold light", Kept(1, 24)
     ),
 }
 """By the word that `--to` takes."""

@@ -1,9 +1,10 @@
 """Winter: snow where it lies, at the photo's own size.
 
-Plants are found by hue. Even ones are ground: a sheet of snow covers them, lit as the ground was,
-its shadows blue, rolling and grained as snow is, stalks showing through. Rough ones are leaves:
-they lose their green, and carry snow where the crown faces up. The sky pales, and everything else
-keeps its lightness in a colder light. Masks are made on a small copy; edges are the photo's.
+What is where is seen on a small copy (`imgan_translate.drawn.scene`). Ground lies under a sheet of
+snow, lit as the ground was: its large shadows stay, blue; what is small in it goes, but for dark
+stalks near by. Trees lose their green, get darker, and carry snow on what faces up in them; rock
+has some on its ledges. Sky, water and things keep their lightness, in a colder light. Photos in
+which that will not look right are refused.
 """
 
 from __future__ import annotations
@@ -15,27 +16,17 @@ import numpy as np
 
 from imgan.errors import Skip
 from imgan.images.codecs import rows
-from imgan.images.fields import Floats, guided, smoothstep
+from imgan.images.fields import Floats, smoothstep
 from imgan.images.oklab import from_oklab, to_oklab
 from imgan.images.tensors import Bytes
 from imgan.images.upsampling import reduced
 from imgan.operations import Meter
-from imgan_translate.drawn.fields import Enlarged, noise, softened
-from imgan_translate.drawn.skies import sky, steepness
+from imgan_translate.drawn.fields import Enlarged, noise, softened, without_texture
+from imgan_translate.drawn.scene import SURE, Scene, glanced, seen
 from imgan_translate.drawn.snowfall import flakes
 
 SIZE = 800
 """Longer side, in pixels, of the copy on which masks are made, at most."""
-
-GREEN, STRAW = (98, 110, 170, 192), (88, 97, 112, 120)
-"""Hues in Oklab, in degrees, of plants: where they begin, are certain, and end again."""
-
-ROUGH = 0.0115, 0.016
-"""Gradients of lightness, by a thousandth of the longer side, from which on plants are leaves to a
-part, and wholly."""
-
-LEAST = 0.02
-"""The part of a photo that is to be plants, at least; leaves count half."""
 
 LIT = 0.94
 """Lightness of snow in the sun."""
@@ -43,25 +34,40 @@ LIT = 0.94
 SNOW = np.array([-0.002, -0.006], np.float32)
 """a and b of snow in the light."""
 
-SHADE = np.array([-0.012, -0.08], np.float32)
+SHADE = np.array([-0.012, -0.085], np.float32)
 """What is added to them in the shade, by lightness lost."""
 
-BARK = np.array([0.006, 0.012], np.float32)
+BARK = np.array([0.004, 0.01], np.float32)
 """a and b of twigs and withered leaves."""
+
+PLANTS = (75, 100, 150, 185)
+"""Hues in Oklab, in degrees, of plants: where they begin, are certain, and end again."""
+
+
+GROUND, THINGS = 0.1, 0.3
+"""The part of a photo that is to be ground, at least, and may be things, at most."""
+
+DECIDED = 0.4
+"""The part of what might be ground that is to be sure to be, at least: less is a guess."""
+
+PLAIN = 0.62
+"""Mean probability, at least, of what each place most likely is: less is no landscape."""
 
 
 @dataclass(frozen=True)
 class Cover:
-    """Where what lies, [h, w] each on the small copy, 0..1: `ground` and `leaves` are plants,
-    `frost` what faces up within leaves and rock, and `sky`. `snow` is the lightness of the sheet,
-    `around` the photo's, softened."""
+    """What lies where, [h, w] each on the small copy, 0..1: `ground`, `trees`, `rock` and `sky`,
+    and `frost`, what faces up in trees and rock. `snow` is the lightness of the sheet; `around` the
+    photo's in the ground, softened, and `crowns` in trees."""
 
     ground: Floats
-    leaves: Floats
-    frost: Floats
+    trees: Floats
+    rock: Floats
     sky: Floats
+    frost: Floats
     snow: Floats
     around: Floats
+    crowns: Floats
 
 
 @dataclass(frozen=True)
@@ -69,7 +75,7 @@ class Winter:
     """Lays snow on a photo [H, W, 3] sRGB, at its size; with `snowfall` above 0 (1: dense) it is
     still falling, each `seed` its own flakes.
 
-    Raises Skip where there is nothing for snow to lie on and none falls.
+    Raises Skip where it would not look like winter.
     """
 
     snowfall: float = 0.0
@@ -77,13 +83,11 @@ class Winter:
 
     def __call__(self, photo: Bytes, meter: Meter) -> Bytes:
         small = reduced(photo, SIZE) / np.float32(255)
-        planes, lit = _cover(small)
-        meter(0.1)
-        if not self.snowfall and (planes.ground + planes.leaves / 2).mean() < LEAST:
-            raise Skip(
-                "no grass, bush or tree found for snow to lie on; with --snowfall it falls",
-                code="no-ground",
-            )
+        coarse, glance = glanced(small)
+        refuse(coarse, glance)
+        scene = seen(small, glance)
+        planes, lit = _cover(small, scene)
+        meter(0.2)
         height, width = photo.shape[:2]
         grain = _grain(height, width)
         falling = flakes(height, width, self.snowfall, self.seed) if self.snowfall else None
@@ -92,7 +96,8 @@ class Winter:
         def laid(band: Enlarged) -> Bytes:
             own = to_oklab(photo[band.start : band.stop] / np.float32(255))
             cover = Cover(*(band(p)[..., None] for p in vars(planes).values()))
-            lab = _laid(own, cover, band(grain)[..., None])
+            down = np.arange(band.start, band.stop, dtype=np.float32)[:, None, None] / height
+            lab = _laid(own, cover, band(grain)[..., None], lit, down)
             if falling is not None:
                 lab += band(falling)[..., None] * (flake - lab)
             return np.rint(255 * from_oklab(lab)).clip(0, 255).astype(np.uint8)
@@ -102,70 +107,92 @@ class Winter:
         with ThreadPoolExecutor() as pool:
             for band, pixels in zip(bands, pool.map(laid, bands), strict=True):
                 result[band.start : band.stop] = pixels
-                meter(0.1 + 0.9 * band.stop / height)
+                meter(0.2 + 0.8 * band.stop / height)
         return result
 
 
-def _laid(own: Floats, cover: Cover, grain: Floats) -> Floats:
-    """Pixels in Oklab [rows, W, 3] under their cover [rows, W, 1]."""
-    light, colour = own[..., :1], own[..., 1:]
-    detail = light - cover.around
-    # Stalks that are much darker than what is around them stand out of the snow.
-    stalks = smoothstep(-detail, 0.1, 0.22)
-    sheet = cover.snow + 0.12 * detail.clip(-0.1, 0.1) + grain
-    sheet = sheet - 0.5 * stalks * (sheet - light).clip(min=0)
-    frosted = cover.snow - 0.05 + 0.4 * detail.clip(-0.15, 0.1)
-    bare = 0.08 + 0.78 * light
-    twigs = bare + cover.frost * (np.maximum(frosted, bare) - bare)
-    rest = light + cover.sky * (0.12 * (0.9 - light).clip(min=0))
-    light = rest + cover.ground * (sheet - rest) + cover.leaves * (twigs - rest)
+def refuse(small: Floats, scene: Scene) -> None:
+    """Raises Skip where it would not look like winter: where there is no landscape, where it is
+    hidden by other things, and in the light of a night or an evening."""
+    lab = to_oklab(small)
+    likely = np.stack([*vars(scene).values()], 2)
+    sky, ground, trees, _, _, things = (
+        likely.argmax(2)[..., None] == np.arange(len(vars(scene)))
+    ).transpose(2, 0, 1)
+    upper = slice(0, max(1, len(small) // 5))
+    if ground.mean() < GROUND:
+        why = "too little grass or soil for snow to lie on"
+    elif ground[upper].mean() > 0.15:
+        why = "no landscape: the ground reaches the top of the picture"
+    elif (scene.ground > SURE).sum() < DECIDED * (scene.ground > 0.25).sum():
+        why = "it is not clear where the ground is"
+    elif things.mean() > THINGS or likely.max(2).mean() < PLAIN:
+        why = "no plain landscape"
+    elif np.quantile(lab[..., 0], 0.95) < 0.6 or (sky.any() and lab[sky, 0].mean() < 0.4):
+        why = "too dark for snow"
+    elif (sky.any() and lab[sky, 2].mean() > 0.02) or (trees.any() and lab[trees, 1].mean() > 0.02):
+        why = "an evening's or an autumn's colours are not winter's"
+    else:
+        return
+    raise Skip(f"it would not look like winter: {why}", code="no-winter")
 
-    white = SNOW + SHADE * (LIT - cover.snow).clip(min=0)
-    cold = (0.72 - 0.2 * cover.sky) * colour + [-0.002, -0.008]
-    brown = BARK + 0.12 * colour
-    brown = brown + cover.frost * (white - brown)
-    cold = cold + cover.leaves * (brown - cold)
-    cold = cold + cover.ground * (1 - 0.5 * stalks) * (white - cold)
+
+def _laid(own: Floats, cover: Cover, grain: Floats, lit: float, down: Floats) -> Floats:
+    """Pixels in Oklab [rows, W, 3] under their cover [rows, W, 1]; `down`: how far down they are,
+    0..1."""
+    light, colour = own[..., :1], own[..., 1:]
+    ground, trees, rock, sky = (
+        plane.clip(0, 1) for plane in (cover.ground, cover.trees, cover.rock, cover.sky)
+    )
+    detail = light - cover.around
+    # Stalks that are much darker than what is around them stand out of the snow near by.
+    stalks = 0.5 * smoothstep(-detail, 0.1, 0.22) * smoothstep(down, 0.55, 0.85)
+    sheet = cover.snow + 0.1 * detail.clip(-0.1, 0.08) + grain
+    sheet = sheet - stalks * (sheet - light).clip(min=0)
+    # Leaves are brighter than twigs and needles.
+    leafy = smoothstep(cover.crowns, 0.38, 0.6)
+    twigs = light - cover.crowns
+    bare = 0.05 + (0.74 - 0.16 * leafy) * light + 0.12 * twigs
+    frost = 0.9 * smoothstep(cover.frost + twigs, 0.5, 0.95)
+    frosted = lit - 0.1 + 0.5 * twigs.clip(-0.2, 0.1) - 0.3 * (0.55 - cover.crowns).clip(0)
+    boughs = bare + frost * (frosted - bare).clip(min=0)
+    ledges = 0.7 * smoothstep(cover.frost, 0.55, 0.9)
+    cliff = light + ledges * (lit - 0.1 - light).clip(min=0)
+    rest = light + sky * (0.08 * (0.9 - light).clip(min=0))
+    light = rest + ground * (sheet - rest) + trees * (boughs - rest) + rock * (cliff - rest)
+
+    hue = np.degrees(np.arctan2(colour[..., 1:], colour[..., :1])) % 360
+    first, certain, last, end = PLANTS
+    green = smoothstep(hue, first, certain) * (1 - smoothstep(hue, last, end)) * (1 - sky)
+    cold = (0.75 - 0.58 * green - 0.08 * sky) * colour + [-0.002, -0.008]
+    hoar = SNOW + SHADE * 0.1
+    cold = cold + rock * ledges * (hoar - cold)
+    withered = BARK * (0.4 + 0.6 * leafy) + (0.42 - 0.22 * leafy) * colour
+    cold = cold + trees * (withered + frost * (hoar - withered) - cold)
+    white = SNOW + SHADE * (lit - cover.snow).clip(min=0)
+    cold = cold + ground * (1 - stalks) * (white - cold)
     return np.concatenate([light.clip(0, 0.985), cold], 2).astype(np.float32)
 
 
-def _cover(small: Floats) -> tuple[Cover, float]:
+def _cover(small: Floats, scene: Scene) -> tuple[Cover, float]:
     """Of the small copy in sRGB; and how light snow is at most."""
-    lab = to_oklab(small)
-    light = lab[..., 0]
+    light = to_oklab(small)[..., 0]
     unit = max(small.shape) / 1000
-    steep = steepness(light, unit)
-    texture = softened(steep, 4 * unit) ** 2
-    plants = _plants(lab, texture, unit)
-    # Dark plants may as well be their own reflection in water; firs are dark in winter too.
-    plants *= smoothstep(_mean(light, plants, 6 * unit), 0.17, 0.27)
-    rough = _rough(light, steep, plants, unit)
-    skies = sky(lab, texture, unit)
-    radius = max(2, round(6 * unit))
-    ground, leaves = (
-        np.maximum(smoothstep(guided(small, mask, radius, 4e-4), 0.15, 0.85), 0.95 * mask)
-        for mask in (plants * (1 - rough), plants * rough)
-    )
-    both = np.maximum(ground + leaves, 1)
-    ground, leaves = ground / both, leaves / both
+    # What is small is a mistake: it stands among trees.
+    ground = scene.ground * smoothstep(softened(scene.ground, 9 * unit), 0.2, 0.5)
+    trees = scene.trees + scene.ground - ground
     # At dusk and at night snow is no lamp.
     lit = min(LIT, 0.5 + 0.5 * float(np.quantile(light, 0.95)))
-    # Shadows on the ground stay shadows, paler: against what is brightest on the ground around it.
-    shaded = _mean(light, ground, 3 * unit)
-    brightest = np.quantile(shaded[ground > 0.5], 0.9) if (ground > 0.5).mean() > 0.01 else 0.6
-    snow = lit - 0.62 * (brightest - shaded).clip(0, 0.45)
-    covered = np.maximum(ground, leaves)
-    around = _mean(light, covered, 5 * unit)
-    crowns = light + (1 - leaves) * (_mean(light, leaves, 8 * unit) - light)
-    # What is rough and near is grass and low bushes, and lies under more snow.
-    frost = _facing_up(crowns, unit)
-    frost += 0.5 * smoothstep(_places(light), 0.5, 0.85) * (1 - frost)
-    return Cover(ground, leaves, frost, skies, snow, around), lit
-
-
-def _places(plane: Floats) -> Floats:
-    """[H, 1]: how far down each row is, 0..1."""
-    return np.linspace(0, 1, len(plane), dtype=np.float32)[:, None]
+    # Shadows on the ground stay shadows, paler: against what is bright on the ground.
+    even = without_texture(_mean(light, ground, 2.5 * unit), max(2, round(10 * unit)), 2.5e-3)
+    bright = np.quantile(even[ground > 0.5], 0.85) if (ground > 0.5).any() else 0.6
+    snow = lit - 0.03 - 0.65 * (bright - even).clip(-0.05, 0.5)
+    around = _mean(light, ground, 5 * unit)
+    crowns = _mean(light, trees, 9 * unit)
+    stands = (trees + scene.rock).clip(max=1)
+    within = light + (1 - stands) * (_mean(light, stands, 6 * unit) - light)
+    frost = _facing_up(within, unit)
+    return Cover(ground, trees, scene.rock, scene.sky, frost, snow, around, crowns), lit
 
 
 def _mean(plane: Floats, weights: Floats, sigma: float) -> Floats:
@@ -176,55 +203,18 @@ def _mean(plane: Floats, weights: Floats, sigma: float) -> Floats:
     return total / (softened(weights, sigma) + least)
 
 
-def _plants(lab: Floats, texture: Floats, unit: float) -> Floats:
-    """[H, W], 0..1: where plants are; flowers and fallen leaves among them count."""
-    light, a, b = np.moveaxis(lab, 2, 0)
-    chroma = np.hypot(a, b)
-    hue = np.degrees(np.arctan2(b, a)) % 360
-    # What is dark has less chroma to show.
-    chroma = chroma / (0.35 + light).clip(max=1)
-    green = _within(hue, GREEN) * smoothstep(chroma, 0.022, 0.05)
-    # An evening sky has straw's colours, and no stalks.
-    straw = _within(hue, STRAW) * smoothstep(chroma, 0.04, 0.075)
-    straw *= smoothstep(light, 0.15, 0.3) * smoothstep(texture, 0.002, 0.005)
-    plants = softened(np.maximum(green, straw), 1.5 * unit)
-    # Flowers and fallen leaves within a meadow are meadow.
-    filled = smoothstep(softened(plants, 9 * unit), 0.3, 0.6)
-    return smoothstep(np.maximum(plants, filled), 0.22, 0.5)
-
-
-def _within(hue: Floats, reach: tuple[float, float, float, float]) -> Floats:
-    first, certain, last, end = reach
-    return smoothstep(hue, first, certain) * (1 - smoothstep(hue, last, end))
-
-
-def _rough(light: Floats, steep: Floats, plants: Floats, unit: float) -> Floats:
-    """[H, W], 0..1: how much plants are leaves. `steep`: roots of gradients."""
-    # Inside plants, so that their outline is no texture.
-    inside = smoothstep(softened(plants, 3 * unit), 0.6, 0.95) + np.float32(0.02)
-    texture = (softened(inside * steep, 10 * unit) / softened(inside, 10 * unit)) ** 2
-    # What is near is rougher than what is far; what is dark and not near is no meadow.
-    near = smoothstep(_places(light), 0.5, 0.85)
-    nearer = 0.004 * smoothstep(_places(light), 0.6, 1)
-    rough = softened(smoothstep(texture - nearer, *ROUGH), 12 * unit)
-    dark = 1 - smoothstep(_mean(light, plants, 9 * unit), 0.34, 0.44)
-    rough = np.maximum(rough, dark * (1 - near))
-    return softened(rough, 5 * unit)
-
-
 def _facing_up(light: Floats, unit: float) -> Floats:
-    """[H, W], 0..1: what is lighter than what lies below it: clumps of leaves, ledges of rock."""
+    """[H, W], 0..1: what is lighter than what lies below it and around it, by the spread of
+    lightness there: clumps of leaves, ledges of rock."""
     facing = np.zeros_like(light)
-    for size, share in ((2.2, 0.35), (6.0, 0.5)):
+    for size in (1.6, 4.0):
         clumps = softened(light, size * unit)
-        below = np.roll(clumps, -max(1, round(1.6 * size * unit)), 0)
-        wide = softened(light, 4 * size * unit)
-        facing += (
-            share * smoothstep(clumps - below, -0.01, 0.07) * smoothstep(clumps - wide, -0.04, 0.06)
-        )
-    height, width = light.shape
-    drift = 0.5 + 0.5 * np.tanh(noise(height, width, 0.03, np.random.default_rng(0)))
-    return (facing * (0.65 + 0.35 * drift)).clip(0, 1).astype(np.float32)
+        below = np.roll(clumps, -max(1, round(1.5 * size * unit)), 0)
+        wide = softened(light, 5 * size * unit)
+        spread = np.sqrt(softened((light - wide) ** 2, 8 * size * unit)) + np.float32(0.02)
+        facing += smoothstep((clumps - below) / spread, -0.1, 0.9) / 4
+        facing += smoothstep((clumps - wide) / spread, -0.3, 1.0) / 4
+    return facing
 
 
 def _grain(height: int, width: int) -> Floats:
