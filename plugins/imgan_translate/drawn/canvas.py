@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 from imgan.images.fields import Floats
 from imgan.images.oklab import from_oklab
@@ -69,7 +69,14 @@ def render(
         painted = canvas.lit(impasto)
     if sides == (width, height):
         return painted
-    return np.asarray(Image.fromarray(painted).resize((width, height), Image.Resampling.BICUBIC))
+    image = Image.fromarray(painted)
+    if scale < 1:
+        # Steps of pixels at the edges of strokes are not to be enlarged.
+        image = image.filter(ImageFilter.GaussianBlur(0.7))
+    image = image.resize((width, height), Image.Resampling.BICUBIC)
+    if scale < 1:
+        image = image.filter(ImageFilter.UnsharpMask(1.2 / scale, 120, 0))
+    return np.asarray(image)
 
 
 @dataclass(frozen=True)
@@ -91,7 +98,8 @@ class _Canvas:
         height, width = self.relief.shape
         top = Image.new("I", (width, height))
         draw = ImageDraw.Draw(top)
-        for number, outline in enumerate((strokes.outlines() * scale).reshape(count, -1)):
+        outlines = scale * strokes.outlines(0.7 / scale)
+        for number, outline in enumerate(outlines.reshape(count, -1)):
             draw.polygon(outline.tolist(), fill=number + 1)
         numbers = np.asarray(top)
         colour = 255 * from_oklab(strokes.colour)
@@ -127,7 +135,7 @@ class _Canvas:
         bristle = self._bristle(along, across, facts[8])
         end = self._bristle(np.float32(0) * along, across, facts[8] + 977)
         # Distances to the borders, in pixels: bristles end at different places, and run dry.
-        side = half * (1 + 0.1 * bristle) - np.abs(across)
+        side = half + 0.5 + 0.1 * half * (bristle.clip(-2, 2) - 1.5) - np.abs(across)
         ends = np.minimum(ahead - along, along - back) - half * (0.35 + 0.3 * end).clip(min=0)
         soft = 0.9 + 0.12 * half
         opaque = (side / soft).clip(0, 1) * (0.5 + ends / (2 * soft)).clip(0, 1)

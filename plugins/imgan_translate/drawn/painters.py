@@ -5,18 +5,25 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from PIL import Image
 
+from imgan import faces
+from imgan.images.fields import Floats, smoothstep
 from imgan.images.oklab import from_oklab, to_oklab
 from imgan.images.tensors import Bytes
 from imgan.images.upsampling import reduced
 from imgan.operations import Meter
 from imgan_translate.drawn.canvas import render
-from imgan_translate.drawn.fields import simplified
+from imgan_translate.drawn.fields import simplified, softened
 from imgan_translate.drawn.palettes import Palette, Repaint
+from imgan_translate.drawn.ridges import ridges
 from imgan_translate.drawn.strokes import Flow, Layer, Touch, plan
 
-SIZE = 1000
+SIZE = 800
 """Longer side, in pixels, of the copy on which strokes are planned, at most."""
+
+EVEN = 25
+"""Thousandths of the longer side over which contrast is compared."""
 
 
 @dataclass(frozen=True)
@@ -30,9 +37,9 @@ class Painter:
     def __call__(self, photo: Bytes, meter: Meter) -> Bytes:
         # The same strokes for every photo: what is drawn twice is drawn the same way.
         rng = np.random.default_rng(0)
-        small = reduced(photo, SIZE)
-        lab = self.repaint(to_oklab(small / np.float32(255)), self.palette)
-        strokes = plan(lab, self.touch, rng)
+        small = _copy(photo)
+        lab = self.repaint(locally_even(to_oklab(small / np.float32(255))), self.palette)
+        strokes = [*plan(lab, self.touch, rng, _care(small)), ridges(lab)]
         meter(0.2)
         # Where no stroke lies there is underpainting, and no photo.
         under = simplified(lab, 0.2 * self.touch.layers[0].width * max(lab.shape) / 1000)
@@ -42,8 +49,43 @@ class Painter:
         return render(strokes, ground, height, width, impasto, rng, meter.part(0.2, 1))
 
 
-FINEST = Layer(3, 6, 2.5, 0.032, lines=True), Layer(2.6, 2.5, 1.6, 0.045)
-"""The last layers of every painter: lines, and what no broader brush could show."""
+def _copy(photo: Bytes) -> Bytes:
+    """The photo at the size at which strokes are planned: small ones at up to twice their own, so
+    that no stroke is a pixel of theirs."""
+    height, width = photo.shape[:2]
+    scale = min(SIZE / max(height, width), 2)
+    if scale < 1:
+        return reduced(photo, SIZE)
+    sides = max(1, round(scale * width)), max(1, round(scale * height))
+    return np.asarray(Image.fromarray(photo).resize(sides, Image.Resampling.BICUBIC))
+
+
+def locally_even(lab: Floats) -> Floats:
+    """With more contrast in lightness where there is little, but some, around a place: slopes and
+    roads keep their form under the brush."""
+    light = lab[..., 0]
+    sigma = EVEN * max(light.shape) / 1000
+    apart = light - softened(light, sigma)
+    spread = np.sqrt(softened(apart**2, sigma))
+    gain = smoothstep(spread, 0.006, 0.02) * (1 - smoothstep(spread, 0.03, 0.1))
+    evened = lab.copy()
+    evened[..., 0] = (light + 0.9 * gain * apart).clip(0, 1)
+    return evened
+
+
+def _care(photo: Bytes) -> Floats:
+    """[H, W], 0..1: faces."""
+    care = np.zeros(photo.shape[:2], np.float32)
+    y, x = np.mgrid[: photo.shape[0], : photo.shape[1]].astype(np.float32)
+    for left, top, width, height in (face.box for face in faces.find(photo)):
+        down = (y - top - height / 2) / (0.62 * height)
+        across = (x - left - width / 2) / (0.62 * width)
+        care = np.maximum(care, 1 - smoothstep(np.hypot(down, across), 0.8, 1.15))
+    return care
+
+
+FINEST = Layer(2.1, 2.8, 3, 0.03, apart=1.2)
+"""The last layer of every painter: what no broader brush could show."""
 
 MONET = Painter(
     Palette(
@@ -58,7 +100,7 @@ MONET = Painter(
             Layer(12, 2.8, 1.5, 0.012),
             Layer(7.5, 2.8, 1.5, 0.026),
             Layer(5, 2.8, 1.5, 0.042),
-            *FINEST,
+            FINEST,
         )
     ),
     Repaint(light=0.8, colour=0.75, lighter=0.17, shade=(0.01, -0.05)),
@@ -78,7 +120,7 @@ VAN_GOGH = Painter(
             Layer(13, 5.5, 1.8, 0.008),
             Layer(8, 5, 1.5, 0.022),
             Layer(5, 4.5, 1.4, 0.038),
-            *FINEST,
+            FINEST,
         ),
         light=0.03,
         hue=0.017,
@@ -106,7 +148,7 @@ CEZANNE = Painter(
             Layer(15, 2.2, 1.6, 0.01),
             Layer(9, 2.4, 1.5, 0.028),
             Layer(5.5, 2.6, 1.5, 0.045),
-            *FINEST,
+            FINEST,
         ),
         light=0.022,
         streak=0.02,

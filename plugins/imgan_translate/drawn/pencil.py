@@ -8,7 +8,7 @@ hatches follow hair and fur. Lines and hatches are a set part of the picture.
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageFilter
 
 from imgan.images.fields import Floats, blurred, smoothstep
 from imgan.images.tensors import Bytes
@@ -25,7 +25,7 @@ GRAPHITE, PAPER = 33.0, 252.0
 GRAY = 0.1, 0.75, 0.15, 0.0
 """Of red, green and blue: less red than luma has, so that lips are darker than skin."""
 
-LINES = (0.65, 1.0), (1.7, 0.7)
+LINES = (0.65, 1.0), (1.7, 0.5)
 """Widths of lines, in thousandths of the longer side, and how strong they are."""
 
 DIRECTIONS = 8
@@ -42,7 +42,7 @@ BRIGHT = 9.0
 MIDDLE = 105.0, 225.0
 DARK = 90.0, 11.0
 
-OWN = 0.4
+OWN = 0.6
 """The part of the photo's own tones, beside those of a drawing."""
 
 SLANT, CROSS = -0.9, 14
@@ -61,8 +61,8 @@ def pencil(photo: Bytes, meter: Meter) -> Bytes:
     scale = min(max(longer, min(SIDES[0], 2 * longer)), SIDES[1]) / longer
     sides = max(1, round(width * scale)), max(1, round(height * scale))
     gray = Image.fromarray(photo).convert("L", GRAY).resize(sides, Image.Resampling.LANCZOS)
-    light = np.asarray(gray, np.float32) / 255
     unit = max(sides) / 1000
+    light = _modelled(np.asarray(gray, np.float32) / 255, unit)
     lines = _lines(light, unit)
     meter(0.4)
     tone = _tone(light, unit)
@@ -76,7 +76,24 @@ def pencil(photo: Bytes, meter: Meter) -> Bytes:
     meter(0.9)
     pixels = np.rint(GRAPHITE + (PAPER - GRAPHITE) * drawn).clip(0, 255).astype(np.uint8)
     sheet = Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS)
+    if scale < 1:
+        sheet = _grained(sheet.filter(ImageFilter.UnsharpMask(1.2 / scale, 40, 0)), rng)
     return np.asarray(sheet.convert("RGB"))
+
+
+def _modelled(light: Floats, unit: float) -> Floats:
+    """With more contrast where there is little, so that noses, brows and hills have a form."""
+    apart = softened(light, 3 * unit) - softened(light, 30 * unit)
+    spread = np.sqrt(softened(apart**2, 30 * unit))
+    gain = smoothstep(spread, 0.008, 0.03) * (1 - smoothstep(spread, 0.06, 0.16))
+    return (light + 0.8 * gain * apart).clip(0, 1)
+
+
+def _grained(sheet: Image.Image, rng: Generator) -> Image.Image:
+    """An enlarged drawing with the tooth of the paper at its own pixels."""
+    graphite = 255 - np.asarray(sheet, np.float32)
+    graphite *= 1 + 0.12 * _paved(_tile(0.9, rng), sheet.height, sheet.width)
+    return Image.fromarray(np.rint(255 - graphite).clip(0, 255).astype(np.uint8))
 
 
 def _lines(light: Floats, unit: float) -> Floats:
@@ -87,8 +104,6 @@ def _lines(light: Floats, unit: float) -> Floats:
     # What is out of focus has no outline.
     sharp = smoothstep(softened(fine, 3 * unit), 0.01, 0.08)
     marks = np.maximum(fine, weight * sharp * broad)
-    # Leaves are many marks, each of which is weak.
-    marks *= 1 - 0.3 * smoothstep(softened(marks, 8 * unit), 0.12, 0.4)
     reach = max(1, round(STROKE * unit))
     padded = np.pad(marks, reach)
     angles = np.arange(DIRECTIONS) * np.pi / DIRECTIONS
@@ -101,7 +116,12 @@ def _lines(light: Floats, unit: float) -> Floats:
     strokes = np.zeros_like(padded)
     for number, angle in enumerate(angles):
         strokes += _segments(np.where(direction == number, padded, 0), angle, reach)
-    return 0.55 * marks + 0.5 * strokes[reach:-reach, reach:-reach]
+    inside = np.s_[reach:-reach, reach:-reach]
+    # Specks are no lines; and in leaves and curls, which are many marks, only strokes are drawn.
+    along = smoothstep(strongest[inside] / (marks + 0.02), 0.1, 0.4)
+    crowd = smoothstep(softened(marks, 8 * unit), 0.1, 0.35)
+    own = 0.55 * (0.2 + 0.8 * along) * (1 - 0.8 * crowd)
+    return own * marks + 0.5 * (1 - 0.25 * crowd) * strokes[inside]
 
 
 def _darker(light: Floats, sigma: float) -> Floats:
@@ -142,7 +162,7 @@ def _tone(light: Floats, unit: float) -> Floats:
     shares = np.cumsum(counts) / counts.sum()
     matched = np.interp(shares, np.cumsum(wanted) / np.sum(wanted), levels / 255)
     low, high = np.quantile(soft, (0.01, 0.97))
-    own = 0.4 + 0.6 * ((levels / 255 - low) / max(high - low, 0.2)).clip(0, 1) ** 0.8
+    own = 0.25 + 0.75 * ((levels / 255 - low) / max(high - low, 0.2)).clip(0, 1) ** 0.8
     return np.interp(255 * soft, levels, 0.07 + 0.93 * ((1 - OWN) * matched + OWN * own)).astype(
         np.float32
     )
@@ -153,13 +173,15 @@ def _directions(light: Floats, unit: float, rng: Generator) -> Floats:
     down, across = slopes(softened(light, 2 * unit))
     tensor = np.stack([across**2, across * down, down**2], 2)
     strength = tensor[..., :1] + tensor[..., 2:]
-    tensor = softened(tensor / (strength + np.float32((0.02 / unit) ** 2)), 6 * unit)
+    tensor = softened(tensor / (strength + np.float32((0.01 / unit) ** 2)), 6 * unit)
+    # What is plain follows the form that it lies in.
+    tensor = tensor + 0.5 * softened(tensor, 25 * unit)
     xx, xy, yy = np.moveaxis(tensor, 2, 0)
-    # The tensor of edges that have the slant, which drifts, with the weight 0.4.
+    # The tensor of edges that have the slant, which drifts, with the weight 0.25.
     height, width = light.shape
-    slant = SLANT + 0.2 * noise(height, width, 0.25, rng)
+    slant = SLANT + 0.35 * noise(height, width, 0.25, rng)
     sine, cosine = np.sin(slant), np.cos(slant)
-    xx, xy, yy = xx + 0.4 * sine**2, xy - 0.4 * sine * cosine, yy + 0.4 * cosine**2
+    xx, xy, yy = xx + 0.25 * sine**2, xy - 0.25 * sine * cosine, yy + 0.25 * cosine**2
     return (0.5 * np.arctan2(2 * xy, xx - yy) + np.pi / 2).astype(np.float32)
 
 
@@ -167,9 +189,6 @@ def _texture(angle: Floats, tone: Floats, unit: float, rng: Generator) -> tuple[
     """[H, W] each, around 0: hatches with the angles, crossed where the tone is deep, and the
     paper's grain, which has deviation 1."""
     height, width = tone.shape
-
-    def paved(tile: Floats) -> Floats:
-        return np.tile(tile, (height // TILE + 1, width // TILE + 1))[:height, :width]
 
     scratches = _tile(0.5 * unit, rng)
     drawn = [_segments(scratches, k * np.pi / ANGLES, HATCH * unit) for k in range(ANGLES)]
@@ -181,16 +200,22 @@ def _texture(angle: Floats, tone: Floats, unit: float, rng: Generator) -> tuple[
     second = (first + 1) % ANGLES
     hatches = np.zeros_like(tone)
     for number, hatch in enumerate(drawn):
-        hatches += np.where(first == number, 1 - part, part * (second == number)) * paved(hatch)
+        hatches += np.where(first == number, 1 - part, part * (second == number)) * _paved(
+            hatch, height, width
+        )
     hatches /= np.sqrt(part**2 + (1 - part) ** 2)
     deep = smoothstep(-np.log(tone), 0.3, 0.9)
     pale = smoothstep(-np.log(tone), 0.0, 0.25)
     # The same noise elsewhere: the two hatches are not to meet.
-    crossed = paved(np.roll(drawn[CROSS], TILE // 3, 0))
-    hatches = (0.12 + 0.18 * pale + 0.08 * deep) * hatches + 0.17 * deep * crossed
+    crossed = _paved(np.roll(drawn[CROSS], TILE // 3, 0), height, width)
+    hatches = (0.1 + 0.14 * pale + 0.1 * deep) * hatches + 0.17 * deep * crossed
     # A pencil leaves dark lines: light ones look like rain.
     hatches = np.maximum(hatches, 0.5 * hatches)
-    return hatches, paved(_tile(0.45 * unit, rng))
+    return hatches, _paved(_tile(0.45 * unit, rng), height, width)
+
+
+def _paved(tile: Floats, height: int, width: int) -> Floats:
+    return np.tile(tile, (height // TILE + 1, width // TILE + 1))[:height, :width]
 
 
 def _tile(sigma: float, rng: Generator) -> Floats:

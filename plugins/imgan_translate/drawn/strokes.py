@@ -14,7 +14,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from imgan.images.fields import Floats
+from imgan.images.fields import Floats, blurred, resized, smoothstep
 from imgan_translate.drawn.fields import Generator, noise, simplified, slopes, softened
 
 NOISE = 0.006
@@ -22,6 +22,15 @@ NOISE = 0.006
 
 PALE = 0.07
 """Chroma below which a stroke's hue varies less."""
+
+MARGIN = 40
+"""Units by which the picture goes on beyond its borders."""
+
+CROWD = 20
+"""Units around a place in which its error is compared."""
+
+CALM = 0.7
+"""The part of a stroke's own colour and direction that it loses where there is need of care."""
 
 
 class Flow(StrEnum):
@@ -39,13 +48,13 @@ class Flow(StrEnum):
 class Layer:
     """Strokes of one size: `width` in units, `length` in widths, `cover` how often they cover the
     picture, and the error of the coarser layer (in Oklab) from which on they are needed; 0:
-    everywhere. `lines`: only along what has one direction, such as masts and brows."""
+    everywhere. `apart`: by how many times the mean error around them they have to exceed it."""
 
     width: float
     length: float
     cover: float
     detail: float = 0.0
-    lines: bool = False
+    apart: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -99,10 +108,20 @@ class Strokes:
         """Every `count`-th of them, from `number` on."""
         return Strokes(**{name: field[number::count] for name, field in vars(self).items()})
 
-    def outlines(self) -> Floats:
-        """[N, 16, 2]: as x and y, what their paint stays within."""
+    def within(self, margin: int, height: int, width: int) -> Strokes:
+        """Those that reach into the picture [height, width] which begins `margin` pixels further
+        right and down, as places in it."""
+        x, y = self.x - margin, self.y - margin
+        reach = np.maximum(self.ahead, -self.back) + self.half
+        near = (x > -reach) & (x < width + reach) & (y > -reach) & (y < height + reach)
+        fields = {**vars(self), "x": x, "y": y}
+        return Strokes(**{name: field[near] for name, field in fields.items()})
+
+    def outlines(self, edge: float) -> Floats:
+        """[N, 16, 2]: as x and y, what their paint stays within, by `edge` pixels."""
         column = (slice(None), None)
         back, ahead, half = (lengths[column] for lengths in (self.back, self.ahead, self.half))
+        back, ahead, half = back - edge, ahead + edge, half + edge
         along = back + (ahead - back) * np.linspace(0, 1, 6, dtype=np.float32)
         sides = half * np.array([0.75, 1, 1, 1, 1, 0.75], np.float32)
         across = np.array([0.5, -0.5], np.float32) * half
@@ -118,41 +137,77 @@ class Strokes:
         return np.stack([x, y], 2)
 
 
-def plan(lab: Floats, touch: Touch, rng: Generator) -> list[Strokes]:
-    """The strokes that paint a picture [H, W, 3] in Oklab, layer by layer."""
-    unit = max(lab.shape[:2]) / 1000
+def plan(lab: Floats, touch: Touch, rng: Generator, care: Floats | None = None) -> list[Strokes]:
+    """The strokes that paint a picture [H, W, 3] in Oklab, layer by layer; `care` [H, W], 0..1,
+    says where the picture is to be met closely, as in faces."""
+    # Beyond its borders the picture goes on as its mirror image, so no stroke turns along them.
+    height, across = lab.shape[:2]
+    unit = max(height, across) / 1000
+    margin = round(MARGIN * unit) + 1
+    care = np.zeros((height, across), np.float32) if care is None else care
+    lab = np.pad(lab, ((margin, margin), (margin, margin), (0, 0)), "symmetric")
+    care = np.pad(care, margin, "symmetric")
     layers = []
     coarser: Floats | None = None
     for layer in touch.layers:
         width = layer.width * unit
-        seen = simplified(lab, 0.3 * width)
+        seen, soft = _seen(lab, width)
         # What the layers before could not show, and this one can.
         error = None
         if layer.detail and coarser is not None:
-            error = softened(np.linalg.norm(seen - coarser, axis=2), 0.4 * width)
-        layers.append(_layer(seen, layer, width, error, touch, rng))
-        if not layer.lines:
-            coarser = seen
-    return layers
+            error = np.linalg.norm(seen - coarser, axis=2)
+            error = softened(error, max(0.4 * width, 1.2 * unit))
+            # Small things that stand alone are drawn; texture, which is many of them, is dabbed.
+            crowd = softened(error, CROWD * unit)
+            error = error - layer.apart * (1 - care) * crowd
+            error *= 1 + 1.5 * care
+        layers.append(_layer(seen, soft, layer, width, error, care, touch, rng))
+        coarser = seen
+    return [strokes.within(margin, height, across) for strokes in layers]
+
+
+def _seen(lab: Floats, width: float) -> tuple[Floats, Floats]:
+    """What a brush of `width` pixels can show, and [H, W], 0..1, how soft the edges are: those that
+    are sharp in the picture stay sharp, and smoke and spray stay soft."""
+    sigma = 0.3 * width
+    simple = simplified(lab, sigma)
+    height, across = lab.shape[:2]
+    if sigma < 1:
+        return simple, np.zeros((height, across), np.float32)
+    factor = sigma / 1.5
+    light = resized(lab[..., 0], round(height / factor), round(across / factor))
+    # The square of a step's slope falls with its width, and that of what is soft does not.
+    steep, wide = (softened(np.square(slopes(blurred(light, by))).sum(0), 7) for by in (0.6, 1.6))
+    soft = 1 - smoothstep(steep / (wide + np.float32(1e-9)), 1.4, 2.0)
+    soft = resized(soft, height, across)
+    return simple + soft[..., None] * (softened(lab, sigma) - simple), soft
 
 
 def _layer(
-    seen: Floats, layer: Layer, width: float, error: Floats | None, touch: Touch, rng: Generator
+    seen: Floats,
+    soft: Floats,
+    layer: Layer,
+    width: float,
+    error: Floats | None,
+    care: Floats,
+    touch: Touch,
+    rng: Generator,
 ) -> Strokes:
     height, across = seen.shape[:2]
     angles, coherence = _directions(seen[..., 0], width, touch, rng)
     x, y = _starts(height, across, width * np.sqrt(max(1, 0.6 * layer.length) / layer.cover), rng)
     if error is not None:
-        wanted = _at(error, x, y) > layer.detail * rng.uniform(0.8, 1.2, len(x))
-        if layer.lines:
-            wanted &= _at(coherence, x, y) > 0.6
+        wanted = at(error, x, y) > layer.detail * rng.uniform(0.8, 1.2, len(x))
         x, y = x[wanted], y[wanted]
     count = len(x)
-    deviation = rng.normal(0, touch.wander, count).astype(np.float32)
-    deviation *= (1.2 - 1.2 * _at(coherence, x, y)).clip(0, 1)
-    angle = _at(angles, x, y) + deviation
+    calm = 1 - CALM * at(care, x, y)
+    deviation = calm * rng.normal(0, touch.wander, count).astype(np.float32)
+    deviation *= (1.2 - 1.2 * at(coherence, x, y)).clip(0, 1)
+    angle = at(angles, x, y) + deviation
     cosine, sine = np.cos(angle), np.sin(angle)
-    colour = _at(seen, x, y)
+    # Over soft edges strokes of both sides mix.
+    dx, dy = 0.8 * width * at(soft, x, y) * rng.standard_normal((2, count), np.float32)
+    colour = at(seen, (x + dx).clip(0, across - 1), (y + dy).clip(0, height - 1))
     half = width / 2 * np.exp(rng.normal(0, 0.18, count)).astype(np.float32)
     half *= _room(seen, x, y, -sine * half, cosine * half, colour, touch.tolerance)
     reach = layer.length * width / 2 * np.exp(rng.normal(0, 0.3, count)).astype(np.float32)
@@ -175,12 +230,13 @@ def _layer(
     # A pale sky in all hues would be confetti.
     grey = (np.hypot(colour[:, 1], colour[:, 2]) / PALE).clip(max=1)
     hue = touch.hue * (0.3 + 0.7 * grey)
-    deviations = np.stack([np.full(count, touch.light), hue, hue], 1)
+    deviations = calm[:, None] * np.stack([np.full(count, touch.light), hue, hue], 1)
     # Neighbours are of one mixture, which drifts over the picture.
-    drift = np.stack([_at(noise(height, across, 0.04, rng), x, y) for _ in range(3)], 1)
+    drift = np.stack([at(noise(height, across, 0.04, rng), x, y) for _ in range(3)], 1)
     varied = deviations * (0.6 * drift + 0.7 * rng.standard_normal((count, 3)))
     streak = touch.streak * (rng.standard_normal((count, 3)) * 0.5 + [1, 0, 0])
     streak[:, 1:] *= 0.3 + 0.7 * grey[:, None]
+    streak *= calm[:, None]
     fields = x, y, cosine, sine, curvature, back, ahead, half, colour + varied, streak
     return Strokes(*(field.astype(np.float32) for field in fields))
 
@@ -193,7 +249,7 @@ def _starts(height: int, width: int, step: float, rng: Generator) -> tuple[Float
     return x.clip(0, width - 1), y.clip(0, height - 1)
 
 
-def _at(planes: Floats, x: Floats, y: Floats) -> Floats:
+def at(planes: Floats, x: Floats, y: Floats) -> Floats:
     """The planes at places, to the pixel."""
     found: Floats = planes[(y + 0.5).astype(np.int32), (x + 0.5).astype(np.int32)]
     return found
@@ -214,7 +270,7 @@ def _room(
         fits = np.ones(len(x), bool)
         for side in (-share, share):
             there = (x + side * dx).clip(0, width - 1), (y + side * dy).clip(0, height - 1)
-            fits &= _apart(_at(seen, *there), colour) < 1.5 * tolerance
+            fits &= _apart(at(seen, *there), colour) < 1.5 * tolerance
         part[fits] = share
     return part
 
@@ -243,12 +299,12 @@ class _Walk:
             new_x, new_y = x[on] + step * dx, y[on] + step * dy
             stays = (new_x >= 0) & (new_x <= width - 1) & (new_y >= 0) & (new_y <= height - 1)
             stays &= self.reach[on] >= gone
-            there = _at(self.seen, new_x.clip(0, width - 1), new_y.clip(0, height - 1))
+            there = at(self.seen, new_x.clip(0, width - 1), new_y.clip(0, height - 1))
             stays &= _apart(there, self.colour[on]) < self.tolerance
             on, dx, dy = on[stays], dx[stays], dy[stays]
             new_x, new_y = new_x[stays], new_y[stays]
             x[on], y[on] = new_x, new_y
-            angle = _at(self.angles, new_x, new_y) + self.deviation[on]
+            angle = at(self.angles, new_x, new_y) + self.deviation[on]
             turned_x, turned_y = np.cos(angle), np.sin(angle)
             sense = np.where(turned_x * dx + turned_y * dy < 0, -1, 1).astype(np.float32)
             dx, dy = sense * turned_x, sense * turned_y
@@ -282,7 +338,9 @@ def _flow(flow: Flow, height: int, width: int, rng: Generator) -> Floats:
     """[H, W]: the angle of strokes where the picture has none."""
     if flow is Flow.SWIRL:
         # Along the lines of equal height of smooth noise.
+        # They lie on a slope, or there would be rings round every hill.
         hills = noise(height, width, 0.24, rng) + 0.25 * noise(height, width, 0.12, rng)
+        hills += np.linspace(0, 7 * height / max(height, width), height, dtype=np.float32)[:, None]
         dy, dx = slopes(hills)
         return np.arctan2(dx, -dy)
     if flow is Flow.SLANT:
