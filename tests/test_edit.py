@@ -269,7 +269,7 @@ def test_the_number_multiplies_the_strength(tmp_path: Path) -> None:
 
 def test_outputs_are_called_by_what_was_added_and_removed(photo: Path) -> None:
     execute(job(photo), edit(add=["bangs"], remove=["smiling,male"], aligned=True))
-    assert photo.with_name("photo-bangs-no-smiling-no-male.png").exists()
+    assert photo.with_name("photo-bangs-no-smiling-woman.png").exists()
 
 
 def test_removing_goes_the_other_way_by_the_strength(tmp_path: Path) -> None:
