@@ -54,10 +54,12 @@ def seen(small: Floats, glance: Scene) -> Scene:
     height, width = small.shape[:2]
     likely = resized(np.stack([*vars(glance).values()], 2), height, width).clip(1e-4, 1)
     scene = Scene(*np.moveaxis(_at_edges(small, likely), 2, 0))
-    # Ground that is nowhere near ground that is sure is a bright bush.
-    near = softened(smoothstep(glance.ground, 0.5, SURE), 8.0)
-    ground = scene.ground * smoothstep(resized(near, height, width), 0.03, 0.2)
-    return replace(scene, ground=ground, trees=scene.trees + scene.ground - ground)
+    # Ground that does not reach to ground that is sure is a bright bush.
+    reached = resized(smoothstep(glance.ground, 0.6, SURE), height, width) * scene.ground
+    for _ in range(10):
+        grown = softened(reached, 12 * max(height, width) / 1000)
+        reached = scene.ground * smoothstep(grown, 0.02, 0.2)
+    return replace(scene, ground=reached, trees=scene.trees + scene.ground - reached)
 
 
 def _regression(rgb: Floats) -> Floats:
