@@ -35,9 +35,9 @@ from imgan_edit.regions.waves import add_waves
 def heavy_makeup(view: View, amount: float, rng: np.random.Generator) -> Change:
     """Lips, eyes and cheeks, as far as each is to be seen."""
     painted = [
-        (lipstick, 0.75 * amount),
+        (lipstick, 0.65 * amount),
         (eye_makeup, 0.85 * amount),
-        (rosy_cheeks, 0.6 * amount),
+        (rosy_cheeks, 0.45 * amount),
     ]
     return chained(view, painted, rng)[0]
 

@@ -126,9 +126,12 @@ def _lid(view: View, eye: Floats) -> tuple[Floats, Floats]:
     curve = np.polyfit((across - (start + end) / 2) / half, edge, 2)
     curve[0] = max(curve[0], 0.0)
     above = np.polyval(curve, t.clip(-1.3, 1.3)) - below
-    side = smoothstep(1.35 - np.abs(t), 0.0, 0.5)
+    # Beside the nose it fades sooner: there it would be a bruise.
+    outward = t * np.sign(start + end)
+    side = smoothstep(1.35 - np.abs(t), 0.0, 0.5) * smoothstep(outward, -1.0, -0.3)
     shadow = np.exp(-((np.maximum(above, 0) / 0.11) ** 2)) * smoothstep(above, -0.02, 0.02) * side
     line = np.exp(-(((above - 0.005) / 0.02) ** 2)) * smoothstep(1.08 - np.abs(t), 0.0, 0.15)
+    line *= smoothstep(outward, -1.0, -0.5)
     return shadow.astype(np.float32), line.astype(np.float32)
 
 

@@ -18,16 +18,16 @@ from imgan_edit.regions.view import Change, View, frontal
 FINE = 64.0
 """Distance of the eyes, in pixels, at which waves are made at most."""
 
-LENGTH = 0.85
+LENGTH = 1.15
 """From one crest of a wave to the next."""
 
-LOCK = 0.24
+LOCK = 0.36
 """How wide a lock is."""
 
 SWING = 0.085
 """How far locks swing to each side at their tips."""
 
-SHINE = 0.17
+SHINE = 0.14
 """How much lighter crests are, and darker the hollows, as a part of Oklab's lightness."""
 
 DARK = 0.15
@@ -36,7 +36,7 @@ DARK = 0.15
 LONG = 0.8
 """Hair that hangs beside or below the face, in squared distances of the eyes, at least."""
 
-STRAIGHT = 0.65
+STRAIGHT = 0.8
 """How far strands agree on hanging down; in curls they do less."""
 
 
@@ -59,7 +59,7 @@ def add_waves(view: View, amount: float, rng: np.random.Generator) -> Change:
     phase = _phase(x - lean * y, y, rng)
     # From nothing at the crown to all at the tips, and only within the hair.
     grow = smoothstep(y, -0.75, 0.9)
-    face = small.part("skin", "nose", "left_ear", "right_ear", "neck", "cloth", "hat")
+    face = small.part("skin", "nose", "left_ear", "right_ear", "neck", "cloth", "hat", "earring")
     near = smoothstep(blurred(matte, 0.07 * unit), 0.1, 0.75)
     near *= 1 - smoothstep(blurred(face * (1 - matte), 0.09 * unit), 0.03, 0.3)
     swing = min(amount, 1.5) * SWING * grow * near
@@ -110,4 +110,4 @@ def _phase(across: Floats, down: Floats, rng: np.random.Generator) -> Floats:
     begin, longer = np.moveaxis(
         sampled(noise, row.ravel(), column.ravel()).reshape(*down.shape, 2), 2, 0
     )
-    return 2 * np.pi * down / (LENGTH * (1 + 0.12 * longer)) + 1.3 * begin
+    return 2 * np.pi * down / (LENGTH * (1 + 0.12 * longer)) + 2.0 * begin
