@@ -71,7 +71,7 @@ def test_a_scene_is_told_apart() -> None:
     assert scene.ground[MEADOW].mean() > 0.9
 
 
-def test_what_would_not_look_like_winter_is_refused() -> None:
+def test_what_would_not_look_like_winter_is_refused_unless_snow_falls() -> None:
     night = (_scene() * 0.25).astype(np.uint8)
     lawn = _scene()[130:]
     grey = skimage.data.camera()[::2, ::2, None].repeat(3, 2)
@@ -79,6 +79,8 @@ def test_what_would_not_look_like_winter_is_refused() -> None:
         with pytest.raises(Skip, match="would not look like winter") as refused:
             _winter(photo)
         assert refused.value.code == "no-winter"
+    snowed = _winter(grey, snowfall=0.5)
+    assert 0.005 < (snowed > grey.astype(int) + 30).mean() < 0.3
 
 
 def test_a_seed_has_its_own_flakes() -> None:

@@ -75,7 +75,7 @@ class Winter:
     """Lays snow on a photo [H, W, 3] sRGB, at its size; with `snowfall` above 0 (1: dense) it is
     still falling, each `seed` its own flakes.
 
-    Raises Skip where it would not look like winter.
+    Raises Skip where it would not look like winter; with snow that falls it lies nowhere there.
     """
 
     snowfall: float = 0.0
@@ -84,8 +84,16 @@ class Winter:
     def __call__(self, photo: Bytes, meter: Meter) -> Bytes:
         small = reduced(photo, SIZE) / np.float32(255)
         coarse, glance = glanced(small)
-        refuse(coarse, glance)
+        why = unfit(coarse, glance)
+        if why and not self.snowfall:
+            raise Skip(
+                f"it would not look like winter: {why}; with --snowfall snow falls",
+                code="no-winter",
+            )
         scene = seen(small, glance)
+        if why:
+            # Snow falls, and lies nowhere.
+            scene = Scene(*(np.zeros_like(plane) for plane in vars(scene).values()))
         planes, lit = _cover(small, scene)
         meter(0.2)
         height, width = photo.shape[:2]
@@ -111,8 +119,8 @@ class Winter:
         return result
 
 
-def refuse(small: Floats, scene: Scene) -> None:
-    """Raises Skip where it would not look like winter: where there is no landscape, where it is
+def unfit(small: Floats, scene: Scene) -> str:
+    """Why snow on it would not look like winter, if so: where there is no landscape, where it is
     hidden by other things, and in the light of a night or an evening."""
     lab = to_oklab(small)
     likely = np.stack([*vars(scene).values()], 2)
@@ -121,20 +129,18 @@ def refuse(small: Floats, scene: Scene) -> None:
     ).transpose(2, 0, 1)
     upper = slice(0, max(1, len(small) // 5))
     if ground.mean() < GROUND:
-        why = "too little grass or soil for snow to lie on"
-    elif ground[upper].mean() > 0.15:
-        why = "no landscape: the ground reaches the top of the picture"
-    elif (scene.ground > SURE).sum() < DECIDED * (scene.ground > 0.25).sum():
-        why = "it is not clear where the ground is"
-    elif things.mean() > THINGS or likely.max(2).mean() < PLAIN:
-        why = "no plain landscape"
-    elif np.quantile(lab[..., 0], 0.95) < 0.6 or (sky.any() and lab[sky, 0].mean() < 0.4):
-        why = "too dark for snow"
-    elif (sky.any() and lab[sky, 2].mean() > 0.02) or (trees.any() and lab[trees, 1].mean() > 0.02):
-        why = "an evening's or an autumn's colours are not winter's"
-    else:
-        return
-    raise Skip(f"it would not look like winter: {why}", code="no-winter")
+        return "too little grass or soil for snow to lie on"
+    if ground[upper].mean() > 0.15:
+        return "no landscape: the ground reaches the top of the picture"
+    if (scene.ground > SURE).sum() < DECIDED * (scene.ground > 0.25).sum():
+        return "it is not clear where the ground is"
+    if things.mean() > THINGS or likely.max(2).mean() < PLAIN:
+        return "no plain landscape"
+    if np.quantile(lab[..., 0], 0.95) < 0.6 or (sky.any() and lab[sky, 0].mean() < 0.4):
+        return "too dark for snow"
+    if (sky.any() and lab[sky, 2].mean() > 0.02) or (trees.any() and lab[trees, 1].mean() > 0.02):
+        return "an evening's or an autumn's colours are not winter's"
+    return ""
 
 
 def _laid(own: Floats, cover: Cover, grain: Floats, lit: float, down: Floats) -> Floats:
