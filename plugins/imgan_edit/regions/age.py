@@ -23,14 +23,14 @@ the second is the face's form; folds and lines are between."""
 DEEPEST = 0.09
 """By how much of Oklab's lightness a fold may change."""
 
-GRAY = 0.45
+GRAY = 0.6
 """How far the hair of who becomes old is on its way to grey."""
 
 
 def older(view: View, amount: float, rng: np.random.Generator) -> Change:
     """Folds and lines that are there become deeper, others are drawn where faces get them, and the
     hair goes grey."""
-    skin = _folded(view, 1.1 * amount, 0.3 * amount)
+    skin = _folded(view, 0.7 * amount, 0.15 * amount)
     skin = _wrinkled(replace(view, pixels=skin.pixels), skin.where, amount, rng)
     try:
         aged = replace(view, pixels=skin.pixels)
@@ -87,24 +87,24 @@ def _lines(view: View, rng: np.random.Generator) -> list[tuple[Floats, float, fl
         lines.append((np.stack([x + lean * y, y], 1), width, depth * rng.uniform(0.75, 1.2)))
 
     for height in (-0.5, -0.63, -0.75):
-        start, end = -0.55 + rng.uniform(0, 0.15), 0.55 - rng.uniform(0, 0.15)
+        start, end = -0.62 + rng.uniform(0, 0.25), 0.62 - rng.uniform(0, 0.25)
         x = start + (end - start) * t
-        wave = 0.016 * np.sin(7 * x + rng.uniform(0, 6)) + 0.03 * np.cos(2 * np.pi * x)
-        add(x, height + wave + rng.normal(0, 0.01), 0.013, 0.7)
+        wave = 0.014 * np.sin(5 * x + rng.uniform(0, 6)) + 0.035 * np.cos(2 * np.pi * x)
+        add(x, height + wave + rng.normal(0, 0.015), 0.022, 0.6)
     for side in (-1, 1):
         add(side * (0.07 + 0.02 * t), -0.32 + 0.2 * t, 0.014, 0.6)
         for angle in (-0.45, 0.0, 0.42):
             turn = angle + rng.normal(0, 0.08)
             reach = 0.18 * rng.uniform(0.8, 1.2) * t
             x, y = side * (0.79 + reach * np.cos(turn)), 0.02 + reach * np.sin(turn)
-            add(x, y + 0.05 * angle, 0.011, 0.75)
-        add(side * (0.24 + 0.46 * t), 0.13 + 0.1 * np.sin(np.pi * (0.15 + 0.8 * t)), 0.02, 0.6)
-        add(side * (0.3 + 0.42 * t), 0.2 + 0.12 * np.sin(np.pi * (0.1 + 0.7 * t)), 0.022, 0.5)
+            add(x, y + 0.05 * angle, 0.014, 0.8)
+        add(side * (0.24 + 0.46 * t), 0.13 + 0.1 * np.sin(np.pi * (0.15 + 0.8 * t)), 0.028, 0.9)
+        add(side * (0.3 + 0.42 * t), 0.2 + 0.12 * np.sin(np.pi * (0.1 + 0.7 * t)), 0.034, 0.9)
     for side, corner_x, corner_y in zip((-1, 1), across - lean * down, down, strict=True):
         edge = abs(corner_x) + 0.11
         y = 0.6 + (corner_y + 0.08 - 0.6) * t
-        add(side * (0.24 + (edge - 0.24) * t**0.8), y, 0.026, 1.1)
-        add(side * (abs(corner_x) + 0.05 + 0.04 * t), corner_y + 0.05 + 0.2 * t, 0.022, 0.7)
+        add(side * (0.24 + (edge - 0.24) * t**0.8), y, 0.034, 1.5)
+        add(side * (abs(corner_x) + 0.05 + 0.04 * t), corner_y + 0.05 + 0.24 * t, 0.03, 1.1)
     return lines
 
 
