@@ -27,6 +27,16 @@ CRUSHED, FLAT = 0.17, 0.16
 """Hair whose lightness has less than the first as its median is not lightened, nor hair whose dark
 and light strands would be less than the second apart."""
 
+SHORT = 0.03
+"""By how much hair may stay darker than the dye: on black hair that is a film of paint."""
+
+BLEACHED = 0.12, 0.6, 0.1
+"""Of hair that becomes lighter by more than the first, no more than the last part may stay as dark
+as the second part of what the rest becomes."""
+
+LIT = 0.95
+"""The exposure above which a dark skin is not taken for a dark photo there."""
+
 FALL = 0.3
 """By how much hair may become darker: of what is much lighter, each strand that was not found
 stands out."""
@@ -71,8 +81,8 @@ DYES = {
     ),
     "blond": Dye(
         0.62, 0.38, (0.14, 0.94),
-        ((0.1, 0.016, 0.017), (0.3, 0.027, 0.036), (0.4, 0.03, 0.046), (0.5, 0.029, 0.053),
-         (0.6, 0.025, 0.057), (0.7, 0.019, 0.057), (0.8, 0.012, 0.05), (0.9, 0.006, 0.038)),
+        ((0.1, 0.016, 0.017), (0.3, 0.028, 0.034), (0.4, 0.03, 0.041), (0.5, 0.029, 0.046),
+         (0.6, 0.025, 0.049), (0.7, 0.019, 0.049), (0.8, 0.012, 0.043), (0.9, 0.006, 0.034)),
         0.4, "light",
     ),
     "brown": Dye(
@@ -125,6 +135,10 @@ def hair_color(view: View, amount: float, rng: np.random.Generator, dye: Dye) ->
 
     coarse = weighted_mean(lab, weights, SHADE * small.eye_distance)
     mean = _mean(lab, weights)
+    if tone.goal > tone.middle + BLEACHED[0]:
+        dark = tone(coarse[..., 0]) < BLEACHED[1] * tone.goal
+        if (weights * dark).sum() > BLEACHED[2] * weights.sum():
+            raise Failure("a part of this hair is so dark that it would stay so beside the rest")
     skin = blurred(small.part("skin", "left_ear", "right_ear", "neck"), 0.09 * small.eye_distance)
     roots = ROOTS * smoothstep(skin, 0.0, 0.5) * (tone.goal > tone.middle)
     light = coarse[..., 0] + (1 - roots) * (tone(coarse[..., 0]) - coarse[..., 0])
@@ -169,7 +183,10 @@ class Tone:
         if dye.keeps:
             goal = max(goal, middle) if dye.keeps == "light" else min(goal, middle)
         if goal > middle:
-            goal = min(goal, middle + LIFT[0] + LIFT[1] * middle)
+            most = middle + LIFT[0] + LIFT[1] * middle
+            if max(goal, LIT * dye.middle) > most + SHORT:
+                raise Failure("this hair is so dark that it would have to be bleached first")
+            goal = min(goal, most)
         steep = float(np.clip(dye.apart * exposure / max(bright - dark, 1e-3), *SLOPE))
         flat = middle < CRUSHED or steep * (bright - dark) < FLAT
         if goal > middle + 0.12 and flat:

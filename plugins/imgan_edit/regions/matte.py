@@ -69,6 +69,14 @@ DEEP = 0.1
 """How far around a pixel all has to be the parser's hair for it to be deep in it, in distances of
 the eyes."""
 
+RIM = 0.05
+"""How far beyond its edge hair may reach that is seen by its colour alone, in distances of the
+eyes."""
+
+ON_THE_WAY, OFF_IT = (0.35, 0.8), 0.06
+"""How far on the way from the ground's colour to the hair's a pixel of that rim becomes hair, and
+the deviation from that way, in Oklab."""
+
 VEIL = 0.12, 0.4
 """Skin that looks as if it were hair by less than this is skin."""
 
@@ -78,6 +86,17 @@ wider, hair is often found that is none, or missed."""
 
 MIXED = 0.3
 """The part of the hair that may have colours of what is no hair."""
+
+BARE = "skin", "nose", "left_ear", "right_ear", "neck"
+"""What of a person is not the ground behind the hair."""
+
+BEHIND = 1.5, 4.0, 0.005
+"""What is nearer to the ground's colours than the first and farther from the hair's than the
+second, squared and in their variance, is ground; and so much of the hair may be that."""
+
+LOST = 0.03, 0.05
+"""Of what the parser takes for hair, in parts of the hair, so much may not be found to be hair:
+well within its border, and in pieces."""
 
 FEATURES = (
     "left_eye", "right_eye", "left_brow", "right_brow", "nose", "mouth", "glasses", "hat", "earring"
@@ -150,9 +169,20 @@ def check_hair(view: View) -> None:
     down, across = np.gradient(blurred(alpha, 0.04 * unit))
     if (4 * alpha * (1 - alpha)).sum() > WIDEST * unit * np.hypot(down, across).sum():
         raise Failure("the edge of this hair is not found: it is soft, thin, curly or covered")
+    missed = hair * (1 - alpha)
+    deep = (smoothstep(blurred(hair, 0.06 * unit), 0.7, 0.9) * (1 - alpha)).sum()
+    pieces = (blurred(missed, 0.04 * unit) > 0.5).sum()
+    if deep > LOST[0] * alpha.sum() or pieces > LOST[1] * alpha.sum():
+        raise Failure("parts of this hair are not found: they would keep their colour")
+    ground = (1 - smoothstep(alpha, 0.0, 0.1)) * (1 - small.part(*BARE))
+    like_ground, _ = _distance(lab, ground, 0.15 * unit)
+    like_hair, _ = _distance(lab, (alpha > 0.9).astype(np.float32), 0.3 * unit)
+    behind = smoothstep(blurred(ground, 0.15 * unit), 0.02, 0.1)
+    behind = alpha * behind * (like_ground < BEHIND[0]) * (like_hair > BEHIND[1])
+    if behind.sum() > BEHIND[2] * alpha.sum():
+        raise Failure("what is behind this hair shows through it")
     around = smoothstep(blurred(alpha, 0.12 * unit), 0.02, 0.1) * (alpha < 0.1)
-    off, _ = _distance(lab, (alpha > 0.9).astype(np.float32), 0.3 * unit)
-    if (around * (off < ALIKE)).sum() > CONFUSED * around.sum():
+    if (around * (like_hair < ALIKE)).sum() > CONFUSED * around.sum():
         raise Failure("this hair looks so much like what is around it that its edge is not found")
 
 
@@ -187,8 +217,26 @@ def _solved(view: View) -> Floats:
         weights = np.where(known > 0.05, SURE * known, trust).astype(np.float32)
         alpha = _decided(alpha_matte(view.pixels, wanted, weights))
         skin = smoothstep(view.part("skin", "nose"), 0.2, 0.7)
-        view.mattes[key] = alpha * (1 - skin * (1 - smoothstep(alpha, *VEIL)))
+        alpha = alpha * (1 - skin * (1 - smoothstep(alpha, *VEIL)))
+        view.mattes[key] = np.maximum(alpha, _rim(view, alpha) * (1 - never))
     return view.mattes[key]
+
+
+def _rim(view: View, alpha: Floats) -> Floats:
+    """What is hair by its colour just beyond the edge of the hair found so far, [h, w] in 0..1: it
+    lies on the way from the colour of the ground nearby to that of the hair (as in Gastal and
+    Oliveira 2010), and would keep the old colour as a rim."""
+    unit, lab = view.eye_distance, to_oklab(view.pixels)
+    near = smoothstep(blurred(alpha, RIM * unit), 0.05, 0.3)
+    sure = smoothstep(alpha, 0.9, 1.0)
+    bare = 1 - smoothstep(blurred(alpha, 1.5 * RIM * unit), 0.0, 0.05)
+    ground = weighted_mean(lab, bare, 0.12 * unit)
+    apart = weighted_mean(lab, sure, 0.12 * unit) - ground
+    power = (apart**2).sum(2) + np.float32(1e-5)
+    way = ((lab - ground) * apart).sum(2) / power
+    off = ((lab - ground - way[..., None] * apart) ** 2).sum(2)
+    told = power / (power + TELL**2) * np.exp(-off / (2 * OFF_IT**2))
+    return near * told * smoothstep(way, *ON_THE_WAY)
 
 
 def _decided(alpha: Floats) -> Floats:
@@ -224,7 +272,7 @@ def _trimap(view: View, hair: Floats, never: Floats) -> tuple[Floats, Floats, Fl
     that counts."""
     unit = view.eye_distance
     lab = to_oklab(view.pixels)
-    face = view.part("skin", "nose", "left_ear", "right_ear", "neck")
+    face = view.part(*BARE)
     bare = smoothstep(blurred(face * (1 - hair), 0.05 * unit), 0.85, 0.97)
     share = blurred(_share(view), 0.02 * unit)
     # What has another colour deep in the hair, and is small, is a highlight.
@@ -255,7 +303,9 @@ def _trimap(view: View, hair: Floats, never: Floats) -> tuple[Floats, Floats, Fl
     lost = smoothstep(((lab - fore) * apart).sum(2) / (power + 1e-5), 0.15, 0.85)
     through *= power / (power + TELL**2 + 3 * spread)
     sure = sure * (1 - smoothstep(through * lost, 0.05, 0.3))
-    guess = by_parser * likely
+    # Light differs from side to side: what is hair here, by place and colour, is believed to be so.
+    known = smoothstep(share, *HAIR) * smoothstep(blurred(hair, 0.03 * unit), 0.5, 0.9)
+    guess = by_parser * np.maximum(likely, known)
     guess += through * (by_parser * (1 - lost) - guess)
     return sure, outside, guess, GUESS * (1 + 20 * through**2)
 
