@@ -25,12 +25,12 @@ class Target:
 
 
 TARGETS: Mapping[str, Target] = {
-    "monet": Target(painters.MONET, "short dabs of mixed colours", Kept(3, 12)),
-    "van-gogh": Target(painters.VAN_GOGH, "long swirling strokes of thick paint", Kept(5, 12)),
-    "cezanne": Target(painters.CEZANNE, "short parallel strokes, slanted", Kept(4, 12)),
-    "sketch": Target(pencil, "lines and hatches in pencil on white paper", Kept(7, 12)),
+    "monet": Target(painters.MONET, "short dabs of mixed colours", Kept(6, 12)),
+    "van-gogh": Target(painters.VAN_GOGH, "long swirling strokes of thick paint", Kept(6, 12)),
+    "cezanne": Target(painters.CEZANNE, "short parallel strokes, slanted", Kept(6, 12)),
+    "sketch": Target(pencil, "lines and hatches in pencil on white paper", Kept(6, 12)),
     "winter": Target(
-        Winter(), "landscapes under snow: on the ground and in trees, in a cold light", Kept(1, 24)
+        Winter(), "landscapes under snow: on the ground and in trees, in a cold light", Kept(2, 17)
     ),
 }
 """By the word that `--to` takes."""
