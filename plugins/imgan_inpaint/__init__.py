@@ -20,8 +20,9 @@ from imgan.references import Reference
 if TYPE_CHECKING:
     from imgan.models.store import Models
 
-PUBLIC = ("membrane", "training")
-"""Modules that other plugins may import: surfaces over holes, and what learns to fill them."""
+PUBLIC = ("membrane", "synthesis", "training")
+"""Modules that other plugins may import: surfaces over holes, patches that fill them, and what
+learns to."""
 
 NAME = "inpaint"
 
