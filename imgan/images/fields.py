@@ -143,6 +143,12 @@ def blurred(planes: Floats, sigma: float) -> Floats:
     return planes
 
 
+def mean_of(planes: Floats, weights: Floats) -> Floats:
+    """The mean [C] of planes [h, w, C] by weights [h, w]."""
+    mean: Floats = (planes * weights[..., None]).sum((0, 1)) / weights.sum()
+    return mean
+
+
 def weighted_mean(planes: Floats, weights: Floats, sigma: float, least: float = 1e-3) -> Floats:
     """The planes' Gaussian mean where `weights` [h, w] say (normalized convolution, Knutsson and
     Westin 1993); where nothing weighs, the mean of all that does."""

@@ -76,9 +76,7 @@ def _wrinkled(view: View, where: Floats, amount: float, rng: np.random.Generator
 
 def _lines(view: View, rng: np.random.Generator) -> list[tuple[Floats, float, float]]:
     """Places x, y [n, 2] along lines in the face's frame, how wide these are, and how deep."""
-    dx, dy = ((view.points[3:] - view.points[:2].mean(0)) / view.eye_distance).T
-    cos, sin = np.cos(np.radians(view.roll)), np.sin(np.radians(view.roll))
-    across, down = cos * dx + sin * dy, cos * dy - sin * dx
+    across, down = view.placed(view.points[3:]).T
     lean = float(across.mean() / down.mean())
     t = np.linspace(0, 1, 14)
     lines: list[tuple[Floats, float, float]] = []

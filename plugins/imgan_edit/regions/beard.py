@@ -108,12 +108,7 @@ def _face(view: View) -> Place:
 def _mouth(view: View) -> tuple[Floats, Floats]:
     """Across and down from the middle between the corners of the mouth."""
     across, down = view.frame
-    middle = view.points[3:].mean(0) - view.points[:2].mean(0)
-    angle = np.radians(view.roll)
-    cos, sin = np.cos(angle), np.sin(angle)
-    unit = view.eye_distance
-    x = (cos * middle[0] + sin * middle[1]) / unit
-    y = (cos * middle[1] - sin * middle[0]) / unit
+    x, y = view.placed(view.points[3:]).mean(0)
     return (across - np.float32(x)).astype(np.float32), (down - np.float32(y)).astype(np.float32)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from imgan.errors import Failure
 from imgan.images.fields import Floats, blurred, resized, smoothstep, warped, weighted_mean
 from imgan_edit.regions.view import Change, View, frontal
-from imgan_edit.regions.warp import at_full_size
+from imgan_edit.regions.warp import at_full_size, pushed
 
 FINE = 64.0
 """Distance of the eyes, in pixels, at which brows are located at most."""
@@ -46,9 +46,7 @@ def arched_brows(view: View, amount: float, rng: np.random.Generator) -> Change:
     are."""
     small, _ = _located(view)
     dy = blurred(amount * lift(small, 0.068, -0.12), 2.0)
-    dx, dy = at_full_size(view, small, 0 * dy, dy)
-    where = ((dx != 0) | (dy != 0)).astype(np.float32)
-    return Change(warped(view.pixels, dx, dy), where)
+    return pushed(view, small, 0 * dy, dy)
 
 
 def lift(view: View, arch: float, thicker: float) -> Floats:

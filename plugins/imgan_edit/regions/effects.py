@@ -92,10 +92,7 @@ def woman(view: View, amount: float, rng: np.random.Generator) -> Change:
         (smooth(rosy_cheeks), 0.45 * amount),
     ]
     painted = replace(view, pixels=chained(shaven, made_up, rng)[0].whole(shaven).pixels)
-    # What moves comes last: masks do not move with it.
-    formed = softer_form(painted, amount, rng)
-    changed = (formed.pixels != view.pixels).any(2)
-    return Change(formed.pixels, changed.astype(np.float32))
+    return _formed_last(view, painted, softer_form, amount, rng)
 
 
 def man(view: View, amount: float, rng: np.random.Generator) -> Change:
@@ -104,9 +101,15 @@ def man(view: View, amount: float, rng: np.random.Generator) -> Change:
     plain = replace(view, pixels=plain_lips(view, amount, rng).pixels)
     grown = [(bushy_brows, 0.6 * amount), (smooth(add_stubble, STRANDS), 0.45 * amount)]
     painted = replace(view, pixels=chained(plain, grown, rng)[0].whole(plain).pixels)
-    formed = stronger_form(painted, amount, rng)
-    changed = (formed.pixels != view.pixels).any(2)
-    return Change(formed.pixels, changed.astype(np.float32))
+    return _formed_last(view, painted, stronger_form, amount, rng)
+
+
+def _formed_last(
+    view: View, painted: View, form: Effect, amount: float, rng: np.random.Generator
+) -> Change:
+    """What moves comes last: masks do not move with it."""
+    pixels = form(painted, amount, rng).pixels
+    return Change(pixels, (pixels != view.pixels).any(2).astype(np.float32))
 
 
 EFFECTS: Mapping[tuple[str, bool], Effect] = {

@@ -9,11 +9,11 @@ from __future__ import annotations
 import numpy as np
 
 from imgan.errors import Failure
-from imgan.images.fields import Floats, blurred, resized, smoothstep, warped, weighted_mean
+from imgan.images.fields import Floats, blurred, mean_of, resized, smoothstep, weighted_mean
 from imgan.images.oklab import from_oklab, to_oklab
 from imgan_edit.regions.brows import lift
 from imgan_edit.regions.view import Change, View, frontal
-from imgan_edit.regions.warp import at_full_size
+from imgan_edit.regions.warp import pushed
 from imgan_edit.regions.zones import Zone
 
 FINE = 96.0
@@ -49,8 +49,7 @@ def _formed(
     frontal(view, MOST_TURNED, "another form of the face")
     small = view.at(FINE)
     x, y = small.frame
-    left, right = (_placed(small, point) for point in small.points[3:])
-    mouth = (left + right) / 2
+    mouth = small.placed(small.points[3:]).mean(0)
     # The middle line leans with a head that is turned.
     off = x - mouth[0] * (y / mouth[1]).clip(0, 1.4)
     low = smoothstep(y, 0.35, 1.05) * (1 - smoothstep(y, 1.55, 2.1))
@@ -72,9 +71,7 @@ def _formed(
     if small.part("glasses").sum() < 0.05 * small.eye_distance**2:
         dy += lift(small, arch, brows)
     dx, dy = (blurred((min(amount, 1.5) * d).astype(np.float32), 2.0) for d in (dx, dy))
-    dx, dy = at_full_size(view, small, dx, dy)
-    where = ((dx != 0) | (dy != 0)).astype(np.float32)
-    return Change(warped(view.pixels, dx, dy), where)
+    return pushed(view, small, dx, dy)
 
 
 def without_shadow(view: View, amount: float, rng: np.random.Generator) -> Change:
@@ -89,7 +86,7 @@ def without_shadow(view: View, amount: float, rng: np.random.Generator) -> Chang
     calm = skin * (1 - zone) * smoothstep(y, 0.15, 0.35) * (np.abs(x) < 0.95)
     if calm.sum() < 0.05 * unit**2:
         raise Failure("too little of the cheeks is seen")
-    cheeks = (lab * calm[..., None]).sum((0, 1)) / calm.sum()
+    cheeks = mean_of(lab, calm)
     chin = skin * Zone(0.9, soft=0.1).goatee(x, y)
     darker = cheeks[0] - lab[..., 0]
     lip = skin * Zone(1.0, soft=0.1).mustache(x, y) * (lab[..., 1] < cheeks[1] + 0.02)
@@ -98,7 +95,7 @@ def without_shadow(view: View, amount: float, rng: np.random.Generator) -> Chang
         raise Failure("a beard, or a face in the dark, does not become a woman's")
     # Between pores and the face's form; hue and chroma go all the way, light only part of it.
     coarse = weighted_mean(lab, skin, 0.05 * unit)
-    change = (cheeks - coarse) * np.array([0.35, 0.55, 0.55], np.float32)
+    change: Floats = (cheeks - coarse) * np.array([0.35, 0.55, 0.55], np.float32)
     change[..., 0] = change[..., 0].clip(0, 0.07)
     change[..., 1:] = change[..., 1:].clip(-0.03, 0.03)
     change *= (zone * blurred(skin, 0.02 * unit))[..., None] * min(amount, 1.0)
@@ -117,8 +114,7 @@ def plain_lips(view: View, amount: float, rng: np.random.Generator) -> Change:
     if lips.sum() < 0.02 * unit**2:
         raise Failure("the lips are hidden")
     lab = to_oklab(small.pixels)
-    bare = (lab * skin[..., None]).sum((0, 1)) / skin.sum()
-    own = (lab * lips[..., None]).sum((0, 1)) / lips.sum()
+    bare, own = mean_of(lab, skin), mean_of(lab, lips)
     if own[0] < bare[0] - PAINTED:
         raise Failure("painted lips do not become a man's")
     change = 0.6 * min(amount, 1.2) * (bare - own)
@@ -130,10 +126,3 @@ def plain_lips(view: View, amount: float, rng: np.random.Generator) -> Change:
         to_oklab(view.pixels[there]) + where[there][:, None] * change.astype(np.float32)
     )
     return Change(pixels, there.astype(np.float32))
-
-
-def _placed(view: View, point: Floats) -> Floats:
-    """A point of the view in the face's frame."""
-    dx, dy = (point - view.points[:2].mean(0)) / view.eye_distance
-    cos, sin = np.cos(np.radians(view.roll)), np.sin(np.radians(view.roll))
-    return np.array([cos * dx + sin * dy, cos * dy - sin * dx])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from imgan.errors import Failure
-from imgan.images.fields import Floats, blurred, resized, smoothstep, weighted_mean
+from imgan.images.fields import Floats, blurred, mean_of, resized, smoothstep, weighted_mean
 from imgan.images.oklab import from_oklab, to_oklab
 from imgan_edit.regions.matte import FINE, check_hair, hair_matte
 from imgan_edit.regions.view import Change, View
@@ -134,7 +134,7 @@ def hair_color(view: View, amount: float, rng: np.random.Generator, dye: Dye) ->
         raise Failure("this hair is so light that what is not found of it would stand out")
 
     coarse = weighted_mean(lab, weights, SHADE * small.eye_distance)
-    mean = _mean(lab, weights)
+    mean = mean_of(lab, weights)
     if tone.goal > tone.middle + BLEACHED[0]:
         dark = tone(coarse[..., 0]) < BLEACHED[1] * tone.goal
         if (weights * dark).sum() > BLEACHED[2] * weights.sum():
@@ -146,7 +146,7 @@ def hair_color(view: View, amount: float, rng: np.random.Generator, dye: Dye) ->
     own = dye.own * lit.colored
     shift = lit.colored * _chroma(dye, light / lit.exposure)
     shift -= own * 0.5 * (coarse[..., 1:] + mean[1:])
-    new_mean = _mean(shift + own * lab[..., 1:] + light[..., None] * lit.tint, weights)
+    new_mean = mean_of(shift + own * lab[..., 1:] + light[..., None] * lit.tint, weights)
     differs = np.hypot(tone.goal - tone.middle, 2 * np.hypot(*(new_mean - mean[1:])))
     if differs < SAME[0] + SAME[1] * tone.goal:
         raise Failure("this hair has that colour already")
@@ -201,10 +201,6 @@ class Tone:
         down, up = self.goal - self.ends[0], self.ends[1] - self.goal
         bent: Floats = np.where(off > 0, up * np.tanh(off / up), down * np.tanh(off / down))
         return self.goal + bent
-
-
-def _mean(planes: Floats, weights: Floats) -> Floats:
-    return (planes * weights[..., None]).sum((0, 1)) / weights.sum()
 
 
 def _chroma(dye: Dye, light: Floats) -> Floats:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from imgan.errors import Failure
-from imgan.images.fields import Floats, blurred, guided, resized, smoothstep
+from imgan.images.fields import Floats, blurred, guided, mean_of, resized, smoothstep
 from imgan.images.oklab import from_oklab, to_oklab
 from imgan_edit.regions.skin import skin_matte
 from imgan_edit.regions.view import Change, View, frontal
@@ -31,7 +31,7 @@ def lipstick(view: View, amount: float, rng: np.random.Generator) -> Change:
     where = smoothstep(guided(small.pixels, lips, radius, 4e-4, view.pixels), 0.2, 0.8)
     where *= resized(smoothstep(blurred(lips, 0.02 * small.eye_distance), 0.1, 0.6), height, width)
     lab = to_oklab(small.pixels)
-    mean = (lab * lips[..., None]).sum((0, 1)) / lips.sum()
+    mean = mean_of(lab, lips)
     paint = to_oklab(_color(rng.choice(LIPSTICKS)))
     there = where > 0
     new = to_oklab(view.pixels[there])

@@ -59,10 +59,7 @@ def remove_moustache(view: View, amount: float, rng: np.random.Generator) -> Cha
 def _by_mouth(view: View) -> tuple[Floats, Floats]:
     """`View.frame`, stretched and moved so that the corners of the mouth are where CelebA's are."""
     x, y = view.frame
-    angle, unit = np.radians(view.roll), view.eye_distance
-    across, down = (view.points - view.points[:2].mean(0)).T / unit
-    cos, sin = np.cos(angle), np.sin(angle)
-    right, below = cos * across + sin * down, cos * down - sin * across
+    right, below = view.placed(view.points).T
     middle = (right[3] + right[4]) / 2
     nose, mouth = below[2], (below[3] + below[4]) / 2
     tall = (mouth - nose) / 0.44

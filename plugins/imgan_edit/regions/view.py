@@ -150,6 +150,12 @@ class View:
         cos, sin = (np.float32(f(np.radians(self.roll))) for f in (np.cos, np.sin))
         return (cos * x + sin * y) / unit, (cos * y - sin * x) / unit
 
+    def placed(self, points: Floats) -> Floats:
+        """Pixels' places [n, 2] in the face, as `frame` has them."""
+        dx, dy = ((points - self.points[:2].mean(0)) / self.eye_distance).T
+        cos, sin = np.cos(np.radians(self.roll)), np.sin(np.radians(self.roll))
+        return np.stack([cos * dx + sin * dy, cos * dy - sin * dx], 1)
+
     def part(self, *names: str) -> Floats:
         """Where any of these parts is, [h, w] in 0..1."""
         total: Floats = np.sum([self.parts[name] for name in names], 0, np.float32)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from imgan.images.fields import Floats, resized
-from imgan_edit.regions.view import View
+from imgan.images.fields import Floats, resized, warped
+from imgan_edit.regions.view import Change, View
 
 RIDGE = 1e-3
 """How much a field may miss its points to stay smooth: two of them may be close together."""
@@ -42,3 +42,10 @@ def at_full_size(view: View, small: View, right: Floats, down: Floats) -> tuple[
     dx, dy = (resized(plane.astype(np.float32), *view.shape) for plane in planes)
     still = np.hypot(dx, dy) < 0.01
     return np.where(still, 0, dx), np.where(still, 0, dy)
+
+
+def pushed(view: View, small: View, right: Floats, down: Floats) -> Change:
+    """The view whose pixels come from so far away, as `at_full_size` takes it."""
+    dx, dy = at_full_size(view, small, right, down)
+    where = ((dx != 0) | (dy != 0)).astype(np.float32)
+    return Change(warped(view.pixels, dx, dy), where)

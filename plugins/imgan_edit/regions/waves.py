@@ -14,6 +14,7 @@ from imgan.images.oklab import from_oklab, to_oklab
 from imgan_edit.regions.matte import hair_alpha
 from imgan_edit.regions.tracks import Hair
 from imgan_edit.regions.view import Change, View, frontal
+from imgan_edit.regions.warp import at_full_size
 
 FINE = 64.0
 """Distance of the eyes, in pixels, at which waves are made at most."""
@@ -66,10 +67,7 @@ def add_waves(view: View, amount: float, rng: np.random.Generator) -> Change:
     # Across the way they hang.
     steep = np.sqrt(1 + lean**2)
     right, down = swing * np.sin(phase) / steep, -lean * swing * np.sin(phase) / steep
-    cos, sin = np.cos(np.radians(view.roll)), np.sin(np.radians(view.roll))
-    scale = view.eye_distance
-    planes = scale * (cos * right - sin * down), scale * (sin * right + cos * down)
-    dx, dy = (resized(blurred(p.astype(np.float32), 1.0), *view.shape) for p in planes)
+    dx, dy = at_full_size(view, small, *(blurred(p.astype(np.float32), 1.0) for p in (right, down)))
     still = np.hypot(dx, dy) < 0.02
     dx, dy = np.where(still, 0, dx), np.where(still, 0, dy)
     pixels = warped(view.pixels, dx, dy)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from imgan.images.fields import Floats, blurred, boxed, resized
+from imgan.images.fields import Floats, blurred, boxed, resized, smoothstep
 
 Generator = np.random.Generator
 
@@ -61,6 +61,15 @@ def without_texture(plane: Floats, radius: int, variance: float) -> Floats:
     return boxed(slope, radius) * plane + boxed(mean - slope * mean, radius)
 
 
+def faint(apart: Floats, sigma: float, *spreads: float) -> Floats:
+    """How far differences from the surroundings [H, W] are seen, and are weak, within `sigma`
+    pixels, 0..1. Four `spreads`, as deviations: 0 up to the first, 1 from the second to the third,
+    and 0 from the last on."""
+    none, all_, falls, strong = spreads
+    spread = np.sqrt(softened(apart**2, sigma))
+    return smoothstep(spread, none, all_) * (1 - smoothstep(spread, falls, strong))
+
+
 def noise(height: int, width: int, part: float, rng: Generator) -> Floats:
     """[H, W]: smooth noise of deviation 1 at its points, so far apart, in parts of the longer
     side."""
@@ -74,6 +83,12 @@ def slopes(plane: Floats) -> tuple[Floats, Floats]:
     padded = np.pad(plane, 1, "edge")
     down, across = (np.asarray(np.gradient(padded, axis=axis)) for axis in (0, 1))
     return down[1:-1, 1:-1], across[1:-1, 1:-1]
+
+
+def steepness(light: Floats, unit: float) -> Floats:
+    """[H, W]: roots of gradients by a thousandth of the longer side, which is `unit` pixels; so
+    one edge is not texture. The square of their mean around a place is its texture."""
+    return np.sqrt(unit * np.hypot(*slopes(softened(light, 1.2 * unit))))
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from imgan.images.tensors import Bytes
 from imgan.images.upsampling import reduced
 from imgan.operations import Meter
 from imgan_translate.drawn.canvas import render
-from imgan_translate.drawn.fields import simplified, softened
+from imgan_translate.drawn.fields import faint, simplified, softened
 from imgan_translate.drawn.palettes import Palette, Repaint
 from imgan_translate.drawn.ridges import ridges
 from imgan_translate.drawn.strokes import Flow, Layer, Touch, plan
@@ -66,10 +66,8 @@ def locally_even(lab: Floats) -> Floats:
     light = lab[..., 0]
     sigma = EVEN * max(light.shape) / 1000
     apart = light - softened(light, sigma)
-    spread = np.sqrt(softened(apart**2, sigma))
-    gain = smoothstep(spread, 0.006, 0.02) * (1 - smoothstep(spread, 0.03, 0.1))
     evened = lab.copy()
-    evened[..., 0] = (light + 0.9 * gain * apart).clip(0, 1)
+    evened[..., 0] = (light + 0.9 * faint(apart, sigma, 0.006, 0.02, 0.03, 0.1) * apart).clip(0, 1)
     return evened
 
 

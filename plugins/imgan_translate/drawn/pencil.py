@@ -13,7 +13,7 @@ from PIL import Image, ImageFilter
 from imgan.images.fields import Floats, blurred, smoothstep
 from imgan.images.tensors import Bytes
 from imgan.operations import Meter
-from imgan_translate.drawn.fields import Generator, noise, slopes, softened, without_texture
+from imgan_translate.drawn.fields import Generator, faint, noise, slopes, softened, without_texture
 
 SIDES = 1400, 2400
 """Longer side, in pixels, of what is drawn, at least and at most; then it is resized. A picture is
@@ -84,8 +84,7 @@ def pencil(photo: Bytes, meter: Meter) -> Bytes:
 def _modelled(light: Floats, unit: float) -> Floats:
     """With more contrast where there is little, so that noses, brows and hills have a form."""
     apart = softened(light, 3 * unit) - softened(light, 30 * unit)
-    spread = np.sqrt(softened(apart**2, 30 * unit))
-    gain = smoothstep(spread, 0.008, 0.03) * (1 - smoothstep(spread, 0.06, 0.16))
+    gain = faint(apart, 30 * unit, 0.008, 0.03, 0.06, 0.16)
     return (light + 0.8 * gain * apart).clip(0, 1)
 
 

@@ -16,8 +16,7 @@ import numpy as np
 
 from imgan.images.fields import Floats, guided, resized, smoothstep
 from imgan.images.oklab import to_oklab
-from imgan_translate.drawn.fields import slopes, softened
-from imgan_translate.drawn.skies import steepness
+from imgan_translate.drawn.fields import slopes, softened, steepness
 
 SIDE = 256
 """Longer side, in pixels, at which the regression looks at a photo."""
@@ -65,11 +64,14 @@ def seen(small: Floats, glance: Scene) -> Scene:
 def _regression(rgb: Floats) -> Floats:
     """[h, w, class]: probabilities."""
     slopes, offsets = _coefficients()
-    score = _features(rgb) @ slopes + offsets
-    likely = np.exp(score - score.max(2, keepdims=True))
-    likely /= likely.sum(2, keepdims=True)
+    likely = _softmax(_features(rgb) @ slopes + offsets)
     planes = np.moveaxis(likely.astype(np.float32), 2, 0)
     likely = np.stack([guided(rgb, plane, 8, 1e-3) for plane in planes], 2).clip(0, 1)
+    return likely / likely.sum(2, keepdims=True)
+
+
+def _softmax(score: Floats) -> Floats:
+    likely = np.exp(score - score.max(2, keepdims=True))
     return likely / likely.sum(2, keepdims=True)
 
 
@@ -120,9 +122,7 @@ def _at_edges(rgb: Floats, likely: Floats) -> Floats:
             off = ((facts - mean) ** 2 / variance + np.log(variance)).sum(2)
             # Less than half: the facts of a pixel depend on each other.
             scores.append(np.log(softened(plane, 5 * unit).clip(1e-4)) - 0.35 * off)
-        score = np.stack(scores, 2)
-        likely = np.exp(score - score.max(2, keepdims=True))
-        likely = softened(likely / likely.sum(2, keepdims=True), 1.2 * unit)
+        likely = softened(_softmax(np.stack(scores, 2)), 1.2 * unit)
     radius = max(2, round(4 * unit))
     planes = [guided(rgb, np.ascontiguousarray(p), radius, 1e-3) for p in np.moveaxis(likely, 2, 0)]
     likely = np.stack([smoothstep(plane, 0.15, 0.85) for plane in planes], 2)
