@@ -14,16 +14,19 @@ from imgan import faces
 from imgan.batch.job import Job
 from imgan.commands.operation import execute
 from imgan.errors import Failure, Misuse
+from imgan.faces.alignment import placement
 from imgan.images import Picture
+from imgan.images.tensors import Bytes
 from imgan.models import store
 from imgan.models.cards import Description
 from imgan.models.sessions import open_session
 from imgan.models.store import Models
-from imgan_parse import CLASSES, MIRRORED, PARTS, Parse, evaluate
+from imgan_parse import CLASSES, MIRRORED, PARTS, Parse, ParserSettings, evaluate
 from imgan_parse.matte import Matte
 from imgan_parse.parser import Parser
 from imgan_parse.sheet import COLOURS
-from imgan_parse.training.data import UNKNOWN, ParsedFaces
+from imgan_parse.training.data import ALIGNED, MARGIN, UNKNOWN, ParsedFaces
+from imgan_parse.training.parser import ParserTask
 
 SKIN, HAIR, GREY = (230, 170, 140), (200, 30, 30), 100
 
@@ -276,3 +279,39 @@ def test_labels_of_the_other_side_are_mended_and_unknown_ones_stay(tmp_path: Pat
     Image.fromarray(np.full((20, 20), 30, np.uint8)).save(tmp_path / "masks" / "0.png")
     with pytest.raises(Failure, match="not the classes 0 to 18"):
         ParsedFaces(tmp_path)
+
+
+def write_faces(folder: Path, count: int, pixels: Bytes, classes: Bytes) -> Path:
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir(parents=True)
+    for name in range(count):
+        Image.fromarray(pixels).save(folder / "images" / f"{name}.png")
+        Image.fromarray(classes).save(folder / "masks" / f"{name}.png")
+    return folder
+
+
+def test_more_faces_are_squares_as_align_gives_them(tmp_path: Path) -> None:
+    photo = portrait(120)
+    face = faces.boxed(40, 40, 40, 40)
+    square = faces.align(photo, face, 96, MARGIN)
+    eyes = placement(face, 96, MARGIN)[:2] @ np.c_[face.points[:2], [1, 1]].T
+    classes = np.zeros((96, 96), np.uint8)
+    for (x, y), name in zip(eyes.T.astype(int), ("left_eye", "right_eye"), strict=True):
+        classes[y - 1 : y + 2, x - 1 : x + 2] = CLASSES.index(name)
+    more = ParsedFaces(write_faces(tmp_path, 1, square, classes), square=ALIGNED)
+    rng = np.random.default_rng(0)
+    middles = []
+    for _ in range(40):
+        y, x = np.nonzero(np.isin(more.varied(0, 64, rng)[1], [4, 5]))
+        middles.append([x.mean() / 64, y.mean() / 64])
+    # where CelebA's alignment has the middle between the eyes, seen from 0.66 to 2.1 squares
+    assert np.mean(middles, 0) == pytest.approx([0.5, 0.51], abs=0.05)
+
+
+def test_half_of_what_is_learned_from_was_labelled_by_people(tmp_path: Path) -> None:
+    pixels, classes = np.zeros((32, 32, 3), np.uint8), np.zeros((32, 32), np.uint8)
+    data = write_faces(tmp_path / "labelled", 42, pixels, classes)
+    more = write_faces(tmp_path / "more", 6, pixels, classes)
+    task = ParserTask(data, ParserSettings(width=2, size=32, more=str(more)))
+    assert len(task.chances) == 2 + 6
+    assert task.chances[:2].sum() == pytest.approx(0.5)

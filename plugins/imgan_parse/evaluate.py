@@ -12,7 +12,7 @@ from imgan.images import Picture
 from imgan.images.tensors import Bytes
 from imgan_parse import CLASSES
 from imgan_parse.parser import Parser
-from imgan_parse.training.data import CELEBA, CENTRE, HELD_OUT, ParsedFaces
+from imgan_parse.training.data import CELEBAHQ, HELD_OUT, ParsedFaces
 
 HEADER = ("part", "faces", "IoU")
 
@@ -50,8 +50,8 @@ def evaluate(
 
 def likeliest(parser: Parser, image: Bytes) -> NDArray[np.intp]:
     """The class [H, W] of each pixel of one of CelebAMask-HQ's pictures, which are aligned."""
-    side = CELEBA * len(image)
-    corner = np.multiply(CENTRE, len(image)) - side / 2
+    side = CELEBAHQ.side * len(image)
+    corner = np.multiply(CELEBAHQ.centre, len(image)) - side / 2
     points = corner + TEMPLATE * side
     face = Face((*corner.tolist(), side, side), points)
     height, width = image.shape[:2]

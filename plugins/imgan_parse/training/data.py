@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,15 +27,29 @@ UNKNOWN = len(CLASSES)
 
 _SWAPPED = np.array([*MIRRORED, UNKNOWN], np.uint8)
 
-CENTRE = (0.5, 0.45)
-"""Where CelebA's alignment, which is `imgan.faces`'s, has its square's centre in CelebAMask-HQ's
-pictures, in parts of their sides."""
 
-CELEBA = 1.136
-"""The side of that square, likewise."""
+class Square(NamedTuple):
+    """Where pictures have the square of CelebA's alignment, which is `imgan.faces`'s."""
 
-VIEWS = (0.66, 1.6)
-"""Least and largest side of what is shown, in parts of that square."""
+    centre: tuple[float, float]
+    """In parts of the picture's sides."""
+    side: float
+    """Likewise."""
+    farthest: float
+    """The largest side of what is shown, in parts of the square."""
+
+
+CELEBAHQ = Square((0.5, 0.45), 1.136, 1.6)
+"""In CelebAMask-HQ's pictures, which end at the hair: more of them would be their mirrored rim."""
+
+MARGIN = 0.55
+"""What other faces show around the square, of its side, as `imgan.faces.align` gives them."""
+
+ALIGNED = Square((0.5, 0.5), 1 / (1 + 2 * MARGIN), 1 + 2 * MARGIN)
+"""In theirs, which are looked at from as far as the farthest look of `imgan_parse.parser`."""
+
+NEAREST = 0.66
+"""The least side of what is shown, in parts of the square."""
 
 
 class ParsedFaces:
@@ -43,7 +58,14 @@ class ParsedFaces:
     Raises Failure when a picture has no mask, or of another size, or with classes unknown.
     """
 
-    def __init__(self, folder: Path, first: int | None = None, last: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        first: int | None = None,
+        last: int | None = None,
+        square: Square = CELEBAHQ,
+    ) -> None:
+        self.square = square
         self.names: list[str] = []
         self.images: list[Bytes] = []
         self.masks: list[Bytes] = []
@@ -78,7 +100,7 @@ class ParsedFaces:
         image, mask = self.images[index], self.masks[index]
         if rng.random() < 0.5:
             image, mask = image[:, ::-1], _SWAPPED[mask[:, ::-1]]
-        return _placed(image, mask, size, rng)
+        return _placed(image, mask, self.square, size, rng)
 
 
 def _on_their_sides(classes: Bytes) -> Bytes:
@@ -93,12 +115,14 @@ def _on_their_sides(classes: Bytes) -> Bytes:
     return classes
 
 
-def _placed(image: Bytes, mask: Bytes, size: int, rng: np.random.Generator) -> tuple[Bytes, Bytes]:
+def _placed(
+    image: Bytes, mask: Bytes, square: Square, size: int, rng: np.random.Generator
+) -> tuple[Bytes, Bytes]:
     """Turned, moved, nearer or farther, and in another light. Where that leaves the picture its
     edge goes on, as in `imgan.faces.align`, or the picture mirrored, whose classes are unknown."""
-    side = len(image) * CELEBA * np.exp(rng.uniform(*np.log(VIEWS)))
+    side = len(image) * square.side * np.exp(rng.uniform(*np.log((NEAREST, square.farthest))))
     angle = np.radians(np.clip(rng.normal(0, 12), -30, 30))
-    x, y = np.multiply(CENTRE, len(image)) + rng.normal(0, 0.06, 2) * side
+    x, y = np.multiply(square.centre, len(image)) + rng.normal(0, 0.06, 2) * side
     border = len(image) // 2
     around = ((border, border), (border, border))
     if rng.random() < 0.5:

@@ -18,7 +18,7 @@ from imgan.training.task import Task
 from imgan_parse import CLASSES, ParserSettings
 from imgan_parse.net import Parser
 from imgan_parse.sheet import COLOURS
-from imgan_parse.training.data import HELD_OUT, RARE, ParsedFaces
+from imgan_parse.training.data import ALIGNED, HELD_OUT, RARE, ParsedFaces
 
 SHOWN = 16
 
@@ -47,7 +47,8 @@ class ParserTask(Task[ParserSettings]):
     @cached_property
     def sets(self) -> list[ParsedFaces]:
         """The labelled faces, and more; read at the first step: an export needs no pictures."""
-        more = [ParsedFaces(Path(self.settings.more))] if self.settings.more else []
+        folder = self.settings.more
+        more = [ParsedFaces(Path(folder), square=ALIGNED)] if folder else []
         return [ParsedFaces(self.data, last=-HELD_OUT), *more]
 
     @cached_property
@@ -56,8 +57,8 @@ class ParserTask(Task[ParserSettings]):
 
     @cached_property
     def chances(self) -> NDArray[np.float64]:
-        """How often each face is drawn."""
-        often = np.ones(len(self.shares))
+        """How often each face is drawn: labelled ones as often as all others together."""
+        often = np.concatenate([np.full(len(faces), 1 / len(faces)) for faces in self.sets])
         for name, times in RARE.items():
             often[self.shares[:, CLASSES.index(name)] > 0.005] *= times
         return often / often.sum()
