@@ -117,8 +117,9 @@ def change_outside(before: Picture, after: Picture, edits: Sequence[Mark]) -> in
         outside[place] &= ~touched
     largest = 0
     for band in rows(height, width):
-        there = outside[band]
-        old, new = before.pixels[band][there], after.pixels[band][there]
-        if (old != new).any():
-            largest = max(largest, int(np.abs(new.astype(np.int32) - old).max()))
+        old, new = before.pixels[band], after.pixels[band]
+        if not np.array_equal(old, new):
+            there = outside[band]
+            moved = np.abs(new[there].astype(np.int32) - old[there])
+            largest = max(largest, int(moved.max(initial=0)))
     return largest
