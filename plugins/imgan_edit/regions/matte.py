@@ -55,7 +55,7 @@ WIDEST = 0.115
 HUES = 0.035
 """The deviation of a and b in hair that has several colours."""
 
-ALIKE, CONFUSED = 3.0, 0.45
+ALIKE, CONFUSED = 3.0, 0.6
 """How near to the hair's colours, squared and in their variance, what is around it looks like hair;
 and which part of it may."""
 
@@ -80,11 +80,11 @@ the deviation from that way, in Oklab."""
 VEIL = 0.12, 0.4
 """Skin that looks as if it were hair by less than this is skin."""
 
-BLUR = 0.082
+BLUR = 0.095
 """How wide the parser's own border may be on the average, in distances of the eyes: where it is
 wider, hair is often found that is none, or missed."""
 
-MIXED = 0.3
+MIXED = 0.45
 """The part of the hair that may have colours of what is no hair."""
 
 BARE = "skin", "nose", "left_ear", "right_ear", "neck"
@@ -94,7 +94,7 @@ BEHIND = 1.5, 4.0, 0.005
 """What is nearer to the ground's colours than the first and farther from the hair's than the
 second, squared and in their variance, is ground; and so much of the hair may be that."""
 
-LOST = 0.03, 0.05
+LOST = 0.05, 0.06
 """Of what the parser takes for hair, in parts of the hair, so much may not be found to be hair:
 well within its border, and in pieces."""
 
@@ -169,8 +169,9 @@ def check_hair(view: View) -> None:
     down, across = np.gradient(blurred(alpha, 0.04 * unit))
     if (4 * alpha * (1 - alpha)).sum() > WIDEST * unit * np.hypot(down, across).sum():
         raise Failure("the edge of this hair is not found: it is soft, thin, curly or covered")
-    missed = hair * (1 - alpha)
-    deep = (smoothstep(blurred(hair, 0.06 * unit), 0.7, 0.9) * (1 - alpha)).sum()
+    own, _ = _parsed(small)  # a ribbon is not missed
+    missed = own * (1 - alpha)
+    deep = (smoothstep(blurred(own, 0.06 * unit), 0.7, 0.9) * (1 - alpha)).sum()
     pieces = (blurred(missed, 0.04 * unit) > 0.5).sum()
     if deep > LOST[0] * alpha.sum() or pieces > LOST[1] * alpha.sum():
         raise Failure("parts of this hair are not found: they would keep their colour")
