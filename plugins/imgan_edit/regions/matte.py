@@ -94,7 +94,7 @@ BEHIND = 1.5, 4.0, 0.005
 """What is nearer to the ground's colours than the first and farther from the hair's than the
 second, squared and in their variance, is ground; and so much of the hair may be that."""
 
-LOST = 0.05, 0.06
+LOST = 0.04, 0.05
 """Of what the parser takes for hair, in parts of the hair, so much may not be found to be hair:
 well within its border, and in pieces."""
 
