@@ -16,10 +16,12 @@ from imgan.images import Picture, Source, to_srgb
 from imgan.images.fields import Place, blurred, boxed, guided, reached, resized, warped
 from imgan.images.oklab import from_oklab, to_oklab
 from imgan_edit.attributes import PAINTED
-from imgan_edit.regions import engine, mouth, warp
+from imgan_edit.regions import engine, warp
+from imgan_edit.regions.closing import Gap
 from imgan_edit.regions.clusters import share_of
 from imgan_edit.regions.effects import EFFECTS, chained
 from imgan_edit.regions.hair_color import DYES, SLOPE, Dye, Tone, dyed, hair_color
+from imgan_edit.regions.lips import Lips
 from imgan_edit.regions.matte import hair_alpha, hair_matte
 from imgan_edit.regions.skin import skin_matte
 from imgan_edit.regions.view import Effect, Masks, View
@@ -300,7 +302,7 @@ def test_pale_is_lighter_tanned_darker_and_hair_is_no_skin() -> None:
 def test_a_smile_lifts_the_corners_and_another_mouth_lowers_them() -> None:
     for added in (True, False):
         view = drawn(smiling=not added)
-        before = mouth.Lips.of(view)
+        before = Lips.of(view)
         lips = view.part("upper_lip", "lower_lip")
         seen = View(np.repeat(lips[..., None], 3, 2), view.points, view.parts, view.box)
         made = EFFECTS["smiling", added](seen, 1.0, np.random.default_rng(0)).pixels[..., 0] > 0.3
@@ -321,7 +323,23 @@ def test_an_open_mouth_closes_and_what_cannot_close_well_is_left() -> None:
     with pytest.raises(Failure, match="closed already"):
         EFFECTS["mouth-slightly-open", False](drawn(), 1.0, np.random.default_rng(0))
     with pytest.raises(Failure, match="laugh"):
-        EFFECTS["smiling", False](drawn(gap=0.4), 1.0, np.random.default_rng(0))
+        EFFECTS["smiling", False](drawn(gap=0.4, smiling=True), 1.0, np.random.default_rng(0))
+    shade = 1 - 0.6 * view.part("upper_lip")[..., None]
+    shaded = replace(view, pixels=view.pixels * shade)
+    with pytest.raises(Failure, match="shade"):
+        EFFECTS["mouth-slightly-open", False](shaded, 1.0, np.random.default_rng(0))
+
+
+def test_what_is_seen_between_lips_is_found_and_taken_out() -> None:
+    view = drawn(gap=0.1)
+    gap = Gap.of(view, Lips.of(view))
+    assert gap.width(np.array([-0.6, 0.0, 0.6])) == pytest.approx([0, 0.1, 0], abs=0.035)
+    x, seam = np.zeros(2), gap.line(np.zeros(1))[0]
+    # What meets at the seam came from both rims, and nose and chin stay.
+    above, below = (shift(x, np.array([seam, 3.0])) for shift in (gap.above, gap.below))
+    assert below[0] - above[0] == pytest.approx(gap.width(x)[0])
+    assert gap.above(x, np.array([0.3, 0.5])) == pytest.approx(0)
+    assert below[1] == 0
 
 
 def test_a_turned_head_gets_no_other_mouth_and_hidden_lips_no_paint() -> None:

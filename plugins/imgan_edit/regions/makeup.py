@@ -30,6 +30,8 @@ def lipstick(view: View, amount: float, rng: np.random.Generator) -> Change:
     radius = max(1, round(0.04 * small.eye_distance))
     where = smoothstep(guided(small.pixels, lips, radius, 4e-4, view.pixels), 0.2, 0.8)
     where *= resized(smoothstep(blurred(lips, 0.02 * small.eye_distance), 0.1, 0.6), height, width)
+    # At their ends lips lie in shade, and have not the colour that edges are found by.
+    where = np.maximum(where, smoothstep(view.part("upper_lip", "lower_lip"), 0.35, 0.85))
     lab = to_oklab(small.pixels)
     mean = mean_of(lab, lips)
     paint = to_oklab(_color(rng.choice(LIPSTICKS)))
@@ -39,7 +41,7 @@ def lipstick(view: View, amount: float, rng: np.random.Generator) -> Change:
     # Gloss is the light's colour; what is dark between the lips stays dark.
     gloss = smoothstep(folds[:, 0], 0.1, 0.3)
     colored = min(1.0, float(np.hypot(*mean[1:])) / 0.04)
-    light = min(paint[0], float(mean[0]) * 0.9)
+    light = np.clip(paint[0], DARKEST * mean[0], 0.9 * mean[0])
     chroma = colored * (1 - 0.6 * gloss[:, None]) * (paint[1:] + 0.4 * folds[:, 1:])
     dark = smoothstep(new[:, 0], 0.12, 0.35)[:, None]
     painted = np.concatenate([(light + 1.05 * folds[:, :1]).clip(0.02, 0.97), chroma * dark], 1)
@@ -50,6 +52,9 @@ def lipstick(view: View, amount: float, rng: np.random.Generator) -> Change:
 
 PAINT = 0.85
 """How opaque lipstick is."""
+
+DARKEST = 0.76
+"""Of the lips' own lightness: in dark paint their form would be lost."""
 
 
 def rosy_cheeks(view: View, amount: float, rng: np.random.Generator) -> Change:
@@ -101,9 +106,9 @@ def eye_makeup(view: View, amount: float, rng: np.random.Generator) -> Change:
     lid, lash = (min(amount, 1.5) * each[there] for each in (shadow, line))
     colored = smoothstep(np.hypot(lab[:, 1], lab[:, 2]), 0.005, 0.03)[:, None]
     new = lab.copy()
-    new[:, 0] *= 1 - 0.42 * lid
+    new[:, 0] *= 1 - 0.3 * lid
     new[:, 1:] += 0.5 * lid[:, None] * (colored * paint[1:] - new[:, 1:])
-    new *= (1 - 0.6 * lash.clip(0, 1))[:, None]
+    new *= (1 - 0.45 * lash.clip(0, 1))[:, None]
     pixels = view.pixels.copy()
     pixels[there] = from_oklab(new)
     return Change(pixels, there.astype(np.float32))

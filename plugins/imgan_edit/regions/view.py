@@ -156,6 +156,13 @@ class View:
         cos, sin = np.cos(np.radians(self.roll)), np.sin(np.radians(self.roll))
         return np.stack([cos * dx + sin * dy, cos * dy - sin * dx], 1)
 
+    def pixels_of(self, right: Floats, below: Floats) -> tuple[Floats, Floats]:
+        """Columns and rows, in whole pixels at their middles, of places of the `frame`."""
+        x, y = self.points[:2].mean(0) - 0.5
+        cos, sin = np.cos(np.radians(self.roll)), np.sin(np.radians(self.roll))
+        unit = self.eye_distance
+        return unit * (cos * right - sin * below) + x, unit * (cos * below + sin * right) + y
+
     def part(self, *names: str) -> Floats:
         """Where any of these parts is, [h, w] in 0..1."""
         total: Floats = np.sum([self.parts[name] for name in names], 0, np.float32)
