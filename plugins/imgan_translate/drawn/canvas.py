@@ -7,7 +7,6 @@ and how much, and that much of the paint covers what was there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -18,7 +17,6 @@ from PIL import Image, ImageDraw, ImageFilter
 from imgan.images.fields import Floats
 from imgan.images.oklab import from_oklab
 from imgan.images.tensors import Bytes
-from imgan.operations import Meter
 from imgan_translate.drawn.fields import Generator
 from imgan_translate.drawn.strokes import Strokes
 
@@ -38,60 +36,49 @@ RELIEF = 0.5
 
 ROWS = 64
 
+BICUBIC = Image.Resampling.BICUBIC
+
 _TEXTURE = 4096, 64
 """Half pixels across bristles, and steps of `RUN` along them; both wrap around."""
 
 
-def render(
-    layers: Sequence[Strokes],
-    ground: Bytes,
-    height: int,
-    width: int,
-    impasto: float,
-    rng: Generator,
-    meter: Meter,
-) -> Bytes:
-    """A painting [height, width, 3] from strokes planned on a picture as large as `ground`
-    [h, w, 3], which is seen where no stroke lies."""
-    longer = max(height, width)
-    scale = min(max(longer, SIDES[0]), SIDES[1]) / longer
-    sides = max(1, round(width * scale)), max(1, round(height * scale))
-    under = Image.fromarray(ground).resize(sides, Image.Resampling.BICUBIC)
-    unit = max(sides) / 1000
-    canvas = _Canvas(
-        np.asarray(under, np.float32), np.zeros(sides[::-1], np.float32), unit, _bristles(unit, rng)
-    )
-    goes = [strokes.part(go, GOES) for strokes in layers for go in range(GOES)]
-    with ThreadPoolExecutor() as threads:
-        for number, strokes in enumerate(goes):
-            canvas.lay(strokes, sides[0] / ground.shape[1], threads, rng)
-            meter(0.9 * (number + 1) / len(goes))
-        painted = canvas.lit(impasto)
-    if sides == (width, height):
-        return painted
-    image = Image.fromarray(painted)
-    if scale < 1:
-        # Steps of pixels at the edges of strokes are not to be enlarged.
-        image = image.filter(ImageFilter.GaussianBlur(0.7))
-    image = image.resize((width, height), Image.Resampling.BICUBIC)
-    if scale < 1:
-        image = image.filter(ImageFilter.UnsharpMask(1.2 / scale, 120, 0))
-    return np.asarray(image)
-
-
 @dataclass(frozen=True)
-class _Canvas:
-    """What is painted so far: `pixels` [H, W, 3] in sRGB, 0..255, and the `relief` [H, W]."""
+class Canvas:
+    """A painting that will be [height, width, 3]: what is painted so far as `pixels` [H, W, 3] in
+    sRGB, 0..255, and their `relief` [H, W]; a `unit` is a thousandth of the longer side."""
 
+    height: int
+    width: int
     pixels: Floats
     relief: Floats
     unit: float
     texture: Floats
+    rng: Generator
 
-    def lay(
-        self, strokes: Strokes, scale: float, threads: ThreadPoolExecutor, rng: Generator
-    ) -> None:
-        """Paint strokes, planned on a copy `scale` times smaller, over what is there."""
+    @classmethod
+    def on(cls, ground: Bytes, height: int, width: int, rng: Generator) -> Canvas:
+        """With nothing on it yet: a ground [h, w, 3] is seen where no stroke will lie."""
+        longer = max(height, width)
+        scale = min(max(longer, SIDES[0]), SIDES[1]) / longer
+        sides = max(1, round(width * scale)), max(1, round(height * scale))
+        pixels = np.asarray(Image.fromarray(ground).resize(sides, BICUBIC), np.float32)
+        unit = max(sides) / 1000
+        relief = np.zeros(sides[::-1], np.float32)
+        return cls(height, width, pixels, relief, unit, _bristles(unit, rng), rng)
+
+    def seen(self, height: int, width: int) -> Bytes:
+        """[height, width, 3]: what is painted so far, resized."""
+        painted = Image.fromarray(np.rint(self.pixels).clip(0, 255).astype(np.uint8))
+        return np.asarray(painted.resize((width, height), Image.Resampling.BOX))
+
+    def lay(self, strokes: Strokes, across: int) -> None:
+        """Paint strokes, planned on a picture `across` pixels wide, over what is there."""
+        with ThreadPoolExecutor() as threads:
+            for go in range(GOES):
+                scale = self.relief.shape[1] / across
+                self._lay(strokes.part(go, GOES), scale, threads)
+
+    def _lay(self, strokes: Strokes, scale: float, threads: ThreadPoolExecutor) -> None:
         count = len(strokes)
         if not count:
             return
@@ -112,7 +99,7 @@ class _Canvas:
             scale * strokes.half,
             scale * strokes.back,
             scale * strokes.ahead,
-            rng.integers(0, _TEXTURE[0], count),
+            self.rng.integers(0, _TEXTURE[0], count),
             *colour.T,
             *(255 * from_oklab(strokes.colour + strokes.streak) - colour).T,
         ]
@@ -151,7 +138,23 @@ class _Canvas:
         old = self.relief[place]
         self.relief[place] = old + opaque * (thick - 0.8 * old)
 
-    def lit(self, impasto: float) -> Bytes:
+    def finished(self, impasto: float) -> Bytes:
+        """The painting [height, width, 3], its relief lit."""
+        painted = self._lit(impasto)
+        height, width = self.relief.shape
+        if (height, width) == (self.height, self.width):
+            return painted
+        image = Image.fromarray(painted)
+        larger = self.width / width
+        if larger > 1:
+            # Steps of pixels at the edges of strokes are not to be enlarged.
+            image = image.filter(ImageFilter.GaussianBlur(0.7))
+        image = image.resize((self.width, self.height), BICUBIC)
+        if larger > 1:
+            image = image.filter(ImageFilter.UnsharpMask(1.2 * larger, 120, 0))
+        return np.asarray(image)
+
+    def _lit(self, impasto: float) -> Bytes:
         """[H, W, 3]: in light from the upper left."""
         shift = max(1, round(RELIEF * self.unit))
         painted = np.empty(self.pixels.shape, np.uint8)
@@ -182,7 +185,7 @@ def _bristles(unit: float, rng: Generator) -> Floats:
     """`_TEXTURE`: noise in bristles of `BRISTLE` units, that changes slowly along them."""
     rows, columns = _TEXTURE
     traces = rng.standard_normal((max(4, round(rows / (2 * BRISTLE * unit))), columns), np.float32)
-    image = Image.fromarray(traces).resize((columns, rows), Image.Resampling.BICUBIC)
+    image = Image.fromarray(traces).resize((columns, rows), BICUBIC)
     texture = np.asarray(image)
     weights = (1, 2, 3, 2, 1)
     texture = sum(weight * np.roll(texture, by - 2, 1) for by, weight in enumerate(weights))  # type: ignore[assignment]

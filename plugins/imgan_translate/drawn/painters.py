@@ -8,19 +8,19 @@ import numpy as np
 from PIL import Image
 
 from imgan import faces
-from imgan.images.fields import Floats, smoothstep
+from imgan.images.fields import Floats, resized, smoothstep
 from imgan.images.oklab import from_oklab, to_oklab
 from imgan.images.tensors import Bytes
 from imgan.images.upsampling import reduced
 from imgan.operations import Meter
-from imgan_translate.drawn.canvas import render
+from imgan_translate.drawn.canvas import Canvas
 from imgan_translate.drawn.fields import faint, simplified, softened
 from imgan_translate.drawn.palettes import Palette, Repaint
 from imgan_translate.drawn.ridges import ridges
-from imgan_translate.drawn.strokes import Flow, Layer, Touch, plan
+from imgan_translate.drawn.strokes import Flow, Layer, Touch, plan, retouch
 
-SIZE = 800
-"""Longer side, in pixels, of the copy on which strokes are planned, at most."""
+SIZE, FINE = 800, 1400
+"""Longer sides, in pixels, of the copies on which strokes are planned and retouched, at most."""
 
 EVEN = 25
 """Thousandths of the longer side over which contrast is compared."""
@@ -37,25 +37,34 @@ class Painter:
     def __call__(self, photo: Bytes, meter: Meter) -> Bytes:
         # The same strokes for every photo: what is drawn twice is drawn the same way.
         rng = np.random.default_rng(0)
-        small = _copy(photo)
-        lab = self.repaint(locally_even(to_oklab(small / np.float32(255))), self.palette)
-        strokes = [*plan(lab, self.touch, rng, _care(small)), ridges(lab)]
+        copy = _copy(photo)
+        fine = self.repaint(locally_even(to_oklab(copy / np.float32(255))), self.palette)
+        care = _care(reduced(copy, SIZE))
+        lab = resized(fine, *care.shape)
+        strokes = [*plan(lab, self.touch, rng, care), ridges(lab)]
         meter(0.2)
         # Where no stroke lies there is underpainting, and no photo.
         under = simplified(lab, 0.2 * self.touch.layers[0].width * max(lab.shape) / 1000)
         ground = np.rint(255 * from_oklab(under)).clip(0, 255).astype(np.uint8)
-        height, width = photo.shape[:2]
-        impasto = self.touch.impasto
-        return render(strokes, ground, height, width, impasto, rng, meter.part(0.2, 1))
+        canvas = Canvas.on(ground, photo.shape[0], photo.shape[1], rng)
+        for number, layer in enumerate(strokes):
+            canvas.lay(layer, care.shape[1])
+            meter(0.2 + 0.5 * (number + 1) / len(strokes))
+        height, width = fine.shape[:2]
+        care = resized(care, height, width)
+        for brush in RETOUCHES:
+            painted = to_oklab(canvas.seen(height, width) / np.float32(255))
+            canvas.lay(retouch(fine, painted, brush, self.touch, rng, care), width)
+        return canvas.finished(self.touch.impasto)
 
 
 def _copy(photo: Bytes) -> Bytes:
     """The photo at the size at which strokes are planned: small ones at up to twice their own, so
     that no stroke is a pixel of theirs."""
     height, width = photo.shape[:2]
-    scale = min(SIZE / max(height, width), 2)
+    scale = min(FINE / max(height, width), 2)
     if scale < 1:
-        return reduced(photo, SIZE)
+        return reduced(photo, FINE)
     sides = max(1, round(scale * width)), max(1, round(scale * height))
     return np.asarray(Image.fromarray(photo).resize(sides, Image.Resampling.BICUBIC))
 
@@ -82,8 +91,8 @@ def _care(photo: Bytes) -> Floats:
     return care
 
 
-FINEST = Layer(2.1, 2.8, 3, 0.03, apart=1.2)
-"""The last layer of every painter: what no broader brush could show."""
+RETOUCHES = Layer(2.2, 2.6, 2.4, 0.055, apart=1.0), Layer(1.3, 2.8, 2.5, 0.055, apart=0.8)
+"""The last layers of every painter: where the painting is not yet like the picture."""
 
 MONET = Painter(
     Palette(
@@ -98,10 +107,9 @@ MONET = Painter(
             Layer(12, 2.8, 1.5, 0.012),
             Layer(7.5, 2.8, 1.5, 0.026),
             Layer(5, 2.8, 1.5, 0.042),
-            FINEST,
         )
     ),
-    Repaint(light=0.8, colour=0.75, lighter=0.17, shade=(0.01, -0.05)),
+    Repaint(light=0.8, colour=0.75, gain=(1, 1.3), darker=0.03, lighter=0.17, shade=(0.01, -0.05)),
 )
 """Of 240 paintings: short dabs of mixed colours, the sky in broad level strokes."""
 
@@ -118,7 +126,6 @@ VAN_GOGH = Painter(
             Layer(13, 5.5, 1.8, 0.008),
             Layer(8, 5, 1.5, 0.022),
             Layer(5, 4.5, 1.4, 0.038),
-            FINEST,
         ),
         light=0.03,
         hue=0.017,
@@ -146,7 +153,6 @@ CEZANNE = Painter(
             Layer(15, 2.2, 1.6, 0.01),
             Layer(9, 2.4, 1.5, 0.028),
             Layer(5.5, 2.6, 1.5, 0.045),
-            FINEST,
         ),
         light=0.022,
         streak=0.02,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imgan.images.fields import Floats
+from imgan.images.fields import Floats, smoothstep
 from imgan.images.palettes import color_transfer
 
 LEVELS = np.linspace(0.02, 0.98, 9)
@@ -23,6 +23,18 @@ DISTINCT = 1e-4
 
 SATURATED = 1.25
 """From this many times a palette's chroma on, chroma is compressed."""
+
+CAST = 0.006
+"""How far, in a and b, the mean colour moves at most: walls stay the colour that they are."""
+
+VIVID = 0.07, 0.16
+"""Chroma from which on, and to which, a colour keeps more and more of what it is in the photo."""
+
+HUED = 0.02, 0.06
+"""Chroma over which what is dark loses the shade."""
+
+DAY = 0.2, 0.45
+"""Mean lightness of photos of the night and of the day."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +77,9 @@ class Repaint:
     def __call__(self, lab: Floats, palette: Palette) -> Floats:
         """A photo [H, W, 3] in Oklab in the painter's colours.
 
-        Lightness by matching quantiles. a and b by the affine map between two clouds of colour
-        that moves them least (`color_transfer`), its gains limited, and half of the way to the
-        palette's mean.
+        Lightness by matching quantiles. Chroma by the affine map between two clouds of colour
+        around grey that moves them least (`color_transfer`), its gains limited; hues are the
+        photo's, but for a cast towards the palette's mean.
         """
         own = Palette.of(lab)
         tones = np.interp(
@@ -75,22 +87,35 @@ class Repaint:
             [0, *own.lightness, 1],
             [DARKEST * palette.lightness[0], *palette.lightness, 1],
         )
-        change = (tones - lab[..., 0]).clip(-self.darker, self.lighter)
-        light = lab[..., 0] + self.light * change
-        photo, wanted = (_matrix(p.covariance) for p in (own, palette))
+        change = (tones - lab[..., 0]).clip(-self.darker, self.lighter * self._day(own))
+        chroma = np.hypot(lab[..., 1], lab[..., 2])
+        # What is vivid has its colour from the light that it has.
+        vivid = smoothstep(chroma, *VIVID)
+        light = lab[..., 0] + self.light * (1 - 0.8 * vivid) * change
+        photo, wanted = (_moments(p) for p in (own, palette))
         gains, axes = np.linalg.eigh(color_transfer(photo, wanted))
         matrix = (axes * gains.clip(*self.gain)) @ axes.T
-        middle = np.array(own.mean)
-        colours = (lab[..., 1:] - middle) @ matrix.T + (middle + np.array(palette.mean)) / 2
-        colours = lab[..., 1:] + self.colour * (colours - lab[..., 1:])
-        colours = colours + (1 - 2 * light[..., None]).clip(min=0) * np.array(self.shade)
+        towards = (np.array(palette.mean) - np.array(own.mean)) / 2
+        towards = towards * min(1, CAST / max(float(np.hypot(*towards)), 1e-6))
+        moved = lab[..., 1:] @ matrix.T
+        gain = np.hypot(moved[..., 0], moved[..., 1]) / np.maximum(chroma, 1e-6)
+        share = self.colour * (1 - vivid)[..., None]
+        colours = lab[..., 1:] + share * ((gain[..., None] - 1) * lab[..., 1:] + towards)
+        shade = (1 - 2 * light[..., None]).clip(min=0) * np.array(self.shade)
+        colours = colours + (1 - smoothstep(chroma, *HUED))[..., None] * shade
         chroma = np.hypot(colours[..., 0], colours[..., 1])[..., None]
         limit = SATURATED * palette.chroma
-        compressed = np.minimum(chroma, limit) + 0.3 * np.maximum(chroma - limit, 0)
+        compressed = np.minimum(chroma, limit) + 0.8 * np.maximum(chroma - limit, 0)
         colours = colours * (compressed / np.maximum(chroma, 1e-6))
         return np.concatenate([light[..., None], colours], 2).astype(np.float32)
 
+    def _day(self, own: Palette) -> float:
+        """How much of the day's light there is, 0.2..1: a night stays a night."""
+        return float(0.2 + 0.8 * smoothstep(np.array(own.lightness).mean(keepdims=True), *DAY)[0])
 
-def _matrix(covariance: tuple[float, float, float]) -> Floats:
-    aa, ab, bb = covariance
-    return np.array([[aa + DISTINCT, ab], [ab, bb + DISTINCT]])
+
+def _moments(palette: Palette) -> Floats:
+    """[2, 2]: of a and b around grey, which stays grey."""
+    aa, ab, bb = palette.covariance
+    spread = np.array([[aa + DISTINCT, ab], [ab, bb + DISTINCT]])
+    return spread + np.outer(palette.mean, palette.mean)

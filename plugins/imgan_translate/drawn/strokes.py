@@ -166,6 +166,22 @@ def plan(lab: Floats, touch: Touch, rng: Generator, care: Floats | None = None) 
     return [strokes.within(margin, height, across) for strokes in layers]
 
 
+def retouch(
+    lab: Floats, painted: Floats, brush: Layer, touch: Touch, rng: Generator, care: Floats
+) -> Strokes:
+    """The strokes that bring a painting nearer to its picture, both [H, W, 3] in Oklab, where it is
+    off by more than `brush.detail`: what Hertzmann does for each layer."""
+    unit = max(lab.shape) / 1000
+    width = brush.width * unit
+    seen = simplified(lab, 0.3 * width)
+    error = np.linalg.norm(softened(seen - painted, 0.35 * width), axis=2)
+    error = error - brush.apart * (1 - care) * softened(error, CROWD * unit)
+    error *= 1 + care
+    none = np.zeros_like(error)
+    # To the point: no variation of its own.
+    return _layer(seen, none, brush, width, error, none + 1, touch, rng)
+
+
 def _seen(lab: Floats, width: float) -> tuple[Floats, Floats]:
     """What a brush of `width` pixels can show, and [H, W], 0..1, how soft the edges are: those that
     are sharp in the picture stay sharp, and smoke and spray stay soft."""
