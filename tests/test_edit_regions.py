@@ -157,9 +157,20 @@ def test_hair_gets_its_colour_and_skin_keeps_its_own(color: str) -> None:
     change = moved(view, EFFECTS[f"{color}-hair", True])
     lab = to_oklab((view.pixels + change).clip(0, 1))[view.part("hair") > 0.99].mean(0)
     assert lab[0] == pytest.approx(DYES[color].middle, abs=0.1)
-    assert (np.hypot(*lab[1:]) < 0.03) == (color in ("black", "gray"))
+    assert (np.hypot(*lab[1:]) < 0.03) == (color == "black")
     assert much(view, change, "skin") < 0.02
     assert much(view, change, "left_eye", "right_eye", "left_brow", "right_brow") < 0.01
+
+
+def test_grey_hair_is_lighter_paler_and_keeps_dark_strands() -> None:
+    view = drawn()
+    change = moved(view, EFFECTS["gray-hair", True])
+    inside = view.part("hair") > 0.99
+    before, after = (to_oklab(p.clip(0, 1))[inside] for p in (view.pixels, view.pixels + change))
+    assert after[:, 0].mean() > before[:, 0].mean() + 0.08
+    assert after[:, 0].std() > before[:, 0].std()
+    assert np.hypot(*after[:, 1:].mean(0)) < 0.6 * np.hypot(*before[:, 1:].mean(0))
+    assert much(view, change, "skin") < 0.02
 
 
 @pytest.mark.parametrize("dye", [*DYES.values(), dyed("#7a3b2e")])
@@ -204,7 +215,7 @@ def unsure() -> View:
         (unsure(), "brown", "is not sure"),
         (painted("hair", (0.7, 0.6, 0.42), 0.5), "black", "so light"),
         (painted("hair", (0.04, 0.03, 0.03)), "blond", "so dark"),
-        (painted("hair", (0.1, 0.07, 0.06), 0.3), "gray", "bleached first"),
+        (painted("hair", (0.1, 0.07, 0.06), 0.3), "gray", "so dark"),
         (painted("hair", (0.05, 0.045, 0.04), 0.3), "black", "that colour already"),
         (painted("background", COLOURS["hair"]), "brown", "looks so much like"),
         (half_blue(), "black", "several colours"),

@@ -27,6 +27,7 @@ from imgan_edit.regions.makeup import eye_makeup, lipstick, rosy_cheeks
 from imgan_edit.regions.matte import hair_box
 from imgan_edit.regions.mouth import close_mouth, no_smile, smile
 from imgan_edit.regions.removal import remove_eyeglasses, remove_moustache
+from imgan_edit.regions.silver import gray_hair
 from imgan_edit.regions.skin import pale_skin, tanned_skin
 from imgan_edit.regions.view import Change, Effect, View, bounds, within
 from imgan_edit.regions.waves import add_waves
@@ -70,8 +71,14 @@ def smooth(effect: Effect, eye_distance: float = SMOOTH) -> Effect:
 
 
 def dyeing(dye: Dye) -> Effect:
-    """The hair in that colour: only where there is hair, and the face, is looked at."""
-    dyes = smooth(partial(hair_color, dye=dye), STRANDS)
+    """The hair in that colour."""
+    return of_hair(partial(hair_color, dye=dye))
+
+
+def of_hair(effect: Effect) -> Effect:
+    """An effect that changes the hair's colours: only where there is hair, and the face, is looked
+    at."""
+    dyes = smooth(effect, STRANDS)
 
     def around(view: View, amount: float, rng: np.random.Generator) -> Change:
         box = hair_box(view)
@@ -132,6 +139,7 @@ EFFECTS: Mapping[tuple[str, bool], Effect] = {
     ("wearing-lipstick", True): smooth(lipstick),
     ("heavy-makeup", True): smooth(heavy_makeup),
     **{(f"{color}-hair", True): dyeing(dye) for color, dye in DYES.items()},
+    ("gray-hair", True): of_hair(gray_hair),
     ("5-o-clock-shadow", True): add_stubble,
     ("mustache", True): add_moustache,
     ("goatee", True): add_goatee,

@@ -9,7 +9,7 @@ import numpy as np
 from imgan.errors import Failure
 from imgan.images.fields import Floats, blurred, mean_of, resized, smoothstep, weighted_mean
 from imgan.images.oklab import from_oklab, to_oklab
-from imgan_edit.regions.matte import FINE, check_hair, hair_matte
+from imgan_edit.regions.matte import FINE, check_hair, hair_matte, hue_beyond
 from imgan_edit.regions.view import Change, View
 
 SHADE = 0.07
@@ -91,11 +91,6 @@ DYES = {
          (0.5, 0.032, 0.042), (0.6, 0.031, 0.045), (0.75, 0.026, 0.045), (0.9, 0.01, 0.03)),
         0.4,
     ),
-    "gray": Dye(
-        0.57, 0.36, (0.12, 0.94),
-        ((0.1, 0.003, 0.004), (0.4, 0.003, 0.008), (0.7, 0.002, 0.009), (0.9, 0.0, 0.006)),
-        0.1,
-    ),
 }  # fmt: skip
 """By name."""
 
@@ -160,7 +155,26 @@ def hair_color(view: View, amount: float, rng: np.random.Generator, dye: Dye) ->
     pixels = view.pixels.copy()
     share = min(amount, 1.0) * matte.alpha[there][:, None]
     pixels[there] = (pixels[there] + share * (new - matte.hair[there])).clip(0, 1)
-    return Change(pixels, there.astype(np.float32))
+    hues = np.zeros((2, *view.shape, 2), np.float32)
+    hues[:, there] = old[:, 1:], old[:, 1:] + min(amount, 1.0) * (chroma - old[:, 1:])
+    return without_rim(view, small, pixels, matte.alpha, *hues)
+
+
+def without_rim(
+    view: View, small: View, pixels: Floats, alpha: Floats, old: Floats, new: Floats
+) -> Change:
+    """Dyed hair [h, w, 3], and what is left around it of its old hue: single hairs, and light that
+    went through them. That changes from `old` a and b to `new` ones [h, w, 2], and no lightness:
+    where it is wrong it is not seen."""
+    left = resized(hue_beyond(small), *view.shape)
+    around = left > 0.02
+    weights = alpha**3 + np.float32(1e-6)
+    turned = resized(new - old, *small.shape), resized(weights, *small.shape)
+    shift = resized(weighted_mean(*turned, 0.15 * small.eye_distance), *view.shape)
+    lab = to_oklab(pixels[around])
+    lab[:, 1:] += left[around][:, None] * shift[around]
+    pixels[around] = from_oklab(lab).clip(0, 1)
+    return Change(pixels, ((alpha > 0) | around).astype(np.float32))
 
 
 @dataclass(frozen=True)
@@ -178,7 +192,7 @@ class Tone:
     def of(cls, light: Floats, weights: Floats, dye: Dye, exposure: float) -> Tone:
         """The curve that takes hair of such lightness [h, w] as near to the dye as is natural: what
         is dark becomes a dark one. Raises Failure where that is too flat for light hair."""
-        dark, middle, bright = _quantiles(light, weights, (0.1, 0.5, 0.9))
+        dark, middle, bright = quantiles(light, weights, (0.1, 0.5, 0.9))
         goal = dye.middle * exposure
         if dye.keeps:
             goal = max(goal, middle) if dye.keeps == "light" else min(goal, middle)
@@ -224,7 +238,7 @@ class Light:
     def of(cls, view: View) -> Light:
         skin = view.part("skin", "nose")
         lab = to_oklab(view.pixels)
-        (lightest,) = _quantiles(lab[..., 0], skin, (0.95,))
+        (lightest,) = quantiles(lab[..., 0], skin, (0.95,))
         light, *axes = ((lab * skin[..., None]).sum((0, 1)) / (skin.sum() + 1e-6)).tolist()
         beyond = [axis - np.clip(axis, *usual) for axis, usual in zip(axes, SKINS, strict=True)]
         colored = min(1.0, float(np.hypot(*axes)) / SKIN_CHROMA)
@@ -235,7 +249,8 @@ class Light:
         )
 
 
-def _quantiles(values: Floats, weights: Floats, parts: tuple[float, ...]) -> list[float]:
+def quantiles(values: Floats, weights: Floats, parts: tuple[float, ...]) -> list[float]:
+    """What such parts of all that is weighed are less than."""
     order = np.argsort(values, axis=None)
     sums = np.cumsum(weights.ravel()[order], dtype=np.float64)
     places = np.searchsorted(sums, np.array(parts) * sums[-1])

@@ -77,6 +77,10 @@ ON_THE_WAY, OFF_IT = (0.35, 0.8), 0.06
 """How far on the way from the ground's colour to the hair's a pixel of that rim becomes hair, and
 the deviation from that way, in Oklab."""
 
+HALO, HUE_TELLS, HUE_OFF = 0.1, 0.03, 0.02
+"""How far from the hair its hue is looked for, in distances of the eyes; hues so far apart in Oklab
+tell hair and ground apart by half; and the deviation from the way between them."""
+
 VEIL = 0.12, 0.4
 """Skin that looks as if it were hair by less than this is skin."""
 
@@ -238,6 +242,22 @@ def _rim(view: View, alpha: Floats) -> Floats:
     off = ((lab - ground - way[..., None] * apart) ** 2).sum(2)
     told = power / (power + TELL**2) * np.exp(-off / (2 * OFF_IT**2))
     return near * told * smoothstep(way, *ON_THE_WAY)
+
+
+def hue_beyond(view: View) -> Floats:
+    """Which part of the hue that hair adds to the ground's a pixel has beyond what is known to be
+    hair, [h, w] in 0..1: of a small copy, around the hair and off the person."""
+    unit, alpha, hues = view.eye_distance, _solved(view), to_oklab(view.pixels)[..., 1:]
+    person = smoothstep(blurred(view.part(*BARE, *FEATURES, "cloth"), 0.02 * unit), 0.1, 0.4)
+    near = smoothstep(blurred(alpha, HALO * unit), 0.01, 0.1) * (1 - person)
+    bare = (1 - smoothstep(blurred(alpha, 1.5 * HALO * unit), 0.0, 0.05)) * (1 - person)
+    ground = weighted_mean(hues, bare, 0.2 * unit)
+    way = weighted_mean(hues, smoothstep(alpha, 0.9, 1.0), 0.15 * unit) - ground
+    power = (way**2).sum(2) + np.float32(1e-5)
+    share = ((hues - ground) * way).sum(2) / power
+    off = ((hues - ground - share[..., None] * way) ** 2).sum(2)
+    told = power / (power + HUE_TELLS**2) * np.exp(-off / (2 * HUE_OFF**2))
+    return near * told * (smoothstep(share, 0.05, 0.6) - alpha).clip(0)
 
 
 def _decided(alpha: Floats) -> Floats:
