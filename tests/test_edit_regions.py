@@ -343,7 +343,9 @@ def test_an_open_mouth_closes_and_what_cannot_close_well_is_left() -> None:
 
 def test_what_is_seen_between_lips_is_found_and_taken_out() -> None:
     view = drawn(gap=0.1)
-    gap = Gap.of(view, Lips.of(view))
+    lips = Lips.of(view)
+    gap = Gap.of(view, lips)
+    assert gap.corners == pytest.approx(lips.corners)
     assert gap.width(np.array([-0.6, 0.0, 0.6])) == pytest.approx([0, 0.1, 0], abs=0.035)
     x, seam = np.zeros(2), gap.line(np.zeros(1))[0]
     # What meets at the seam came from both rims, and nose and chin stay.
@@ -351,6 +353,11 @@ def test_what_is_seen_between_lips_is_found_and_taken_out() -> None:
     assert below[0] - above[0] == pytest.approx(gap.width(x)[0])
     assert gap.above(x, np.array([0.3, 0.5])) == pytest.approx(0)
     assert below[1] == 0
+    # Corners are where the dark beyond the masks ends.
+    right, down = view.frame
+    dark = (np.abs(right) < 0.46) & (np.abs(down - lips.middle[1]) < 0.025)
+    gaping = replace(view, pixels=np.where(dark[..., None], 0.1, view.pixels).astype(np.float32))
+    assert Gap.of(gaping, lips).corners[:, 0] == pytest.approx([-0.46, 0.46], abs=0.03)
 
 
 def test_a_turned_head_gets_no_other_mouth_and_hidden_lips_no_paint() -> None:

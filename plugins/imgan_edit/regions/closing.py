@@ -24,6 +24,9 @@ RIM = 0.012
 FARTHEST = 0.035
 """How far beyond the parser's mask teeth, and the dark behind, are looked for."""
 
+BEYOND, FIRST = 0.1, 5
+"""How far beyond its ends the corners of a mouth are looked for; and rows above and below these."""
+
 DARK, LIKE_TEETH = 0.78, 0.45
 """Of a lip's lightness, what is darker is no lip; nor what is so far on the way from its colour to
 that of teeth."""
@@ -51,6 +54,8 @@ class Gap:
     """y below the nose: above it nothing moves."""
     chin: float
     """y on the chin: below it nothing moves."""
+    corners: Floats
+    """[2, 2]: where they end, left and right, x and y: in the dark beyond the parser's mask."""
     thick: float
     """How thick the lower lip is: it goes up as a whole."""
 
@@ -76,24 +81,33 @@ class Gap:
 
     def closed(self, lips: Lips) -> Lips:
         """The lips when they meet."""
-        seam = self.line(lips.x)
-        upper, inner, outer, lower = lips.edges
+        moved = replace(lips, corners=self.corners)
+        upper, inner, outer, lower = (np.interp(moved.x, lips.x, edge) for edge in lips.edges)
+        seam = self.line(moved.x)
         edges = np.array([upper + 0.7 * (seam - inner), seam, seam, lower - (outer - seam)])
-        return replace(lips, edges=edges)
+        return replace(moved, edges=edges)
 
     @classmethod
     def of(cls, view: View, lips: Lips) -> Gap:
         """Measured on the view's masks and colours."""
         (left, left_y), (right, right_y) = lips.corners
-        x = np.arange(left - 0.05, right + 0.05, STEP)
+        x = np.arange(left - 0.15, right + 0.15, STEP)
         y = np.arange(lips.middle[1] - 0.4, lips.middle[1] + 0.5, STEP)
         columns, rows = view.pixels_of(*np.meshgrid(x, y))
         masks = [view.part(name) for name in ("mouth", "upper_lip", "lower_lip")]
         planes = np.concatenate([np.stack(masks, 2), to_oklab(view.pixels)], 2)
         patch = sampled(planes, columns.ravel(), rows.ravel()).reshape(len(y), len(x), 6)
         inside, above, below = np.moveaxis(patch[..., :3] > 0.5, 2, 0)
-        rims = _rims(inside, above, below, patch[..., 3:])
-        rims[:, 0], rims[:, -1] = (left_y - y[0]) / STEP, (right_y - y[0]) / STEP
+        strange = [_strange(patch[..., 3:], lip, inside) for lip in (above, below)]
+        rims = _rims(inside, above, below, strange)
+        dark = patch[..., 3] < DARK * np.median(patch[above | below, 3])
+        ends = np.array([_followed(rims, strange[0] | strange[1], dark, s) for s in (-1, 1)])
+        corners = np.array([[left, left_y], [right, right_y]])
+        if np.isfinite(ends).all():
+            corners = np.array([x[0], y[0]]) + STEP * ends
+        (left, left_y), (right, right_y) = corners
+        rims[:, x < left] = (left_y - y[0]) / STEP
+        rims[:, x > right] = (right_y - y[0]) / STEP
         known = np.isfinite(rims[0])
         upper, lower = (y[0] + STEP * _smoothed(np.interp(x, x[known], rim[known])) for rim in rims)
         lower = np.maximum(lower, upper)
@@ -106,14 +120,17 @@ class Gap:
         upper, lower, seam = (meet + fade * (line - meet) for line in (upper, lower, seam))
         thick = float(below.sum(0).max()) * STEP
         nose = min(0.62, float(upper.min()) - 0.12)
-        return cls(x, upper, lower, seam, nose, float(lower.max()) + 0.5, thick)
+        return cls(x, upper, lower, seam, nose, float(lower.max()) + 0.5, corners, thick)
 
 
 def _rims(
-    inside: NDArray[np.bool_], above: NDArray[np.bool_], below: NDArray[np.bool_], lab: Floats
+    inside: NDArray[np.bool_],
+    above: NDArray[np.bool_],
+    below: NDArray[np.bool_],
+    strange: list[NDArray[np.bool_]],
 ) -> Floats:
-    """Rows of the lips' rims in each column [2, w], NaN where nothing of a mouth is seen."""
-    strange = [_strange(lab, lip, inside) for lip in (above, below)]
+    """Rows of the lips' rims in each column [2, w], NaN where nothing of a mouth is seen. Beyond
+    the mask `inside` they go on as far as pixels are `strange` to the upper lip, and the lower."""
     rims = np.full((2, inside.shape[1]), np.nan)
     for i in range(inside.shape[1]):
         between, over, under = (np.flatnonzero(mask[:, i]) for mask in (inside, above, below))
@@ -127,6 +144,29 @@ def _rims(
         rim = RIM / STEP if len(between) or up + down > 1 else 0.0
         rims[:, i] = first - up - rim, last + down + rim
     return rims
+
+
+def _followed(
+    rims: Floats, strange: NDArray[np.bool_], dark: NDArray[np.bool_], side: int
+) -> tuple[float, float]:
+    """The rims [2, w], followed over what is `strange` beyond what is known of them, to one side:
+    the column and row where the dark of it ends, NaN if there is none."""
+    i = np.flatnonzero(np.isfinite(rims[0]))[-1 if side > 0 else 0]
+    first, last = (round(float(rim)) for rim in rims[:, i])
+    end = np.nan, np.nan
+    for step in range(round(BEYOND / STEP)):
+        i += side
+        if not 0 <= i < rims.shape[1]:
+            break
+        reach = 1 if step else FIRST
+        there = first - reach + np.flatnonzero(strange[first - reach : last + reach + 1, i])
+        if not len(there):
+            break
+        first, last = there[0], there[-1]
+        rims[:, i] = first - 1, last + 1
+        if dark[there, i].any():
+            end = float(i), (first + last) / 2
+    return end
 
 
 def _strange(lab: Floats, lip: NDArray[np.bool_], inside: NDArray[np.bool_]) -> NDArray[np.bool_]:

@@ -72,7 +72,7 @@ def no_smile(view: View, amount: float, rng: np.random.Generator) -> Change:
     middle = float(line[3:5].mean())
     rise = max(middle - float(flat.middle[1]), 1e-3)
     # A little below the lips' middle: on it they would smile still.
-    fall = min(amount, 1.2) * (min(rise, HIGHEST) + LOWER)
+    fall = min(amount, 1.2) * (0.8 * min(rise, HIGHEST) + LOWER)
     curl = Curl(-fall, -0.6 * fall, -0.5 * fall, ((middle - line) / rise).clip(0, 1))
     return _moved(view, small, flat, curl, gap if lips.open else None, min(amount, 1.0))
 
