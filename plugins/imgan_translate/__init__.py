@@ -202,6 +202,32 @@ class SketchFaceSettings(DomainSettings):
 
 
 @dataclass(frozen=True)
+class ColorizeSettings(DomainSettings):
+    steps: Annotated[int, Option(help="Updates in the whole run.")] = 10_000
+    source: Annotated[str, Option(help="What the pictures are.")] = "gray"
+    target: Annotated[str, Option(help="What they become.")] = "colour"
+    lr: Annotated[float, Option(help="Learning rate at the start; a cosine takes it to 0.")] = 1e-3
+    crop: Annotated[int, Option(help="Side of what the network sees in training, in pixels.")] = 128
+    side: Annotated[int, Option(help="Of the square that the exported network takes.")] = 224
+    pretrained: Annotated[
+        bool, Option(help="Start the encoder from weights for ImageNet, of a package.")
+    ] = False
+    rebalance: Annotated[
+        float, Option(help="How much rare colours count for more: 0 not at all, 1 all alike.")
+    ] = 0.5
+    temperature: Annotated[
+        float, Option(help="Of the mean of colours: near 0 it is the likeliest, at 1 their mean.")
+    ] = 0.38
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("crop", "side"):
+            self.require(getattr(self, name) % 32 == 0, name, "a multiple of 32")
+        self.require(0 <= self.rebalance <= 1, "rebalance", "0 to 1")
+        self.require(self.temperature > 0, "temperature", "above 0")
+
+
+@dataclass(frozen=True)
 class ClassifierSettings(DomainSettings):
     steps: Annotated[int, Option(help="Updates in the whole run.")] = 1500
     batch_size: Annotated[int, Option(help="Crops a step, over all processes.")] = 32
@@ -357,6 +383,17 @@ def register_recipes() -> Iterable[Recipe]:
             operation="translate",
             input="RGB -1..1",
             paper="Isola et al. 2017, arXiv:1611.07004",
+        ),
+        Recipe(
+            name="colorize",
+            summary="Colours for grey photos: a classifier of colours, out of pictures.",
+            entry="imgan_translate.training.colorize:ColorizeTask",
+            settings=ColorizeSettings,
+            data="Any folder of pictures in colour.",
+            ports="imgan_translate.ports:colorize",
+            operation="translate",
+            input="RGB -1..1",
+            paper="Zhang et al. 2016, arXiv:1603.08511",
         ),
         Recipe(
             name="sketch-face",

@@ -40,6 +40,19 @@ def pix2pix(task: Task[Any], name: str, network: nn.Module) -> Form:
     return replace(form, traits=traits)
 
 
+def colorize(task: Task[Any], name: str, network: nn.Module) -> Form:
+    """Grey pictures, whose colours go under their own luminance."""
+    settings = task.settings
+    traits: dict[str, float | str] = {
+        "from": settings.source,
+        "to": settings.target,
+        "side": settings.side,
+        "preprocess": Preprocess.gray,
+        "upsampling": Upsampling.chroma,
+    }
+    return replace(translator_form(settings.side), traits=traits)
+
+
 def sketch_face(task: Task[Any], name: str, network: nn.Module) -> Form:
     """Aligned sketches, of which the borders are taken first."""
     traits: dict[str, float | str] = {
