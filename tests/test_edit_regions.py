@@ -334,7 +334,9 @@ def test_an_open_mouth_closes_and_what_cannot_close_well_is_left() -> None:
     with pytest.raises(Failure, match="closed already"):
         EFFECTS["mouth-slightly-open", False](drawn(), 1.0, np.random.default_rng(0))
     with pytest.raises(Failure, match="laugh"):
-        EFFECTS["smiling", False](drawn(gap=0.4, smiling=True), 1.0, np.random.default_rng(0))
+        EFFECTS["mouth-slightly-open", False](drawn(gap=0.4), 1.0, np.random.default_rng(0))
+    with pytest.raises(Failure, match="shows teeth"):
+        EFFECTS["smiling", False](drawn(gap=0.08, smiling=True), 1.0, np.random.default_rng(0))
     shade = 1 - 0.6 * view.part("upper_lip")[..., None]
     shaded = replace(view, pixels=view.pixels * shade)
     with pytest.raises(Failure, match="shade"):

@@ -15,7 +15,7 @@ from imgan_edit.regions import strands
 from imgan_edit.regions.finish import settled, softness
 from imgan_edit.regions.view import Change, View, bounds, frontal, within
 
-MOST_TURNED = 22.0
+MOST_TURNED = 30.0
 
 FINE = 240.0
 """Hairs are drawn for eyes some so many pixels apart, and made as large or small as the face: on
@@ -30,15 +30,8 @@ FACE = (1.7, -0.8, 2.3)
 PALETTE = 60.0
 """Distance of the eyes, in pixels, at which the colour of hair is looked for."""
 
-DARKER, DARK_PART = 0.85, 0.7
-"""Beards against the hair of the head, which is out of doors more; and which part of that, from the
-darkest on, is looked at."""
-
-UNDER = np.array([1.05, 1.0, 0.93], np.float32)
-"""The hue of skin under hairs, which is less red than skin alone."""
-
-CALM = 0.4
-"""How far the corners of a mouth that does not smile are from its middle, at most."""
+DARKER = 0.8
+"""Beards against the hair of the head, which is out of doors more."""
 
 
 def add_moustache(view: View, amount: float, rng: np.random.Generator) -> Change:
@@ -93,7 +86,7 @@ def _grown(
     view = view.cut(place)
     deep = (0.30 if short else 0.62) * min(amount, 1.0) * under
     tinted = view.pixels * (0.35 + 0.65 * colour / max(float(colour.max()), 0.05)) * 0.62
-    tinted = 0.35 * tinted + 0.65 * (tinted @ LUMA)[..., None] * UNDER
+    tinted = (tinted + (tinted @ LUMA)[..., None]) / 2  # skin under stubble is less red
     after = view.pixels + deep[..., None] * (tinted - view.pixels)
     after = after * (1 - hairs[..., 3:]) + hairs[..., :3]
     pixels, changed = settled(view.pixels, after, hairs[..., 3], view.part("skin"), rng)
@@ -134,49 +127,31 @@ def _density(
     nose = view.points[2] - view.points[3:].mean(0)
     base = float(-0.62 * np.hypot(*nose) / unit)
     corner = float(np.hypot(*(view.points[4] - view.points[3])) / unit / 2)
-    lip_top, lip_bottom = _lips(view, x, y)
-    total: Floats = np.zeros(view.shape, np.float32)
+    total = np.zeros(view.shape, np.float32)
     if moustache:
-        # From under the nose down and outward, as far as the corners.
+        # From under the nose down and outward, a little past the corners.
         upper = base * 0.95 + 0.42 * (wide / (corner + 0.2)) ** 2 * abs(base)
-        rise = float(np.clip(0.4 * (lip_top - 0.95 * base), 0.03, 0.1))
-        part = smoothstep(low - upper, -0.4 * rise, rise)
-        part = part * smoothstep(-wide, -corner - 0.1, -corner + 0.04)
-        part = part * smoothstep(-low, -0.06, 0.0)
+        part = smoothstep(low - upper, -0.04, 0.10) * smoothstep(
+            -wide, -corner - 0.17, -corner + 0.03
+        )
+        part = part * smoothstep(-low, -0.10, -0.01)
         # The groove of the philtrum is barer.
-        part = part * (1 - 0.25 * np.exp(-((x / 0.05) ** 2)))
+        part = part * (1 - 0.35 * np.exp(-((x / 0.05) ** 2)))
         total = np.maximum(total, part)
     if chin:
-        # Around the corners, narrower down to a round chin.
-        calm = min(corner, CALM)
-        fall = smoothstep(low, 0.05, max(0.45, lip_bottom + 0.2))
-        half = corner + 0.06 + (0.85 * calm - corner - 0.06) * fall
-        half = half - 0.25 * calm * smoothstep(low, lip_bottom + 0.3, lip_bottom + 0.8)
-        half = half if not cheeks else np.full_like(half, corner + 0.12)
-        around = smoothstep(half - wide, -0.05, 0.07) * smoothstep(low, -0.04, 0.06)
-        bare = np.exp(-(((wide - 0.2) / 0.1) ** 2) - ((low - lip_bottom - 0.06) / 0.05) ** 2)
-        total = np.maximum(total, around * (1 - 0.45 * bare))
+        around = smoothstep(-wide, -corner - 0.2, -corner + 0.04) * smoothstep(low, 0.0, 0.12)
+        bare = np.exp(-(((wide - 0.22) / 0.12) ** 2) - ((low - 0.24) / 0.06) ** 2)
+        total = np.maximum(total, around * (1 - 0.55 * bare))
     if cheeks:
         # Up to a line from the corner of the mouth to the ear.
         upper = 0.02 - 0.42 * ((wide - corner) / 0.6).clip(0) ** 1.4
         side = smoothstep(low - upper, -0.12, 0.16) * smoothstep(wide, corner - 0.1, corner + 0.05)
         total = np.maximum(total, 0.92 * side * smoothstep(low, -0.75, -0.35))
-        if chin:
-            total = np.maximum(total, 0.92 * side * smoothstep(low, lip_bottom, lip_bottom + 0.1))
+    skin = view.part("skin")
     lips = view.part("upper_lip", "lower_lip", "mouth")
-    skin = np.maximum(view.part("skin"), lips)
-    # Fainter towards the border of the face, where it turns away, but up to the lips.
-    total = total * smoothstep(blurred(skin, 0.02 * unit), 0.35, 0.85)
-    return total * (1 - smoothstep(blurred(lips, 0.008 * unit), 0.3, 0.65))
-
-
-def _lips(view: View, x: Floats, y: Floats) -> tuple[float, float]:
-    """How far down the upper lip begins and the lower one ends, in the middle."""
-    lips = view.part("upper_lip", "lower_lip", "mouth") * (np.abs(x) < 0.15)
-    there = y[lips > 0.5]
-    if there.size < 4:
-        return -0.1, 0.16
-    return float(there.min()), float(there.max())
+    grow = skin * (1 - blurred(lips, 0.012 * unit)).clip(0, 1)
+    # Fainter towards the border of the face, where it turns away.
+    return total * smoothstep(blurred(grow, 0.02 * unit), 0.35, 0.85)
 
 
 def _colour(view: View) -> Floats:
@@ -189,7 +164,7 @@ def _colour(view: View) -> Floats:
         raise Failure("no hair is seen that a beard could take its colour from")
     hair = view.pixels[where]
     bright = hair @ LUMA
-    dark = hair[bright <= np.quantile(bright, DARK_PART)].mean(0) * DARKER
+    dark = hair[bright <= np.quantile(bright, 0.6)].mean(0) * DARKER
     # Hair is grey or more or less brown, whatever the light and the glasses at the brows add.
     light = float(dark @ LUMA)
     dark = light + max(0.0, float((dark - light) @ BROWN) / float(BROWN @ BROWN)) * BROWN

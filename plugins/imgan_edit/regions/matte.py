@@ -55,7 +55,7 @@ WIDEST = 0.115
 HUES = 0.035
 """The deviation of a and b in hair that has several colours."""
 
-ALIKE, CONFUSED = 3.0, 0.6
+ALIKE, CONFUSED = 3.0, 0.45
 """How near to the hair's colours, squared and in their variance, what is around it looks like hair;
 and which part of it may."""
 
@@ -84,11 +84,11 @@ tell hair and ground apart by half; and the deviation from the way between them.
 VEIL = 0.12, 0.4
 """Skin that looks as if it were hair by less than this is skin."""
 
-BLUR = 0.095
+BLUR = 0.082
 """How wide the parser's own border may be on the average, in distances of the eyes: where it is
 wider, hair is often found that is none, or missed."""
 
-MIXED = 0.45
+MIXED = 0.3
 """The part of the hair that may have colours of what is no hair."""
 
 BARE = "skin", "nose", "left_ear", "right_ear", "neck"

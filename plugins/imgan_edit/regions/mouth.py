@@ -58,23 +58,22 @@ def smile(view: View, amount: float, rng: np.random.Generator) -> Change:
 
 
 def no_smile(view: View, amount: float, rng: np.random.Generator) -> Change:
-    """The corners of the mouth and the cheeks come down again, and lips that show teeth close.
-    Raises Failure for a laugh, too."""
+    """The corners of a closed mouth and the cheeks come down again. Raises Failure for a smile that
+    shows teeth: of nine that were closed as well an eye kept none."""
     small, lips = _measured(view, "another mouth")
     if lips.rise < (SMILES_OPEN if lips.open else SMILES):
         raise Failure("the mouth does not smile")
-    _plain(small, lips)
     if lips.open:
-        _closable(small, lips)
-    gap = Gap.of(small, lips)
-    flat = gap.closed(lips)
+        raise Failure("a smile that shows teeth cannot be taken away well: it is left as it is")
+    _plain(small, lips)
+    flat = Gap.of(small, lips).closed(lips)
     line = flat.edges[1]
     middle = float(line[3:5].mean())
     rise = max(middle - float(flat.middle[1]), 1e-3)
     # A little below the lips' middle: on it they would smile still.
     fall = min(amount, 1.2) * (0.8 * min(rise, HIGHEST) + LOWER)
     curl = Curl(-fall, -0.6 * fall, -0.5 * fall, ((middle - line) / rise).clip(0, 1))
-    return _moved(view, small, flat, curl, gap if lips.open else None, min(amount, 1.0))
+    return _moved(view, small, flat, curl, None, min(amount, 1.0))
 
 
 def close_mouth(view: View, amount: float, rng: np.random.Generator) -> Change:
@@ -129,7 +128,7 @@ class Curl:
 
 def _curl(lips: Lips, amount: float) -> Curl:
     width = 2 * lips.half
-    return Curl(CORNERS * width * amount, 0.065 * width * amount, 0.1 * amount, ALONG**2)
+    return Curl(CORNERS * width * amount, 0.065 * width * amount, 0.07 * amount, ALONG**2)
 
 
 def _moved(
@@ -210,7 +209,7 @@ def _points(lips: Lips, curl: Curl) -> tuple[Floats, Floats]:
         move(middle + side * 0.46, 0.72, side * 0.4 * curl.out, -0.6 * curl.up)
         # The cheeks push the lower lids up.
         move(side * 0.55, 0.32, side * 0.1 * curl.cheeks, -0.8 * curl.cheeks)
-        move(side * 0.5, 0.1, 0, -0.4 * curl.cheeks)
+        move(side * 0.5, 0.1, 0, -0.35 * curl.cheeks)
         # Wings of the nose, eyes, jaw.
         move(middle + side * 0.2, nose - 0.02, side * 0.1 * curl.out)
         move(side * 0.5, -0.05)

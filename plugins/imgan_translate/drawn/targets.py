@@ -25,7 +25,7 @@ class Target:
 
 
 TARGETS: Mapping[str, Target] = {
-    "monet": Target(painters.MONET, "short dabs of mixed colours", Kept(6, 12)),
+    "monet": Target(painters.MONET, "short dabs of mixed colours", Kept(12, 24)),
     "van-gogh": Target(painters.VAN_GOGH, "long swirling strokes of thick paint", Kept(6, 12)),
     "cezanne": Target(painters.CEZANNE, "short parallel strokes, slanted", Kept(6, 12)),
     "sketch": Target(pencil, "lines and hatches in pencil on white paper", Kept(6, 12)),
